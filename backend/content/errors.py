@@ -1,0 +1,53 @@
+"""Kinds of error, where each comes from, and the exception that carries one to an item's outcome."""
+
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    MODEL = "model"
+    CONTENT = "content"    # what was written does not pass its check
+    SAVE = "save"
+    QUEUE = "queue"
+    PLATFORM = "platform"  # recorded by the platform, not by Redrive
+
+
+class ErrorKind(StrEnum):
+    MODEL_UNREACHABLE = "model_unreachable"
+    MODEL_TIMEOUT = "model_timeout"
+    MODEL_RATE_LIMITED = "model_rate_limited"
+    MODEL_SERVER_ERROR = "model_server_error"
+    MODEL_REJECTED_KEY = "model_rejected_key"      # 401, 403
+    MODEL_REJECTED_REQUEST = "model_rejected_request"  # other 4xx
+    MODEL_CUT_STREAM = "model_cut_stream"
+    MODEL_REFUSED = "model_refused"
+    MODEL_TRUNCATED = "model_truncated"            # finish_reason=length
+    MODEL_INVALID_JSON = "model_invalid_json"
+    CONTENT_EMPTY = "content_empty"
+    CONTENT_UNSTORABLE = "content_unstorable"      # NUL character, lone surrogate
+    SAVE_DUPLICATE_KEY = "save_duplicate_key"
+    SAVE_TOO_LONG = "save_too_long"
+    SAVE_REJECTED = "save_rejected"                # another constraint or a bad value
+    SAVE_POOL_EXHAUSTED = "save_pool_exhausted"
+    SAVE_DATABASE_GONE = "save_database_gone"
+    SAVE_STORE_GONE = "save_store_gone"            # the object store did not take the text
+    SAVE_OWNER_GONE = "save_owner_gone"            # roadmap or concept deleted in the meantime
+    WORKER_LOST = "worker_lost"
+    PLATFORM_ERROR = "platform_error"              # a message of the platform without a better kind
+    NO_MESSAGE = "no_message"                      # nothing was recorded
+    UNEXPECTED = "unexpected"                      # a defect: no kind has been given to it yet
+
+    @property
+    def origin(self) -> Origin:
+        prefix = self.value.split("_", 1)[0]
+        if prefix in ("model", "content", "save"):
+            return Origin(prefix)
+        return Origin.QUEUE if self is ErrorKind.WORKER_LOST else Origin.PLATFORM
+
+
+class ItemError(Exception):
+    """One item failed, for a reason that has a name. `message` is shown to people: no secrets in it."""
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message

@@ -1,0 +1,94 @@
+"""Stored statuses, one enum for each column, each member with its arrow. RQ's vocabulary does not occur here."""
+
+from enum import StrEnum
+
+
+class ItemState(StrEnum):
+    PLANNED = "planned"      # written by confirm
+    QUEUED = "queued"        # planned -> queued, by the dispatcher; running -> queued, worker lost
+    RUNNING = "running"      # queued -> running, by a worker
+    SUCCEEDED = "succeeded"  # running -> succeeded, in the transaction that saves the content
+    FAILED = "failed"        # running -> failed, by a worker, or worker lost too often
+    CANCELLED = "cancelled"  # planned | queued | running -> cancelled, by a person
+    SKIPPED = "skipped"      # planned | queued | running -> skipped: nothing to do any more
+
+    @property
+    def is_settled(self) -> bool:
+        return self in SETTLED_ITEM_STATES
+
+
+SETTLED_ITEM_STATES = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED, ItemState.SKIPPED})
+LIVE_ITEM_STATES = frozenset({ItemState.QUEUED, ItemState.RUNNING})
+
+
+class OperationState(StrEnum):
+    ARMED = "armed"          # confirmed, may still be undone
+    RUNNING = "running"      # armed -> running; paused -> running
+    PAUSED = "paused"        # running -> paused, by a person
+    VERIFYING = "verifying"  # running -> verifying: all items settled, the detector looks again
+    COMPLETED = "completed"  # verifying -> completed
+    STOPPED = "stopped"      # running -> stopped, by a limit
+    CANCELLED = "cancelled"  # armed | running | paused -> cancelled, by a person
+    UNDONE = "undone"        # armed -> undone
+
+
+ACTIVE_OPERATION_STATES = frozenset(
+    {OperationState.ARMED, OperationState.RUNNING, OperationState.PAUSED, OperationState.VERIFYING})
+
+
+class TaskStatus(StrEnum):
+    PENDING = "pending"                  # written with the task
+    PROCESSING = "processing"            # pending -> processing, with its first item
+    COMPLETED = "completed"              # processing -> completed: every item good
+    PARTIAL_FAILURE = "partial_failure"  # processing -> partial_failure: some items failed
+    FAILED = "failed"                    # processing -> failed: no item succeeded
+    CANCELLED = "cancelled"              # pending | processing -> cancelled, by a person
+
+
+LIVE_TASK_STATUSES = frozenset({TaskStatus.PENDING, TaskStatus.PROCESSING})
+
+
+class TaskType(StrEnum):
+    CREATION = "creation"
+    RETRY_TUTORIAL = "retry_tutorial"
+    RETRY_RESOURCES = "retry_resources"
+    RETRY_QUIZ = "retry_quiz"
+    RETRY_BATCH = "retry_batch"
+    COVER = "cover"
+    CHAPTER = "chapter"
+
+
+class ContentStatus(StrEnum):
+    """content_status, resources_status and quiz_status in framework_data, and content_status of a tutorial row."""
+
+    PENDING = "pending"
+    GENERATING = "generating"  # pending | failed | null -> generating, by a worker
+    PROCESSING = "processing"  # the platform's other word for generating
+    COMPLETED = "completed"    # generating -> completed, in the transaction that saves the content
+    FAILED = "failed"          # generating -> failed
+
+
+class CoverStatus(StrEnum):
+    PENDING = "pending"
+    GENERATING = "generating"  # pending | failed -> generating
+    SUCCESS = "success"        # generating -> success; never generated again
+    FAILED = "failed"          # generating -> failed
+
+
+class ChapterStatus(StrEnum):
+    GENERATING = "generating"
+    COMPLETED = "completed"  # generating -> completed
+    FAILED = "failed"        # generating -> failed; archived and deleted by its retry
+
+
+class Priority(StrEnum):
+    """The queue an operation's jobs go to; each is served by its own worker processes."""
+
+    INTERACTIVE = "interactive"  # small, a person waits for it
+    BULK = "bulk"                # large, asked for by a person
+    AUTOMATIC = "automatic"      # asked for by a machine
+
+
+class ItemAction(StrEnum):
+    GENERATE = "generate"  # the model writes it
+    REPAIR = "repair"      # it is saved; only its status is put right, for nothing

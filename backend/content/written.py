@@ -1,0 +1,77 @@
+"""What a generator hands over and storage saves: a tutorial, a list of resources, a quiz, and what it cost.
+
+pydantic models, so that the same class is the JSON schema that a model is asked for and the check of its answer.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tutorial(_Written):
+    title: str = Field(description="Title of the tutorial")
+    summary: str = Field(description="Two or three sentences that say what the reader will be able to do")
+    body_markdown: str = Field(description="The tutorial itself in Markdown")
+    estimated_minutes: int = Field(description="Reading and practice time in minutes")
+
+
+class Resource(_Written):
+    title: str
+    url: str = Field(description="Full https address")
+    type: Literal["article", "video", "book", "course", "documentation", "tool", "exercise"]
+    description: str = Field(description="Why this helps, in one sentence")
+
+
+class Resources(_Written):
+    resources: list[Resource]
+    search_queries: list[str] = Field(description="Search phrases that lead to more of this kind")
+
+
+class Question(_Written):
+    question: str
+    options: list[str] = Field(description="Two to six answers to choose from")
+    correct_options: list[int] = Field(description="Positions of the right answers, from 0")
+    explanation: str
+    difficulty: Literal["easy", "medium", "hard"]
+
+
+class Quiz(_Written):
+    questions: list[Question]
+
+
+ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz)
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[ContentT]):
+    """A finished text with its price. Token counts are None when the endpoint does not tell them."""
+
+    content: ContentT
+    generator: str  # name of the model, or "offline"
+    is_sample: bool
+    calls: int = 1
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptBrief:
+    """What a generator is told about one concept of a roadmap."""
+
+    roadmap_id: str
+    roadmap_title: str
+    language: str  # "en" or "zh": the language of the roadmap's own words
+    stage_name: str
+    module_name: str
+    concept_id: str
+    concept_name: str
+    description: str = ""
+    difficulty: str = ""
+    estimated_hours: float | None = None
+    prerequisites: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""Every setting of Redrive: name, default and help in one place. README's table is tested against this file.
+
+Values come from the environment; nothing here is read anywhere else with os.environ.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="REDRIVE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    # Servers
+    database_url: SecretStr | None = Field(
+        None, alias="DATABASE_URL",
+        description="PostgreSQL 15 to 18. Without it a private server keeps its data in the state folder.")
+    redis_url: SecretStr | None = Field(
+        None, alias="REDIS_URL",
+        description="Redis 7 or Valkey 7.2 to 9. Without it a private server keeps its data in the state folder.")
+    state_dir: Path = Field(
+        Path(".redrive"), description="Folder of the private servers' data, the object store and the logs.")
+    object_store: str | None = Field(
+        None, description="Where texts are kept: file:///folder or s3://bucket/prefix. Default: objects in the state folder.")
+
+    # Web
+    host: str = Field("127.0.0.1", description="Address of the web process. Only loopback until sign-in exists.")
+    port: int = Field(8501, ge=1, le=65535, description="Port of the web process.")
+    language: str = Field("en", description="Language of the pages.")
+    operator: str = Field("local operator", description="Name written to the audit log until sign-in exists.")
+    operator_role: Literal["viewer", "operator", "admin"] = Field(
+        "admin", description="Role of that person: viewer looks, operator retries, admin does everything.")
+
+    # Model
+    openai_base_url: str | None = Field(
+        None, alias="OPENAI_BASE_URL", description="Any OpenAI-compatible endpoint. Default: OpenAI's own.")
+    openai_api_key: SecretStr | None = Field(
+        None, alias="OPENAI_API_KEY", description="Key of that endpoint. Without it an offline writer makes sample text.")
+    model: str = Field("gpt-5-mini", description="Name of the model that writes.")
+    model_timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for the next byte of an answer.")
+    model_retries: int = Field(2, ge=0, description="Further tries of one model call after 429, 5xx or a lost connection.")
+    offline_faults: str = Field(
+        "", description="Makes the offline writer fail on purpose, e.g. rate_limited:0.2,timeout:0.1 (kind:share).")
+    offline_delay_seconds: float = Field(0.6, ge=0, description="How long the offline writer takes for one text.")
+
+    # Workers
+    concurrency: int = Field(8, ge=1, description="Items that one worker process writes at the same time.")
+    workers_interactive: int = Field(2, ge=0, description="Worker processes for small retries that a person waits for.")
+    workers_bulk: int = Field(1, ge=0, description="Worker processes for large retries.")
+    workers_automatic: int = Field(1, ge=0, description="Worker processes for what machines ask for.")
+    heartbeat_seconds: float = Field(5.0, gt=0, description="How often a running item shows that it lives.")
+    lease_seconds: float = Field(30.0, gt=0, description="A running item silent for so long is taken back and sent again.")
+    resend_seconds: float = Field(10.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
+    stop_seconds: float = Field(20.0, gt=0, description="How long a process may take to stop before it is killed.")
+
+    # Detecting
+    grace_seconds: float = Field(900.0, ge=0, description="Content not yet written counts as missing after this age.")
+    silence_seconds: float = Field(300.0, ge=0, description="Content marked generating counts as stale after this silence.")
+    maximum_attempts_per_day: int = Field(5, ge=1, description="A content key tried so often in 24 h is left out of retries.")
+
+    # Acting
+    interactive_items: int = Field(50, ge=1, description="A retry of at most this many items goes to the interactive queue.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+
+
+def load() -> Settings:
+    """The settings of this process. Raises pydantic.ValidationError that names each bad value."""
+    return Settings()

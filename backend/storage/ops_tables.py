@@ -1,0 +1,159 @@
+"""Redrive's own tables (schema ops). Nobody else writes them."""
+
+from sqlalchemy import (
+    BigInteger, Column, DateTime, Float, Identity, Index, Integer, MetaData, Table, Text, func, text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+ops = MetaData(schema="ops")
+
+
+def _time(name: str, **kw) -> Column:
+    return Column(name, DateTime(timezone=True), **kw)
+
+
+operations = Table(
+    "operations", ops,
+    Column("operation_id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False, unique=True),  # of the dry run: confirming it twice is one operation
+    Column("name", Text, nullable=False),                     # the scope in words
+    Column("state", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_role", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("scope", JSONB, nullable=False),
+    Column("limits", JSONB, nullable=False),
+    Column("planned_count", Integer, nullable=False),
+    Column("outcome", JSONB),                                 # what verifying found
+    _time("created_at", nullable=False, server_default=func.now()),
+    _time("started_at"),
+    _time("settled_at"),
+    Index("ix_operations_active", "created_at",
+          postgresql_where=text("state in ('armed', 'running', 'paused', 'verifying')")),
+    Index("ix_operations_created_at", "created_at"),
+)
+
+items = Table(
+    "items", ops,
+    Column("item_id", BigInteger, Identity(), primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("task_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("problem_kind", Text, nullable=False),              # why it was planned
+    Column("previous_status", Text),                           # declared before a worker took it
+    Column("job_id", Text),
+    Column("cause_id", Text),
+    Column("error_kind", Text),
+    Column("error_message", Text),
+    Column("generator", Text),
+    Column("is_sample", Integer),
+    Column("calls", Integer),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    _time("created_at", nullable=False, server_default=func.now()),
+    _time("queued_at"),
+    _time("started_at"),
+    _time("heartbeat_at"),
+    _time("cancel_requested_at"),
+    _time("settled_at"),
+    # The guard of "never twice": at most one live item for a content key, whoever clicks.
+    Index("uq_items_live", "kind", "owner_id", "part", unique=True,
+          postgresql_where=text("state in ('queued', 'running')")),
+    Index("ix_items_operation_state", "operation_id", "state", "item_id"),
+    Index("ix_items_key", "owner_id", "kind", "part", "item_id"),
+    Index("ix_items_unsettled", "state", "operation_id", "item_id",
+          postgresql_where=text("state in ('planned', 'queued', 'running')")),
+    Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
+    Index("ix_items_task_id", "task_id"),
+)
+
+problems = Table(
+    "problems", ops,
+    Column("kind", Text, primary_key=True),
+    Column("owner_id", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("problem_kind", Text, nullable=False),
+    Column("cause_id", Text, nullable=False),
+    Column("declared", Text),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("error_kind", Text, nullable=False),
+    Column("error_message", Text, nullable=False, server_default=""),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("owner_title", Text, nullable=False, server_default=""),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _time("since_at", nullable=False),                         # the fault's own age, else when it was first seen
+    _time("first_seen_at", nullable=False, server_default=func.now()),
+    Column("search_text", Text, nullable=False, server_default=""),  # lower case: title, owner, detail, error
+    Index("ix_problems_since_at", "since_at", "kind", "owner_id", "part"),
+    Index("ix_problems_owner_id", "owner_id"),
+    Index("ix_problems_cause_id", "cause_id", "since_at"),
+    Index("ix_problems_kinds", "problem_kind", "kind", "cause_id", "owner_id"),
+)
+
+causes = Table(
+    "causes", ops,
+    Column("cause_id", Text, primary_key=True),                # fingerprint
+    Column("error_kind", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("title", Text, nullable=False),                     # the normalised message
+    Column("sample", Text, nullable=False),                    # one message in full
+    _time("first_seen_at", nullable=False, server_default=func.now()),
+    _time("last_seen_at", nullable=False, server_default=func.now()),
+)
+
+# Append only: a writer of the platform must never wait for us, nor deadlock with us.
+dirty = Table(
+    "dirty", ops,
+    Column("dirty_id", BigInteger, Identity(), primary_key=True),
+    Column("owner_kind", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    _time("marked_at", nullable=False, server_default=func.clock_timestamp()),
+)
+
+rechecks = Table(
+    "rechecks", ops,
+    Column("owner_kind", Text, primary_key=True),
+    Column("owner_id", Text, primary_key=True),
+    _time("due_at", nullable=False),
+    Index("ix_rechecks_due_at", "due_at"),
+)
+
+# What the trend plot draws: how many problems there were, by kind, at a time.
+problem_samples = Table(
+    "problem_samples", ops,
+    _time("sampled_at", primary_key=True),
+    Column("problem_kind", Text, primary_key=True),
+    Column("problem_count", Integer, nullable=False),
+)
+
+# Written by the maintenance process, read by the pages: is anyone looking after the platform, and since when.
+heartbeats = Table(
+    "heartbeats", ops,
+    Column("process", Text, primary_key=True),                 # "maintenance@host:pid"
+    Column("role", Text, nullable=False),
+    _time("started_at", nullable=False, server_default=func.now()),
+    _time("beat_at", nullable=False, server_default=func.now()),
+    Column("note", Text, nullable=False, server_default=""),
+)
+
+audit_log = Table(
+    "audit_log", ops,
+    Column("audit_id", BigInteger, Identity(), primary_key=True),
+    _time("at", nullable=False, server_default=func.now()),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_role", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("scope", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("result", Text, nullable=False, server_default=""),
+    Column("operation_id", Text),
+    Column("duration_seconds", Float),
+    Index("ix_audit_log_at", "at"),
+)
