@@ -1,7 +1,19 @@
 """Redrive's own tables (schema ops). Nobody else writes them."""
 
 from sqlalchemy import (
-    BigInteger, Column, DateTime, Float, Identity, Index, Integer, MetaData, Table, Text, func, text,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -52,8 +64,9 @@ items = Table(
     Column("cause_id", Text),
     Column("error_kind", Text),
     Column("error_message", Text),
+    Column("skip_rule", Text),                                 # why it was skipped: an ExclusionRule
     Column("generator", Text),
-    Column("is_sample", Integer),
+    Column("is_sample", Boolean),
     Column("calls", Integer),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),

@@ -5,7 +5,20 @@ jsonb on a given platform: read them through `as_jsonb`.
 """
 
 from sqlalchemy import (
-    JSON, Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint, cast, func,
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    cast,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 

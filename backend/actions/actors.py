@@ -1,0 +1,45 @@
+"""Who acts, and what that role may do. Every action asks `require` first; hiding a button is never enough."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backend.i18n import _
+
+
+class Role(StrEnum):
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    RETRY = "retry"
+    IMPORT = "import"
+
+
+_PERMISSIONS = {
+    Role.VIEWER: frozenset(),
+    Role.OPERATOR: frozenset({Permission.RETRY}),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+class NotAllowed(Exception):
+    """The role does not cover the action; str() says which role does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    actor_id: str
+    role: Role
+
+    def may(self, permission: Permission) -> bool:
+        return permission in _PERMISSIONS[self.role]
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """Raises NotAllowed when the actor's role lacks the permission."""
+    if not actor.may(permission):
+        needed = next(role for role, allowed in _PERMISSIONS.items() if permission in allowed)
+        raise NotAllowed(_("{actor} has the role {role}; this needs the role {needed}.").format(
+            actor=actor.actor_id, role=actor.role, needed=needed))

@@ -1,0 +1,128 @@
+"""Retrying: a plan that writes nothing, and its confirmation that acts on exactly the keys of the plan."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from sqlalchemy import Connection, func, select
+
+from backend.actions.actors import Actor, Permission, require
+from backend.clock import utc_now
+from backend.content import wording
+from backend.content.keys import ContentKind
+from backend.content.plans import Excluded, ExclusionRule, Plan, PlannedItem, decide_all
+from backend.content.scopes import Scope
+from backend.content.status import OperationState, Priority, TaskType
+from backend.i18n import _
+from backend.redrive import Redrive
+from backend.storage import audit, items
+from backend.storage.estimates import estimate
+from backend.storage.problem_list import describe_scope, load_candidates
+
+CONFIRM_LOCK = 7_203_003  # confirming is one at a time: the second of two people sees the first one's items
+
+
+class NothingToRetry(Exception):
+    """The plan holds nothing that can be done now; str() says why. Not a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    operation_id: str
+    item_count: int
+    overtaken_count: int  # keys of the plan that somebody else had begun in the meantime
+
+
+def plan(redrive: Redrive, scope: Scope, actor: Actor) -> Plan:
+    """What a retry of the scope would do: every key included, every key left out and the rule. Writes nothing.
+
+    Raises NotAllowed.
+    """
+    require(actor, Permission.RETRY)
+    now = utc_now()
+    with redrive.engine.connect() as connection:
+        candidates = load_candidates(connection, scope, now)
+        named = frozenset(scope.keys)
+        included, excluded = decide_all(
+            candidates, is_named=named.__contains__,
+            maximum_attempts_per_day=redrive.settings.maximum_attempts_per_day)
+        broken = {candidate.key for candidate in candidates}
+        excluded += tuple(Excluded(key, ExclusionRule.NOT_BROKEN, key.part or key.owner_id) for key in scope.keys if key not in broken)
+        return Plan(uuid4().hex, scope, included, excluded, estimate(connection, included, redrive.settings.concurrency), now)
+
+
+def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") -> Confirmed:
+    """Store the plan as an operation with one item for each of its keys, in one transaction.
+
+    Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
+    to them. Raises NotAllowed, or NothingToRetry when nothing is left to do.
+    """
+    require(actor, Permission.RETRY)
+    if not accepted.included:
+        raise NothingToRetry(_nothing_left(accepted.excluded))
+    with redrive.engine.begin() as connection:
+        connection.execute(select(func.pg_advisory_xact_lock(CONFIRM_LOCK)))
+        earlier = items.operation_of_request(connection, accepted.request_id)
+        if earlier:
+            return Confirmed(earlier, len(accepted.included), 0)
+        taken = items.keys_in_work(connection, [item.key for item in accepted.included])
+        left = [item for item in accepted.included if item.key not in taken]
+        if not left:
+            raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
+                items=wording.items(len(taken))))
+        operation_id = _store(redrive, connection, accepted, left, actor, reason)
+        return Confirmed(operation_id, len(left), len(taken))
+
+
+def _store(
+    redrive: Redrive, connection: Connection, accepted: Plan, left: Sequence[PlannedItem], actor: Actor, reason: str,
+) -> str:
+    operation_id = uuid4().hex
+    name = describe_scope(connection, accepted.scope)
+    is_small = len(left) <= redrive.settings.interactive_items
+    items.insert_operation(
+        connection, operation_id=operation_id, request_id=accepted.request_id, name=name, state=OperationState.RUNNING,
+        priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
+        reason=reason, scope=accepted.scope.as_json(), limits={}, planned_count=len(left), started_at=utc_now())
+    task_ids = _store_tasks(connection, operation_id, left, reason)
+    items.insert_items(connection, operation_id, left, task_ids)
+    audit.record(
+        connection, actor, action="retry", scope=name, reason=reason, operation_id=operation_id,
+        result=_("{items} planned").format(items=wording.items(len(left))))
+    return operation_id
+
+
+def _store_tasks(connection: Connection, operation_id: str, left: Sequence[PlannedItem], reason: str) -> dict[str, str]:
+    """A task for each roadmap; returns owner_id -> task_id."""
+    by_owner: dict[str, list[PlannedItem]] = defaultdict(list)
+    for item in left:
+        by_owner[item.key.owner_id].append(item)
+    task_ids = {owner_id: str(uuid4()) for owner_id in by_owner}
+    items.insert_tasks(connection, [
+        {"task_id": task_ids[owner_id], "roadmap_id": owner_id, **_task_kind(owned)} for owner_id, owned in by_owner.items()
+    ], json.dumps({"source": "redrive", "operation_id": operation_id, "reason": reason}))
+    return task_ids
+
+
+def _task_kind(owned: Sequence[PlannedItem]) -> dict[str, str | None]:
+    kinds = {item.key.kind for item in owned}
+    concepts = {item.key.part for item in owned}
+    task_type = TaskType.RETRY_BATCH
+    if len(kinds) == 1:
+        task_type = {
+            ContentKind.TUTORIAL: TaskType.RETRY_TUTORIAL, ContentKind.RESOURCES: TaskType.RETRY_RESOURCES,
+            ContentKind.QUIZ: TaskType.RETRY_QUIZ}[next(iter(kinds))]
+    return {
+        "task_type": task_type,
+        "concept_id": next(iter(concepts)) if len(concepts) == 1 else None,
+        "content_type": next(iter(kinds)) if len(kinds) == 1 else None,
+    }
+
+
+def _nothing_left(excluded: Sequence[Excluded]) -> str:
+    if not excluded:
+        return _("Nothing to retry: no problem matches.")
+    rules = sorted({wording.EXCLUSION_RULES[left_out.rule] for left_out in excluded})
+    return _("Nothing to retry: {items} left out. {rules}").format(items=wording.items(len(excluded)), rules=" ".join(rules))

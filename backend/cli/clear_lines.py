@@ -1,0 +1,69 @@
+"""What every command does first and last: read the settings, and turn an expected error into one line and exit code 2."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from pydantic import ValidationError
+
+from backend import settings as settings_module
+from backend.host.errors import HostError
+from backend.i18n import _
+from backend.logs import configure_logging, without_secrets
+from backend.settings import Settings
+
+
+class ClearLine(click.ClickException):
+    """One line on stderr, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        click.echo(without_secrets(self.message), err=True)
+
+
+def current_settings() -> Settings:
+    """The settings of this process, with logging set up. Raises ClearLine naming each bad value, but not quoting it."""
+    try:
+        settings = settings_module.load()
+    except ValidationError as exc:
+        faults = "; ".join(f"{_variable(fault['loc'])}: {fault['msg']}" for fault in exc.errors())
+        raise ClearLine(_("A setting is not right: {faults}. Correct it in the environment.").format(faults=faults)) from exc
+    configure_logging(settings)
+    return settings
+
+
+@contextmanager
+def clear_lines() -> Iterator[None]:
+    """Around the work of a command: an error that people can answer becomes one line; a defect keeps its traceback."""
+    try:
+        yield
+    except HostError as exc:
+        raise ClearLine(str(exc)) from exc
+    except Exception as exc:
+        line = _line_of(exc)
+        if line is None:
+            raise
+        raise ClearLine(line) from exc
+
+
+def _line_of(exc: Exception) -> str | None:
+    from sqlalchemy.exc import OperationalError  # imported late: most runs end without an error
+
+    from backend.actions.actors import NotAllowed
+    from backend.actions.imports import CannotImport
+    from backend.bootstrap import NotConfigured
+    from backend.demo.load import NotTheDemo
+    from backend.storage.schema import SchemaError
+
+    if isinstance(exc, CannotImport | NotAllowed | NotConfigured | NotTheDemo | SchemaError):
+        return str(exc)
+    if isinstance(exc, OperationalError):
+        reason = (str(exc.orig).strip().splitlines() or [""])[0]
+        return _("PostgreSQL does not answer any more: {reason}. Run: redrive check").format(reason=reason)
+    return None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "?"
+    return name if name.isupper() else f"REDRIVE_{name.upper()}"

@@ -1,0 +1,89 @@
+"""Which problems have the same cause: a fingerprint of the kind of error and its normalised message.
+
+Normalising takes out what differs from one occurrence to the next (ids, numbers, quoted values, addresses,
+times, names of models), so that one outage is one cause.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from backend.content.errors import ErrorKind
+from backend.content.problems import Problem
+
+# Order matters: the first pattern that is found in a message names its kind.
+_KINDS: tuple[tuple[ErrorKind, str], ...] = (
+    (ErrorKind.SAVE_POOL_EXHAUSTED,
+     r"queuepool limit|pool (timeout|exhausted|timed out)|couldn't get a connection|too many (clients|connections)|remaining connection slots"),
+    (ErrorKind.SAVE_DUPLICATE_KEY, r"duplicate key|uniqueviolation|unique constraint"),
+    (ErrorKind.SAVE_TOO_LONG, r"value too long|stringdatarighttruncation|string data, right truncated"),
+    (ErrorKind.CONTENT_UNSTORABLE, r"nul \(0x00\)|\\u0000|null byte|lone surrogate|surrogates not allowed|invalid byte sequence"),
+    (ErrorKind.SAVE_DATABASE_GONE,
+     r"server closed the connection|connection (is )?closed unexpectedly|terminating connection|could not connect to server|"
+     r"connection to server .*failed|database system is (starting up|shutting down)|admin ?shutdown"),
+    (ErrorKind.SAVE_REJECTED, r"violates (check|not-null|foreign key)|integrityerror|dataerror|invalid input syntax"),
+    (ErrorKind.WORKER_LOST, r"work-horse terminated|worker lost|abandonedjob|worker .*died|heartbeat"),
+    (ErrorKind.MODEL_RATE_LIMITED, r"\b429\b|rate.?limit|too many requests|quota"),
+    (ErrorKind.MODEL_REJECTED_KEY, r"\b401\b|\b403\b|invalid.?api.?key|incorrect api key|unauthori[sz]ed|permission denied"),
+    (ErrorKind.MODEL_REFUSED, r"refus(ed to|al)|content.?(filter|policy)|i can't help|cannot assist"),
+    (ErrorKind.MODEL_TRUNCATED, r"finish_reason.{0,4}length|length limit|maximum context|max_tokens|truncated"),
+    (ErrorKind.MODEL_INVALID_JSON, r"jsondecodeerror|invalid json|expecting value|validation error|unterminated string"),
+    (ErrorKind.MODEL_CUT_STREAM, r"incomplete chunked read|peer closed connection|stream (was )?(cut|interrupted|ended early)"),
+    (ErrorKind.MODEL_TIMEOUT, r"tim(ed|e)[ -]?out|deadline exceeded"),
+    (ErrorKind.MODEL_SERVER_ERROR, r"\b50[0234]\b|internal server error|bad gateway|service unavailable|overloaded"),
+    (ErrorKind.MODEL_UNREACHABLE, r"connection (error|refused|reset)|name or service not known|network is unreachable|dns"),
+    (ErrorKind.CONTENT_EMPTY, r"\bempty\b|no (text|questions|resources|content)"),
+)
+_KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
+
+_VARYING: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern, flags), word) for pattern, word, flags in (
+    (r"\b[a-z][a-z0-9+.-]*://\S+", "<url>", re.IGNORECASE),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>", re.IGNORECASE),
+    (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?", "<time>", 0),
+    (r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "<address>", 0),
+    (r"\b0x[0-9a-f]+\b", "<id>", re.IGNORECASE),
+    (r"\(([\w, ]+)\)=\(([^)]*)\)", r"(\1)=(<value>)", 0),
+    (r"\b(?:req|chatcmpl|job|task|run|item)[_-][\w-]{4,}\b", "<id>", re.IGNORECASE),
+    (r"\b(?:gpt|claude|gemini|llama|qwen|deepseek|mistral|o\d)[\w.:-]*\b", "<model>", re.IGNORECASE),
+    (r"'[^'\s]{1,120}'|`[^`\s]{1,120}`|“[^”\s]{1,120}”", "<value>", 0),
+    (r"\b(?=[\w-]*\d)[\w]+(?:-[\w]+){2,}\b", "<id>", 0),
+    (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", "<id>", re.IGNORECASE),
+    (r"\d+(?:\.\d+)?", "<n>", 0),
+    (r"\s+", " ", 0),
+))
+TITLE_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    cause_id: str
+    error_kind: ErrorKind
+    title: str   # the normalised message, "" when nothing was recorded
+    sample: str  # one message in full
+
+
+def classify(message: str) -> ErrorKind:
+    """The kind of error that a message in words tells of."""
+    if not message.strip():
+        return ErrorKind.NO_MESSAGE
+    return next((kind for kind, pattern in _KIND_PATTERNS if pattern.search(message)), ErrorKind.PLATFORM_ERROR)
+
+
+def normalise(message: str) -> str:
+    """The message without what differs between occurrences, at most 200 characters."""
+    for pattern, word in _VARYING:
+        message = pattern.sub(word, message)
+    return message.strip()[:TITLE_CHARACTERS]
+
+
+def cause_of(problem: Problem) -> Cause:
+    """The cause that a problem belongs to. Without a recorded error, problems of one kind share a cause."""
+    if problem.error_message:
+        title = normalise(problem.error_message)
+        fingerprint = f"{problem.error_kind}\n{title}"
+    else:
+        title = normalise(problem.detail.split(" (+")[0]) if problem.detail else ""
+        fingerprint = f"{problem.error_kind}\n{problem.kind}\n{title}"
+        title = title or f"{problem.kind}"
+    cause_id = hashlib.sha256(fingerprint.encode("utf-8", "replace")).hexdigest()[:16]
+    return Cause(cause_id, problem.error_kind, title, problem.error_message or problem.detail)

@@ -1,0 +1,142 @@
+"""The words that people read for kinds, rules and states. Total maps: a new member without words fails a test."""
+
+from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.plans import ExclusionRule
+from backend.content.problems import KeyState, ProblemKind
+from backend.content.scopes import ProblemFilter, Scope
+from backend.content.status import ItemState, OperationState
+from backend.i18n import _, ngettext
+
+CONTENT_KINDS = {
+    ContentKind.TUTORIAL: _("Tutorial"), ContentKind.RESOURCES: _("Resources"), ContentKind.QUIZ: _("Quiz"),
+    ContentKind.COVER: _("Cover"), ContentKind.CHAPTER: _("Chapter"), ContentKind.FRAMEWORK: _("Framework"),
+}
+PROBLEM_KINDS = {
+    ProblemKind.FAILED: _("Failed"), ProblemKind.MISSING: _("Missing"), ProblemKind.STALE: _("Stale"),
+    ProblemKind.INVALID: _("Invalid"), ProblemKind.DRIFTED: _("Drifted"), ProblemKind.CANCELLED: _("Cancelled"),
+    ProblemKind.UNREADABLE: _("Unreadable"),
+}
+PROBLEM_MEANINGS = {
+    ProblemKind.FAILED: _("Writing failed and nothing usable is saved."),
+    ProblemKind.MISSING: _("It should be there, nothing is saved, and nobody is working on it."),
+    ProblemKind.STALE: _("Marked as being written, but nobody is working on it."),
+    ProblemKind.INVALID: _("Something is saved, but it is empty or broken."),
+    ProblemKind.DRIFTED: _("Saved and complete, but its status says otherwise. Repairing it costs nothing."),
+    ProblemKind.CANCELLED: _("Its creation was cancelled. Not counted as a failure; it can be reopened."),
+    ProblemKind.UNREADABLE: _("framework_data of this roadmap cannot be read. It must be mended at its source."),
+}
+KEY_STATES = {
+    KeyState.HEALTHY: _("Healthy"), KeyState.IN_PROGRESS: _("In progress"), KeyState.WAITING: _("Not due yet"),
+    KeyState.PROBLEM: _("Problem"),
+}
+ITEM_STATES = {
+    ItemState.PLANNED: _("Planned"), ItemState.QUEUED: _("Queued"), ItemState.RUNNING: _("Running"),
+    ItemState.SUCCEEDED: _("Succeeded"), ItemState.FAILED: _("Failed"), ItemState.CANCELLED: _("Cancelled"),
+    ItemState.SKIPPED: _("Skipped"),
+}
+OPERATION_STATES = {
+    OperationState.ARMED: _("Armed"), OperationState.RUNNING: _("Running"), OperationState.PAUSED: _("Paused"),
+    OperationState.VERIFYING: _("Verifying"), OperationState.COMPLETED: _("Completed"), OperationState.STOPPED: _("Stopped"),
+    OperationState.CANCELLED: _("Cancelled"), OperationState.UNDONE: _("Undone"),
+}
+EXCLUSION_RULES = {
+    ExclusionRule.ALREADY_RUNNING: _("Already being worked on."),
+    ExclusionRule.NOT_BROKEN: _("Not broken any more."),
+    ExclusionRule.RETRY_LIMIT: _("Tried too often in the last 24 hours."),
+    ExclusionRule.NOT_SUPPORTED: _("Chapters and covers cannot be written again yet; they are only listed."),
+    ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
+    ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
+    ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
+}
+ERROR_KINDS = {
+    ErrorKind.MODEL_UNREACHABLE: _("Model cannot be reached"),
+    ErrorKind.MODEL_TIMEOUT: _("Model timed out"),
+    ErrorKind.MODEL_RATE_LIMITED: _("Model: rate limit"),
+    ErrorKind.MODEL_SERVER_ERROR: _("Model: server error"),
+    ErrorKind.MODEL_REJECTED_KEY: _("Model: key rejected"),
+    ErrorKind.MODEL_REJECTED_REQUEST: _("Model: request rejected"),
+    ErrorKind.MODEL_CUT_STREAM: _("Model: answer cut off in transit"),
+    ErrorKind.MODEL_REFUSED: _("Model refused"),
+    ErrorKind.MODEL_TRUNCATED: _("Model: answer too long"),
+    ErrorKind.MODEL_INVALID_JSON: _("Model: answer is not valid"),
+    ErrorKind.CONTENT_EMPTY: _("Content is empty"),
+    ErrorKind.CONTENT_UNSTORABLE: _("Content cannot be stored"),
+    ErrorKind.SAVE_DUPLICATE_KEY: _("Saving: duplicate key"),
+    ErrorKind.SAVE_TOO_LONG: _("Saving: value too long"),
+    ErrorKind.SAVE_REJECTED: _("Saving: rejected by the database"),
+    ErrorKind.SAVE_POOL_EXHAUSTED: _("Saving: connection pool exhausted"),
+    ErrorKind.SAVE_DATABASE_GONE: _("Saving: database not reachable"),
+    ErrorKind.SAVE_STORE_GONE: _("Saving: object store not reachable"),
+    ErrorKind.SAVE_OWNER_GONE: _("Roadmap or concept is gone"),
+    ErrorKind.WORKER_LOST: _("Worker lost"),
+    ErrorKind.PLATFORM_ERROR: _("Error of the platform"),
+    ErrorKind.NO_MESSAGE: _("No error was recorded"),
+    ErrorKind.UNEXPECTED: _("Unexpected error"),
+}
+
+
+def content_key(key: ContentKey, title: str, owner_title: str) -> str:
+    """"Tutorial of Backpressure, in Agent performance"."""
+    if key.kind in (ContentKind.COVER, ContentKind.FRAMEWORK):
+        return _("{kind} of {owner}").format(kind=CONTENT_KINDS[key.kind], owner=owner_title)
+    if key.kind is ContentKind.CHAPTER:
+        return _("Chapter {number} of {owner}").format(number=key.part, owner=owner_title)
+    return _("{kind} of {title}, in {owner}").format(kind=CONTENT_KINDS[key.kind], title=title, owner=owner_title)
+
+
+def reason(problem_kind: ProblemKind, declared: str | None, detail: str, error_message: str) -> str:
+    """Why a content key is a problem, in one sentence or two."""
+    words = {
+        ProblemKind.FAILED: _("Failed: {error}").format(error=error_message) if error_message
+            else _("Marked failed; no error was recorded."),
+        ProblemKind.MISSING: (
+            _("Marked completed, but nothing is saved.") if declared == "completed"
+            else _("Nothing is saved and nobody is working on it.")),
+        ProblemKind.STALE: _("Marked {declared}, but nobody is working on it.").format(declared=declared),
+        ProblemKind.INVALID: _("Saved, but broken: {detail}.").format(detail=detail),
+        ProblemKind.DRIFTED: _("Saved and complete, but marked {declared}. Repairing it costs nothing.").format(
+            declared=declared or _("nothing")),
+        ProblemKind.CANCELLED: _("Its creation was cancelled."),
+        ProblemKind.UNREADABLE: _("framework_data cannot be read at {detail}").format(detail=detail),
+    }[problem_kind]
+    if error_message and problem_kind not in (ProblemKind.FAILED, ProblemKind.CANCELLED):
+        words += " " + _("Last error: {error}").format(error=error_message)
+    return words
+
+
+def cause_title(error_kind: ErrorKind, title: str) -> str:
+    """A cause in words. Causes without a recorded error are named by the kind of problem they share."""
+    if error_kind is ErrorKind.NO_MESSAGE:
+        known = {kind.value: words for kind, words in PROBLEM_KINDS.items()}
+        return _("{problem}, no error recorded").format(problem=known.get(title, title))
+    return f"{ERROR_KINDS[error_kind]}: {title}" if title else ERROR_KINDS[error_kind]
+
+
+def items(count: int) -> str:
+    return ngettext("{count} item", "{count} items", count).format(count=f"{count:,}")
+
+
+def scope(aim: Scope, *, cause: str = "", owner_title: str = "") -> str:
+    """The scope in words: "failed or missing tutorials of Agent performance"."""
+    if aim.filter is None:
+        return _("{items} chosen by hand").format(items=items(len(aim.keys)))
+    return _filter_words(aim.filter, cause, owner_title)
+
+
+def _filter_words(aim: ProblemFilter, cause: str, owner_title: str) -> str:
+    if aim.is_everything:
+        return _("everything that is broken")
+    words = _(" or ").join(PROBLEM_KINDS[kind].lower() for kind in aim.problem_kinds) or _("broken")
+    words += " " + (_(" or ").join(CONTENT_KINDS[kind].lower() for kind in aim.kinds) or _("content"))
+    if aim.owner_id:
+        words += _(" of {owner}").format(owner=owner_title or aim.owner_id)
+    if aim.cause_id:
+        words += _(", cause: {cause}").format(cause=cause or aim.cause_id)
+    if aim.minimum_age_seconds:
+        words += _(", older than {hours:g} h").format(hours=aim.minimum_age_seconds / 3600)
+    if aim.minimum_attempts:
+        words += _(", tried at least {count} times").format(count=aim.minimum_attempts)
+    if aim.text:
+        words += _(", with “{text}”").format(text=aim.text)
+    return words

@@ -1,0 +1,121 @@
+"""Is everything there that Redrive needs: servers, schema, model endpoint, object store? Changes nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from backend.host.command_servers import unchecked_servers_for
+from backend.host.errors import HostError
+from backend.host.given_servers import check_postgresql, check_redis
+from backend.i18n import _
+from backend.logs import without_secrets
+from backend.settings import Settings
+
+MODEL_ANSWER_SECONDS = 10.0
+OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class Finding:
+    subject: str
+    is_good: bool
+    line: str  # what was found; when it is bad, the next step too
+
+
+def checkup(settings: Settings) -> Iterator[Finding]:
+    """One finding for each of the five, in the order in which they should be put right."""
+    with ExitStack() as stack:
+        obstacle = ""
+        try:
+            settings = stack.enter_context(unchecked_servers_for(settings, holder="redrive check"))
+        except HostError as exc:
+            obstacle = str(exc)
+        postgresql = _server(_("PostgreSQL"), settings.database_url, check_postgresql, obstacle=obstacle)
+        yield postgresql
+        yield _server(_("Redis"), settings.redis_url, check_redis, obstacle=obstacle)
+        if postgresql.is_good:
+            yield _finding(_("schema"), lambda: _ask_schema(settings))
+        else:
+            yield Finding(_("schema"), False, _("Not looked at. Put PostgreSQL right first."))
+        yield _finding(_("object store"), lambda: _ask_object_store(settings))
+    yield _finding(_("model"), lambda: _ask_model(settings))
+
+
+def _server(subject: str, url: SecretStr | None, check: Callable[[str], str], *, obstacle: str) -> Finding:
+    if not url:
+        return Finding(subject, False, obstacle)
+    return _finding(subject, lambda: check(url.get_secret_value()))
+
+
+def _finding(subject: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, True, ask())
+    except HostError as exc:
+        return Finding(subject, False, without_secrets(str(exc)))
+
+
+def _ask_schema(settings: Settings) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from backend.storage.engine import make_engine
+    from backend.storage.schema import SchemaError, check_migrated
+
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        with engine.connect() as connection:
+            check_migrated(connection)
+    except (SchemaError, SQLAlchemyError) as exc:
+        raise HostError(_first_line(exc)) from exc
+    finally:
+        engine.dispose()
+    return _("every table and column is there")
+
+
+def _ask_object_store(settings: Settings) -> str:
+    from obstore.exceptions import BaseError
+
+    from backend.bootstrap import NotConfigured, connect
+    from backend.content.errors import ItemError
+
+    try:
+        redrive = connect(settings)
+        redrive.objects.check()
+    except NotConfigured:
+        raise HostError(_("Not looked at. Put the servers right first.")) from None
+    except (BaseError, ItemError, OSError, ValueError) as exc:
+        raise HostError(_("It does not take and give back a text: {reason}. Correct REDRIVE_OBJECT_STORE or the "
+                          "rights on it.").format(reason=_first_line(exc))) from exc
+    redrive.close()
+    return _("a text was written, read and deleted in {place}").format(place=redrive.objects.root_url)
+
+
+def _ask_model(settings: Settings) -> str:
+    if not settings.openai_api_key:
+        return _("OPENAI_API_KEY is not set: the offline writer makes sample text")
+    import openai
+
+    place = settings.openai_base_url or OPENAI
+    client = openai.OpenAI(api_key=settings.openai_api_key.get_secret_value(), base_url=place,
+                           timeout=MODEL_ANSWER_SECONDS, max_retries=0)
+    try:
+        names = {model.id for model in client.models.list()}
+    except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
+        raise HostError(_("{place} refuses the key. Correct OPENAI_API_KEY.").format(place=place)) from exc
+    except openai.NotFoundError as exc:
+        raise HostError(_("{place} answers, but not as a model endpoint. OPENAI_BASE_URL usually ends in /v1.").format(
+            place=place)) from exc
+    except openai.OpenAIError as exc:
+        raise HostError(_("{place} does not answer as it should: {reason}. Correct OPENAI_BASE_URL or start it.").format(
+            place=place, reason=_first_line(exc))) from exc
+    finally:
+        client.close()
+    if settings.model in names:
+        return _("{place} answers and has {model}").format(place=place, model=settings.model)
+    return _("{place} answers; {model} is not in its list, so set REDRIVE_MODEL if writing fails").format(
+        place=place, model=settings.model)
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0].rstrip(".")

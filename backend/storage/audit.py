@@ -1,0 +1,24 @@
+"""ops.audit_log: who did what, on what, why, and what came of it."""
+
+from typing import Protocol
+
+from sqlalchemy import Connection, insert
+
+from backend.storage.ops_tables import audit_log
+
+
+class ActorLike(Protocol):
+    @property
+    def actor_id(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+def record(
+    connection: Connection, actor: ActorLike, *, action: str, scope: str, reason: str = "", result: str = "",
+    operation_id: str | None = None,
+) -> None:
+    """Write one line in the transaction of the action itself: both happen or neither."""
+    connection.execute(insert(audit_log).values(
+        actor_id=actor.actor_id, actor_role=str(actor.role), action=action, scope=scope, reason=reason, result=result,
+        operation_id=operation_id))

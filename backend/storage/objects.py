@@ -1,0 +1,69 @@
+"""The object store: texts by path. file:// for one machine, s3:// for more; both through obstore."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from backend.content.errors import ErrorKind, ItemError
+from backend.i18n import _
+
+
+class Objects:
+    """Paths are relative to the root URL; a stored text is known by its full URL."""
+
+    def __init__(self, root_url: str) -> None:
+        """`root_url` is file:///folder or s3://bucket/prefix; credentials come from the environment.
+
+        Raises ValueError for another scheme.
+        """
+        parts = urlsplit(root_url)
+        if parts.scheme == "file":
+            folder = Path(unquote(parts.path))
+            folder.mkdir(parents=True, exist_ok=True)
+            self._store: ObjectStore = LocalStore(folder)
+        elif parts.scheme == "s3":
+            self._store = from_url(root_url, retry_config={"max_retries": 3}, client_options={"timeout": "30s", "allow_http": True})
+        else:
+            raise ValueError(_("REDRIVE_OBJECT_STORE is {url}; write file:///folder or s3://bucket/prefix").format(url=root_url))
+        self.root_url = root_url.rstrip("/")
+        self._is_local = parts.scheme == "file"
+
+    def put_text(self, path: str, text: str) -> str:
+        """Store a text and give the URL it is found under. Raises ItemError when the store does not take it."""
+        attributes = {} if self._is_local else {"attributes": {"Content-Type": "text/markdown; charset=utf-8"}}
+        try:
+            obstore.put(self._store, path, text.encode(), **attributes)
+        except (BaseError, OSError) as exc:
+            raise ItemError(ErrorKind.SAVE_STORE_GONE, _("The object store did not take the text: {error}").format(
+                error=_first_line(exc))) from exc
+        return f"{self.root_url}/{path}"
+
+    def get_text(self, url: str) -> str:
+        """The text that is stored under a URL of this store.
+
+        Raises FileNotFoundError when it is not there, ValueError when the URL is of another store.
+        """
+        if not url.startswith(self.root_url + "/"):
+            raise ValueError(_("{url} is kept outside the object store of Redrive").format(url=url))
+        return bytes(obstore.get(self._store, url.removeprefix(self.root_url + "/")).bytes()).decode("utf-8", "replace")
+
+    def delete_all(self, prefix: str) -> None:
+        """Delete every object under a prefix."""
+        for batch in obstore.list(self._store, prefix=prefix):
+            paths = [found["path"] for found in batch]
+            if paths:
+                obstore.delete(self._store, paths)
+
+    def check(self) -> None:
+        """Write, read and delete a small object. Raises ItemError or an obstore error when one of them fails."""
+        path = "check/redrive.txt"
+        self.put_text(path, "ok")
+        obstore.get(self._store, path).bytes()
+        obstore.delete(self._store, path)
+
+
+def _first_line(exc: BaseException) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0][:300]

@@ -1,0 +1,115 @@
+"""Queries over ops.problems: one place turns a filter into SQL, for the pages and for the plan alike."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Text,
+    and_,
+    cast,
+    column,
+    exists,
+    func,
+    select,
+    true,
+)
+
+from backend.content import wording
+from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.plans import Candidate
+from backend.content.problems import ProblemKind
+from backend.content.scopes import ProblemFilter, Scope
+from backend.content.status import ItemAction, ItemState
+from backend.storage.ops_tables import causes, items, problems
+
+
+def matches(problem_filter: ProblemFilter, now: datetime) -> ColumnElement[bool]:
+    """The filter as a condition on ops.problems. Every word of the text must occur."""
+    conditions: list[ColumnElement[bool]] = []
+    if problem_filter.problem_kinds:
+        conditions.append(problems.c.problem_kind.in_(problem_filter.problem_kinds))
+    if problem_filter.kinds:
+        conditions.append(problems.c.kind.in_(problem_filter.kinds))
+    if problem_filter.owner_id:
+        conditions.append(problems.c.owner_id == problem_filter.owner_id)
+    if problem_filter.cause_id:
+        conditions.append(problems.c.cause_id == problem_filter.cause_id)
+    if problem_filter.minimum_age_seconds:
+        conditions.append(problems.c.since_at <= now - timedelta(seconds=problem_filter.minimum_age_seconds))
+    if problem_filter.minimum_attempts:
+        conditions.append(problems.c.attempts >= problem_filter.minimum_attempts)
+    conditions += [problems.c.search_text.contains(word, autoescape=True) for word in problem_filter.text.lower().split()]
+    return and_(true(), *conditions)
+
+
+def load_candidates(connection: Connection, scope: Scope, now: datetime) -> list[Candidate]:
+    """The problems in a scope, oldest first, each with what the plan must know about it. About 20 us a row."""
+    tried, taken = _tried_today(now), _taken()
+    query = select(
+        problems.c.kind, problems.c.owner_id, problems.c.part, problems.c.problem_kind, problems.c.title, problems.c.owner_title,
+        func.coalesce(tried.c.attempts_today, 0).label("attempts_today"), taken.c.owner_id.is_not(None).label("is_taken"),
+    ).select_from(problems.outerjoin(tried, _same_key(tried)).outerjoin(taken, _same_key(taken)))
+    if scope.filter is not None:
+        query = query.where(matches(scope.filter, now))
+    else:
+        query = query.where(exists().where(_same_key(key_rows(scope.keys))))
+    rows = connection.execute(query.order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part))
+    return [
+        Candidate(ContentKey(ContentKind(row.kind), row.owner_id, row.part), ProblemKind(row.problem_kind), row.title,
+                  row.owner_title, row.attempts_today, row.is_taken)
+        for row in rows]
+
+
+def key_rows(keys: Iterable[ContentKey]) -> FromClause:
+    """Content keys as a table (kind, owner_id, part) that a query can join, whatever their number."""
+    keys = list(keys)
+    columns = [[key.kind.value for key in keys], [key.owner_id for key in keys], [key.part for key in keys]]
+    return func.unnest(*(cast(column_values, ARRAY(Text)) for column_values in columns)).table_valued(
+        column("kind", Text), column("owner_id", Text), column("part", Text)).render_derived("chosen")
+
+
+def _same_key(other: FromClause) -> ColumnElement[bool]:
+    return and_(problems.c.kind == other.c.kind, problems.c.owner_id == other.c.owner_id, problems.c.part == other.c.part)
+
+
+def _tried_today(now: datetime) -> FromClause:
+    """How often Redrive wrote each key in the last 24 hours."""
+    return (
+        select(items.c.kind, items.c.owner_id, items.c.part, func.sum(items.c.attempt).label("attempts_today"))
+        .where(items.c.settled_at > now - timedelta(hours=24), items.c.action == ItemAction.GENERATE,
+               items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED)))
+        .group_by(items.c.kind, items.c.owner_id, items.c.part).subquery("tried"))
+
+
+def _taken() -> FromClause:
+    """Keys that an unfinished item holds."""
+    return (
+        select(items.c.kind, items.c.owner_id, items.c.part).distinct()
+        .where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED, ItemState.RUNNING))).subquery("taken"))
+
+
+def describe_scope(connection: Connection, scope: Scope) -> str:
+    """The scope in words, with the titles of the owner and the cause it names."""
+    if scope.filter is None:
+        return _describe_keys(connection, scope)
+    owner_title = connection.scalar(
+        select(problems.c.owner_title).where(problems.c.owner_id == scope.filter.owner_id).limit(1)) if scope.filter.owner_id else None
+    cause = connection.execute(select(causes.c.error_kind, causes.c.title).where(
+        causes.c.cause_id == scope.filter.cause_id)).one_or_none() if scope.filter.cause_id else None
+    return wording.scope(
+        scope, owner_title=owner_title or "",
+        cause=wording.cause_title(ErrorKind(cause.error_kind), cause.title) if cause else "")
+
+
+def _describe_keys(connection: Connection, scope: Scope) -> str:
+    if len(scope.keys) > 1:
+        return wording.scope(scope)
+    key = scope.keys[0]
+    row = connection.execute(select(problems.c.title, problems.c.owner_title).where(
+        problems.c.kind == key.kind, problems.c.owner_id == key.owner_id, problems.c.part == key.part)).one_or_none()
+    return wording.content_key(key, row.title if row else key.part, row.owner_title if row else key.owner_id)

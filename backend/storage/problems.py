@@ -1,0 +1,171 @@
+"""ops.problems: the detector's answers, kept. Written only by the drain of ops.dirty."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.content.causes import cause_of
+from backend.content.detector import judge_owner
+from backend.content.facts import Limits, OwnerFacts
+from backend.content.keys import ContentKind, Owner, OwnerKind
+from backend.content.problems import Problem
+from backend.storage.facts import load_facts
+from backend.storage.ops_tables import causes, dirty, problems, rechecks
+
+DRAIN_LOCK = 7_203_002
+DRAIN_OWNERS = 1000  # the batch of a full rebuild: memory stays flat, and the planner hashes instead of looping
+_OWNER_KINDS_OF = {
+    OwnerKind.ROADMAP: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.ROADMAP],
+    OwnerKind.NOVEL: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.NOVEL],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    owners: int
+    problems: int
+
+
+def drain(engine: Engine, clock: Callable[[], datetime], limits: Limits, *, batch_owners: int = DRAIN_OWNERS) -> Drained:
+    """Look again at every owner that is dirty or due, until none is left. Cost follows what changed."""
+    owner_count = problem_count = 0
+    while True:
+        with engine.begin() as connection:
+            owners = _take_dirty(connection, clock(), batch_owners)
+            if not owners:
+                return Drained(owner_count, problem_count)
+            problem_count += refresh(connection, owners, clock(), limits)
+            owner_count += len(owners)
+
+
+def is_anything_dirty(connection: Connection, now: datetime) -> bool:
+    return bool(connection.scalar(select(
+        select(dirty.c.dirty_id).exists() | select(rechecks.c.owner_id).where(rechecks.c.due_at <= now).exists())))
+
+
+def mark_all_dirty(engine: Engine) -> None:
+    """Full rebuild: every owner that exists, and every owner that is listed though it may be gone."""
+    with engine.begin() as connection:
+        connection.execute(text(
+            "insert into ops.dirty (owner_kind, owner_id) "
+            "select 'roadmap', roadmap_id from public.roadmap_metadata union all select 'novel', id from public.novels union "
+            "select distinct case when kind = 'chapter' then 'novel' else 'roadmap' end, owner_id from ops.problems"))
+
+
+def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limits: Limits) -> int:
+    """Judge these owners again and keep the answer. Returns how many problems they have."""
+    _lock_owners(connection, owners)
+    facts = load_facts(connection, owners)
+    found: list[tuple[Problem, OwnerFacts]] = []
+    due: dict[Owner, datetime] = {}
+    for owner, owner_facts in facts.items():
+        for verdict in judge_owner(owner_facts, now, limits):
+            if verdict.problem:
+                found.append((verdict.problem, owner_facts))
+            if verdict.look_again_at:
+                due[owner] = min(verdict.look_again_at, due.get(owner, verdict.look_again_at))
+    _forget_gone(connection, owners, [problem for problem, _facts in found])
+    _keep_causes(connection, [problem for problem, _facts in found], now)
+    _keep_problems(connection, found, now)
+    _keep_rechecks(connection, due)
+    return len(found)
+
+
+def _take_dirty(connection: Connection, now: datetime, batch_owners: int) -> list[Owner]:
+    connection.execute(text(
+        "with due as (delete from ops.rechecks where (owner_kind, owner_id) in ("
+        "  select owner_kind, owner_id from ops.rechecks where due_at <= :now order by due_at limit :batch for update skip locked)"
+        "  returning owner_kind, owner_id) "
+        "insert into ops.dirty (owner_kind, owner_id) select owner_kind, owner_id from due"), {"now": now, "batch": batch_owners})
+    rows = connection.execute(text(
+        "with taken as (delete from ops.dirty where dirty_id in ("
+        "  select dirty_id from ops.dirty order by dirty_id limit :batch for update skip locked)"
+        "  returning owner_kind, owner_id) select distinct owner_kind, owner_id from taken order by 1, 2"), {"batch": batch_owners})
+    return [Owner(OwnerKind(row.owner_kind), row.owner_id) for row in rows]
+
+
+def _lock_owners(connection: Connection, owners: Sequence[Owner]) -> None:
+    """One drain at a time judges an owner, and it reads after it holds the lock: a later answer never loses to an older one.
+
+    The order is the same for everybody, so that two drains cannot wait for each other.
+    """
+    names = sorted({f"{owner.kind}:{owner.owner_id}" for owner in owners})
+    connection.execute(text(
+        "select pg_advisory_xact_lock(:space, key) from "
+        "(select distinct hashtext(name) as key from unnest(cast(:names as text[])) as name order by 1) k"),
+        {"space": DRAIN_LOCK, "names": names})
+
+
+def _forget_gone(connection: Connection, owners: Iterable[Owner], found: Sequence[Problem]) -> None:
+    for owner_kind, kinds in _OWNER_KINDS_OF.items():
+        owner_ids = [owner.owner_id for owner in owners if owner.kind is owner_kind]
+        if owner_ids:
+            kept = [problem.key for problem in found if problem.key.kind.owner_kind is owner_kind]
+            connection.execute(text(
+                "delete from ops.problems p where p.owner_id = any(:owner_ids) and p.kind = any(:kinds) and not exists ("
+                "  select 1 from unnest(cast(:k as text[]), cast(:o as text[]), cast(:p as text[])) as kept(kind, owner_id, part)"
+                "  where kept.kind = p.kind and kept.owner_id = p.owner_id and kept.part = p.part)"),
+                {"owner_ids": owner_ids, "kinds": kinds, "k": [key.kind.value for key in kept],
+                 "o": [key.owner_id for key in kept], "p": [key.part for key in kept]})
+
+
+def _keep_causes(connection: Connection, found: Sequence[Problem], now: datetime) -> None:
+    known = {cause.cause_id: cause for cause in map(cause_of, found)}
+    if not known:
+        return
+    statement = insert(causes).values([
+        {"cause_id": cause.cause_id, "error_kind": cause.error_kind, "origin": cause.error_kind.origin, "title": cause.title,
+         "sample": cause.sample, "first_seen_at": now, "last_seen_at": now}
+        for cause_id, cause in sorted(known.items())])
+    connection.execute(statement.on_conflict_do_update(
+        index_elements=[causes.c.cause_id], set_={"last_seen_at": statement.excluded.last_seen_at},
+        where=causes.c.last_seen_at < func.now() - text("interval '1 minute'")))
+
+
+def _keep_problems(connection: Connection, found: Sequence[tuple[Problem, OwnerFacts]], now: datetime) -> None:
+    if not found:
+        return
+    attempts = _attempts(connection, {problem.key.owner_id for problem, _facts in found})
+    rows = [_row(problem, facts, attempts, now) for problem, facts in found]
+    rows.sort(key=lambda row: (row["owner_id"], row["kind"], row["part"]))
+    statement = insert(problems)
+    changing = [column for column in problems.c if column.name not in ("kind", "owner_id", "part", "first_seen_at")]
+    connection.execute(statement.on_conflict_do_update(
+        index_elements=[problems.c.kind, problems.c.owner_id, problems.c.part],
+        set_={column.name: statement.excluded[column.name] for column in changing},
+        where=func.row(*changing).is_distinct_from(func.row(*(statement.excluded[column.name] for column in changing))),
+    ), rows)
+
+
+def _row(problem: Problem, facts: OwnerFacts, attempts: dict[tuple[str, str, str], int], now: datetime) -> dict[str, object]:
+    key = problem.key
+    title = problem.title or facts.title
+    return {
+        "kind": key.kind, "owner_id": key.owner_id, "part": key.part, "problem_kind": problem.kind,
+        "cause_id": cause_of(problem).cause_id, "declared": problem.declared, "detail": problem.detail,
+        "error_kind": problem.error_kind, "error_message": problem.error_message, "title": title, "owner_title": facts.title,
+        "attempts": attempts.get((key.kind, key.owner_id, key.part), 0),
+        "since_at": problem.since_at or facts.created_at, "first_seen_at": now,
+        "search_text": " ".join((title, facts.title, key.owner_id, key.part, problem.detail, problem.error_message)).lower(),
+    }
+
+
+def _attempts(connection: Connection, owner_ids: set[str]) -> dict[tuple[str, str, str], int]:
+    """How often Redrive has tried each key of these owners."""
+    rows = connection.execute(text(
+        "select kind, owner_id, part, sum(attempt) as attempts from ops.items where owner_id = any(:owner_ids) "
+        "and state in ('running', 'succeeded', 'failed') and action = 'generate' group by kind, owner_id, part"),
+        {"owner_ids": sorted(owner_ids)})
+    return {(row.kind, row.owner_id, row.part): int(row.attempts) for row in rows}
+
+
+def _keep_rechecks(connection: Connection, due: dict[Owner, datetime]) -> None:
+    if not due:
+        return
+    statement = insert(rechecks).values([
+        {"owner_kind": owner.kind, "owner_id": owner.owner_id, "due_at": due_at} for owner, due_at in sorted(due.items(), key=lambda d: d[0])])
+    connection.execute(statement.on_conflict_do_update(
+        index_elements=[rechecks.c.owner_kind, rechecks.c.owner_id], set_={"due_at": statement.excluded.due_at}))

@@ -1,0 +1,82 @@
+"""The platform's tasks that Redrive writes: one per roadmap of an operation, kept true with every item that settles."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, text, update
+
+from backend.content.status import ItemState, TaskStatus
+from backend.storage.ops_tables import items
+from backend.storage.platform_tables import tasks
+
+
+def begin_task(connection: Connection, task_id: str, now: datetime) -> None:
+    """pending -> processing, with its first item. Nothing when it is processing already."""
+    connection.execute(
+        update(tasks).where(tasks.c.task_id == task_id, tasks.c.status == TaskStatus.PENDING)
+        .values(status=TaskStatus.PROCESSING, current_step="writing", updated_at=now))
+
+
+def record_progress(connection: Connection, task_id: str, now: datetime) -> None:
+    """Write failed_concepts and execution_summary from the items; settle the task when all of them are.
+
+    Locks the task's row: of two last items the second one sees the first one's outcome.
+    """
+    task = connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
+    if task is None:
+        return
+    rows = connection.execute(select(
+        items.c.part, items.c.kind, items.c.state, items.c.error_message, items.c.settled_at, items.c.started_at,
+    ).where(items.c.task_id == task_id)).all()
+    counts: dict[str, int] = defaultdict(int)
+    for row in rows:
+        counts[row.state] += 1
+    is_settled = all(ItemState(state).is_settled for state in counts)
+    values: dict[str, Any] = {
+        "failed_concepts": _failed_concepts(rows),
+        "execution_summary": {
+            "total": len(rows), "completed": counts[ItemState.SUCCEEDED], "failed": counts[ItemState.FAILED],
+            "skipped": counts[ItemState.SKIPPED] + counts[ItemState.CANCELLED],
+            "duration_seconds": round((now - task.created_at).total_seconds(), 1),
+        },
+        "updated_at": now,
+    }
+    if is_settled and task.status in (TaskStatus.PENDING, TaskStatus.PROCESSING):
+        status = _final_status(counts)
+        values |= {"status": status, "completed_at": now, "current_step": status.value,
+                   "error_message": next((row.error_message for row in rows if row.state == ItemState.FAILED), None)}
+    connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
+
+
+def settle_idle_tasks(connection: Connection, operation_id: str, now: datetime) -> None:
+    """Tasks of a finished operation whose items were all skipped or cancelled before any worker saw them."""
+    unfinished = connection.execute(text(
+        "select distinct t.task_id from public.tasks t join ops.items i on i.task_id = t.task_id "
+        "where i.operation_id = :operation_id and t.status in ('pending', 'processing') order by 1"), {"operation_id": operation_id})
+    for row in unfinished.all():
+        record_progress(connection, row.task_id, now)
+
+
+def _final_status(counts: dict[str, int]) -> TaskStatus:
+    if counts[ItemState.FAILED]:
+        return TaskStatus.PARTIAL_FAILURE if counts[ItemState.SUCCEEDED] else TaskStatus.FAILED
+    if counts[ItemState.CANCELLED] and not counts[ItemState.SUCCEEDED]:
+        return TaskStatus.CANCELLED
+    return TaskStatus.COMPLETED
+
+
+def _failed_concepts(rows: Any) -> dict[str, dict[str, str]] | None:
+    """{concept_id: {reason, content_type, timestamp}}; a concept with several failures names their kinds, comma separated."""
+    failed: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.state != ItemState.FAILED:
+            continue
+        entry = failed.get(row.part)
+        if entry is None:
+            failed[row.part] = {"reason": row.error_message or "", "content_type": row.kind, "timestamp": row.settled_at.isoformat()}
+        else:
+            entry["content_type"] += f",{row.kind}"
+            if row.error_message and row.error_message not in entry["reason"]:
+                entry["reason"] += f"; {row.error_message}"
+    return failed or None

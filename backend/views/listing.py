@@ -1,0 +1,156 @@
+"""Problems as a page shows them: rows, counts, causes, and as of when they are true."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, func, select, text, tuple_
+
+from backend.clock import utc_now
+from backend.content import wording
+from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.problems import ProblemKind
+from backend.content.scopes import ProblemFilter
+from backend.redrive import Redrive
+from backend.storage.items import keys_in_work
+from backend.storage.ops_tables import causes, problems
+from backend.storage.problem_list import matches
+
+
+class Sort(StrEnum):
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    OWNER = "owner"
+    CAUSE = "cause"
+    ATTEMPTS = "attempts"
+
+
+_ORDER = {
+    Sort.OLDEST: (problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part),
+    Sort.NEWEST: (problems.c.since_at.desc(), problems.c.kind.desc(), problems.c.owner_id.desc(), problems.c.part.desc()),
+    Sort.OWNER: (problems.c.owner_id, problems.c.kind, problems.c.part),
+    Sort.CAUSE: (problems.c.cause_id, problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part),
+    Sort.ATTEMPTS: (problems.c.attempts.desc(), problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    key: ContentKey
+    kind: ProblemKind
+    title: str
+    owner_title: str
+    reason: str  # in words
+    cause_id: str
+    cause: str   # in words
+    error_message: str
+    since_at: datetime
+    attempts: int
+    operation_id: str | None = None  # that works on it now
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    as_of: datetime
+    rows: tuple[ProblemRow, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRow:
+    cause_id: str
+    title: str
+    sample: str
+    problem_count: int
+    owner_count: int
+    oldest_since_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of problems in a scope, by each of the things it can be narrowed by."""
+
+    total: int
+    by_problem_kind: dict[ProblemKind, int]
+    by_kind: dict[ContentKind, int]
+
+
+def as_of(connection: Connection) -> datetime:
+    """Since when the list has been true: now, or the oldest change that the detector has not looked at yet."""
+    return connection.scalar(text(
+        "select least(now(), (select min(marked_at) from ops.dirty), (select min(due_at) from ops.rechecks))"))
+
+
+def problem_page(
+    redrive: Redrive, problem_filter: ProblemFilter, *, page: int = 1, page_size: int = 100, sort: Sort = Sort.OLDEST,
+) -> ProblemPage:
+    """One page of the problems that match. `page` counts from 1."""
+    with redrive.engine.connect() as connection:
+        condition = matches(problem_filter, utc_now())
+        total = connection.scalar(select(func.count()).select_from(problems).where(condition)) or 0
+        rows = connection.execute(
+            select(problems, causes.c.title.label("cause_title"), causes.c.error_kind.label("cause_kind"))
+            .join(causes, causes.c.cause_id == problems.c.cause_id, isouter=True).where(condition)
+            .order_by(*_ORDER[sort]).limit(page_size).offset((page - 1) * page_size)).all()
+        working = keys_in_work(connection, [ContentKey(ContentKind(row.kind), row.owner_id, row.part) for row in rows])
+        return ProblemPage(as_of(connection), tuple(_row(row, working) for row in rows), total)
+
+
+def problems_of(redrive: Redrive, keys: list[ContentKey]) -> dict[ContentKey, ProblemKind]:
+    """Those of the keys that still are problems: what remains of a selection."""
+    if not keys:
+        return {}
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(select(problems.c.kind, problems.c.owner_id, problems.c.part, problems.c.problem_kind).where(
+            tuple_(problems.c.kind, problems.c.owner_id, problems.c.part).in_(
+                [(key.kind, key.owner_id, key.part) for key in keys])))
+        return {ContentKey(ContentKind(row.kind), row.owner_id, row.part): ProblemKind(row.problem_kind) for row in rows}
+
+
+def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(problems.c.problem_kind, problems.c.kind, func.count().label("count"))
+            .where(matches(problem_filter, utc_now())).group_by(problems.c.problem_kind, problems.c.kind)).all()
+    by_problem_kind: dict[ProblemKind, int] = {}
+    by_kind: dict[ContentKind, int] = {}
+    for row in rows:
+        by_problem_kind[ProblemKind(row.problem_kind)] = by_problem_kind.get(ProblemKind(row.problem_kind), 0) + row.count
+        by_kind[ContentKind(row.kind)] = by_kind.get(ContentKind(row.kind), 0) + row.count
+    return Counts(sum(by_kind.values()), by_problem_kind, by_kind)
+
+
+def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 50) -> tuple[CauseRow, ...]:
+    """Causes of the problems that match, the largest first."""
+    grouped = (
+        select(problems.c.cause_id, func.count().label("problem_count"), func.count(problems.c.owner_id.distinct()).label("owner_count"),
+               func.min(problems.c.since_at).label("oldest_since_at"))
+        .where(matches(problem_filter, utc_now())).group_by(problems.c.cause_id)
+        .order_by(func.count().desc(), problems.c.cause_id).limit(limit).subquery())
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample)
+            .join(causes, causes.c.cause_id == grouped.c.cause_id).order_by(grouped.c.problem_count.desc(), grouped.c.cause_id))
+        return tuple(CauseRow(
+            row.cause_id, wording.cause_title(ErrorKind(row.error_kind), row.title), row.sample, row.problem_count, row.owner_count,
+            row.oldest_since_at) for row in rows)
+
+
+def owner_titles(redrive: Redrive, *, limit: int = 500) -> dict[str, str]:
+    """owner_id -> title of owners that have problems, those with most problems first."""
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(problems.c.owner_id, func.max(problems.c.owner_title).label("title"))
+            .group_by(problems.c.owner_id).order_by(func.count().desc(), problems.c.owner_id).limit(limit))
+        return {row.owner_id: row.title for row in rows}
+
+
+def _row(row, working: dict[ContentKey, str]) -> ProblemRow:
+    key = ContentKey(ContentKind(row.kind), row.owner_id, row.part)
+    kind = ProblemKind(row.problem_kind)
+    return ProblemRow(
+        key, kind, row.title, row.owner_title,
+        wording.reason(kind, row.declared, row.detail, row.error_message),
+        row.cause_id, wording.cause_title(ErrorKind(row.cause_kind), row.cause_title) if row.cause_kind else "",
+        row.error_message, row.since_at, row.attempts, working.get(key))

@@ -1,0 +1,132 @@
+"""Operations and their items as pages show them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text
+
+from backend.clock import utc_now
+from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.plans import ExclusionRule
+from backend.content.status import ACTIVE_OPERATION_STATES, ItemAction, ItemState, OperationState
+from backend.redrive import Redrive
+from backend.storage.ops_tables import items, operations
+
+RATE_WINDOW = timedelta(seconds=30)
+SHOWN_AFTER_END = timedelta(minutes=10)  # a finished operation stays in sight for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    operation_id: str
+    name: str
+    state: OperationState
+    actor_id: str
+    reason: str
+    created_at: datetime
+    settled_at: datetime | None
+    counts: dict[ItemState, int]         # every state is there
+    items_per_minute: float | None       # over the last half minute; None: nothing settled in it
+    seconds_left: float | None           # None: cannot tell yet
+    outcome_healthy: int | None          # of the verification; None: not verified yet
+    outcome_problems: dict[str, int]     # ProblemKind -> count
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def settled(self) -> int:
+        return sum(count for state, count in self.counts.items() if state.is_settled)
+
+    @property
+    def ratio(self) -> float:
+        """0.0 to 1.0."""
+        return self.settled / self.total if self.total else 1.0
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE_OPERATION_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    item_id: int
+    operation_id: str
+    key: ContentKey
+    title: str
+    action: ItemAction
+    state: ItemState
+    attempt: int
+    error_kind: ErrorKind | None
+    error_message: str
+    skip_rule: ExclusionRule | None
+    generator: str
+    is_sample: bool
+    created_at: datetime
+    started_at: datetime | None
+    settled_at: datetime | None
+
+
+def active_operations(redrive: Redrive, *, limit: int = 10) -> tuple[Progress, ...]:
+    """Operations that work, and those that ended in the last minutes, newest first."""
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(operations).where(
+                operations.c.state.in_(ACTIVE_OPERATION_STATES) | (operations.c.settled_at > utc_now() - SHOWN_AFTER_END))
+            .order_by(operations.c.created_at.desc()).limit(limit)).all()
+        return tuple(_progress(connection, row) for row in rows)
+
+
+def progress(redrive: Redrive, operation_id: str) -> Progress | None:
+    """How far one operation is. None: there is no such operation."""
+    with redrive.engine.connect() as connection:
+        row = connection.execute(select(operations).where(operations.c.operation_id == operation_id)).one_or_none()
+        return _progress(connection, row) if row else None
+
+
+def item_rows(redrive: Redrive, operation_id: str, *, limit: int = 200) -> tuple[ItemRow, ...]:
+    """Items of an operation in the order of the plan."""
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(select(items).where(items.c.operation_id == operation_id).order_by(items.c.item_id).limit(limit))
+        return tuple(map(as_item_row, rows))
+
+
+def history(redrive: Redrive, key: ContentKey, *, limit: int = 20) -> tuple[ItemRow, ...]:
+    """What was tried on one content key, newest first."""
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(items).where(items.c.owner_id == key.owner_id, items.c.kind == key.kind, items.c.part == key.part)
+            .order_by(items.c.item_id.desc()).limit(limit))
+        return tuple(map(as_item_row, rows))
+
+
+def as_item_row(row: Any) -> ItemRow:
+    return ItemRow(
+        row.item_id, row.operation_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part,
+        ItemAction(row.action), ItemState(row.state), row.attempt, ErrorKind(row.error_kind) if row.error_kind else None,
+        row.error_message or "", ExclusionRule(row.skip_rule) if row.skip_rule else None, row.generator or "",
+        bool(row.is_sample), row.created_at, row.started_at, row.settled_at)
+
+
+def _progress(connection: Connection, row: Any) -> Progress:
+    counted = connection.execute(
+        select(items.c.state, func.count().label("count")).where(items.c.operation_id == row.operation_id).group_by(items.c.state))
+    counts = dict.fromkeys(ItemState, 0) | {ItemState(found.state): found.count for found in counted}
+    left = sum(count for state, count in counts.items() if not state.is_settled)
+    rate = _items_per_minute(connection, row.operation_id, row.created_at) if left else None
+    outcome = row.outcome or {}
+    return Progress(
+        row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,
+        rate, left / rate * 60 if rate else None, outcome.get("healthy"), outcome.get("problems", {}))
+
+
+def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:
+    now = utc_now()
+    settled = connection.scalar(text(
+        "select count(*) from ops.items where operation_id = :operation_id and settled_at > :since"),
+        {"operation_id": operation_id, "since": now - RATE_WINDOW})
+    seconds = min(RATE_WINDOW.total_seconds(), max(1.0, (now - created_at).total_seconds()))
+    return settled * 60 / seconds if settled else None

@@ -1,0 +1,100 @@
+"""The overview: how bad it is, since when, why, and whether anybody is looking after it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, func, select
+
+from backend.clock import utc_now
+from backend.content.problems import ProblemKind
+from backend.content.scopes import ProblemFilter
+from backend.content.status import Priority
+from backend.i18n import _
+from backend.jobs.queue import QueueDown, WorkerSeen
+from backend.redrive import Redrive
+from backend.storage import heartbeats
+from backend.storage.ops_tables import problem_samples, problems
+from backend.views import listing
+from backend.views.listing import CauseRow, Counts, ProblemRow
+
+# Upper bound of age -> its name; the last one has no bound.
+AGES: tuple[tuple[timedelta | None, str], ...] = (
+    (timedelta(hours=1), _("under 1 hour")), (timedelta(hours=24), _("1 to 24 hours")),
+    (timedelta(days=7), _("1 to 7 days")), (None, _("over 7 days")),
+)
+MAINTENANCE_SILENCE = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    as_of: datetime
+    counts: Counts
+    by_age: dict[str, dict[ProblemKind, int]]  # name of the age -> kind -> count; every age is there
+    oldest: ProblemRow | None
+    causes: tuple[CauseRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    sampled_at: datetime
+    kind: ProblemKind
+    problem_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who is there to do the work. `workers` None: Redis does not answer, so nobody can tell."""
+
+    workers: tuple[WorkerSeen, ...] | None
+    waiting_jobs: dict[Priority, int] | None
+    maintenance_beat_at: datetime | None
+    is_maintained: bool
+    is_offline_writer: bool  # no model is configured: what is written is sample text
+    model: str
+
+
+def overview(redrive: Redrive) -> Overview:
+    everything = ProblemFilter()
+    first = listing.problem_page(redrive, everything, page_size=1)
+    return Overview(
+        first.as_of, listing.counts(redrive, everything), _by_age(redrive), first.rows[0] if first.rows else None,
+        listing.cause_rows(redrive, everything, limit=8))
+
+
+def _by_age(redrive: Redrive) -> dict[str, dict[ProblemKind, int]]:
+    now = utc_now()
+    age = case(*((problems.c.since_at > now - bound, name) for bound, name in AGES if bound), else_=AGES[-1][1]).label("age")
+    found: dict[str, dict[ProblemKind, int]] = {name: {} for _bound, name in AGES}
+    with redrive.engine.connect() as connection:
+        for row in connection.execute(select(age, problems.c.problem_kind, func.count().label("count")).group_by(age, problems.c.problem_kind)):
+            found[row.age][ProblemKind(row.problem_kind)] = row.count
+    return found
+
+
+def trend(redrive: Redrive, *, hours: int = 24) -> tuple[TrendPoint, ...]:
+    """How many problems of each kind there were, sample by sample, oldest first. A kind that was at zero is there too."""
+    with redrive.engine.connect() as connection:
+        rows = connection.execute(
+            select(problem_samples).where(problem_samples.c.sampled_at > utc_now() - timedelta(hours=hours))
+            .order_by(problem_samples.c.sampled_at)).all()
+    counted = {(row.sampled_at, row.problem_kind): row.problem_count for row in rows}
+    kinds = sorted({row.problem_kind for row in rows if row.problem_kind})
+    moments = list(dict.fromkeys(row.sampled_at for row in rows))
+    step = max(1, len(moments) // 240)  # enough for a plot of any width
+    return tuple(
+        TrendPoint(moment, ProblemKind(kind), counted.get((moment, kind), 0)) for moment in moments[::step] for kind in kinds)
+
+
+def crew(redrive: Redrive) -> Crew:
+    """Workers and maintenance. Redis down is told as such, never as no workers."""
+    with redrive.engine.connect() as connection:
+        beat_at = heartbeats.last_beat_at(connection, "maintenance")
+    try:
+        workers = redrive.queue.workers()
+        waiting = {priority: redrive.queue.length(priority) for priority in Priority}
+    except QueueDown:
+        workers = waiting = None
+    settings = redrive.settings
+    return Crew(
+        workers, waiting, beat_at, beat_at is not None and utc_now() - beat_at < MAINTENANCE_SILENCE,
+        not (settings.openai_api_key or settings.openai_base_url), settings.model)

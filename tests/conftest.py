@@ -1,0 +1,79 @@
+"""Real servers for all tests: one private PostgreSQL and one private Valkey, a fresh database for each test that asks."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+from sqlalchemy.engine import make_url
+
+from backend.actions.actors import Actor, Role
+from backend.bootstrap import connect
+from backend.host.private_servers import PrivateServers
+from backend.redrive import Redrive
+from backend.settings import Settings
+from backend.storage.migrate import migrate
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServers]:
+    """Both servers, without fsync, for the whole session."""
+    folder = tmp_path_factory.mktemp("servers")
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    with PrivateServers(folder, durable=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: PrivateServers) -> str:
+    """A migrated, empty database that the others are copied from."""
+    _administer(servers, "create database template_redrive")
+    migrate(database_url(servers, "template_redrive"))
+    return "template_redrive"
+
+
+@pytest.fixture
+def database(servers: PrivateServers, template_database: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    name = f"test_{next(_numbers)}"
+    _administer(servers, f"create database {name} template {template_database}")
+    yield database_url(servers, name)
+    _administer(servers, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def settings(database: str, servers: PrivateServers, tmp_path: Path) -> Settings:
+    """Settings of a test: its own database, an empty Redis, an offline writer without delay, short patience."""
+    Redis.from_url(servers.redis_url).flushall()
+    return Settings(
+        database_url=SecretStr(database), redis_url=SecretStr(servers.redis_url), state_dir=tmp_path / "state",
+        openai_api_key=None, openai_base_url=None, offline_delay_seconds=0, offline_faults="", object_store=None,
+        heartbeat_seconds=0.5, lease_seconds=3, resend_seconds=2)
+
+
+@pytest.fixture
+def redrive(settings: Settings) -> Iterator[Redrive]:
+    wired = connect(settings)
+    yield wired
+    wired.close()
+
+
+@pytest.fixture
+def operator() -> Actor:
+    return Actor("test operator", Role.ADMIN)
+
+
+def database_url(servers: PrivateServers, name: str) -> str:
+    return make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+
+
+def _administer(servers: PrivateServers, statement: str) -> None:
+    url = make_url(servers.database_url).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(statement)

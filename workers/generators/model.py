@@ -1,0 +1,185 @@
+"""Writes with a model behind any OpenAI-compatible endpoint.
+
+The openai client tries again after 429, 5xx, silence and a connection that never came about; a stream that breaks
+half way is tried again here. Both draw on one budget for each text: REDRIVE_MODEL_RETRIES.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import openai
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.shared_params import ResponseFormatJSONSchema
+
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKind
+from backend.content.written import ConceptBrief, ContentT, Quiz, Resources, Tutorial, Written
+from backend.settings import Settings
+from workers.generators.answer import Answer, content_of
+from workers.generators.endpoint import Endpoint
+from workers.generators.prompt import Prompt, write_prompt
+
+_CONNECT_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0  # the same as the client's own
+_WORTH_ANOTHER_STREAM = frozenset({
+    ErrorKind.MODEL_CUT_STREAM, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
+})
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one text has cost so far, and how many further tries it may have."""
+
+    retries_left: int
+    calls: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    def add_call(self, *, client_retries: int) -> None:
+        self.calls += 1 + client_retries
+        self.retries_left = max(0, self.retries_left - client_retries)
+
+    def add_usage(self, usage: CompletionUsage | None) -> None:
+        if usage:
+            self.prompt_tokens = (self.prompt_tokens or 0) + (usage.prompt_tokens or 0)
+            self.completion_tokens = (self.completion_tokens or 0) + (usage.completion_tokens or 0)
+
+
+class ModelGenerator:
+    """Lives in the event loop it is first used in, and holds connections until `close`."""
+
+    is_sample = False
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = settings.model
+        self._endpoint = Endpoint.of(settings)
+        self._retries = settings.model_retries
+        timeout_seconds = settings.model_timeout_seconds
+        self._client = openai.AsyncOpenAI(
+            base_url=self._endpoint.base_url, api_key=self._endpoint.key,
+            timeout=openai.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds)))
+
+    async def write_tutorial(self, brief: ConceptBrief) -> Written[Tutorial]:
+        return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial)
+
+    async def write_resources(self, brief: ConceptBrief) -> Written[Resources]:
+        return await self._write(ContentKind.RESOURCES, brief, model=Resources)
+
+    async def write_quiz(self, brief: ConceptBrief) -> Written[Quiz]:
+        return await self._write(ContentKind.QUIZ, brief, model=Quiz)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _write(
+        self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT],
+    ) -> Written[ContentT]:
+        tally = _Tally(retries_left=self._retries)
+        prompt = write_prompt(kind, brief)
+        try:
+            content = await self._ask(prompt, model, tally=tally)
+        except ItemError as error:
+            if error.kind is not ErrorKind.MODEL_INVALID_JSON:
+                raise
+            content = await self._ask(prompt.again(error.message), model, tally=tally)
+        return Written(
+            content=content, generator=self.name, is_sample=self.is_sample, calls=tally.calls,
+            prompt_tokens=tally.prompt_tokens, completion_tokens=tally.completion_tokens)
+
+    async def _ask(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
+        # A tutorial is long: streamed, its silence is measured from piece to piece and not until its end.
+        ask = self._ask_for_stream if model is Tutorial else self._ask_for_whole
+        with self._explaining():
+            answer = await ask(_messages(prompt), _response_format(model), tally=tally)
+        return content_of(answer, model, endpoint=self._endpoint)
+
+    async def _ask_for_whole(
+        self, messages: list[ChatCompletionMessageParam], form: ResponseFormatJSONSchema, *, tally: _Tally,
+    ) -> Answer:
+        client = self._client.with_options(max_retries=tally.retries_left)
+        reply = await client.chat.completions.with_raw_response.create(
+            model=self.name, messages=messages, response_format=form)
+        tally.add_call(client_retries=reply.retries_taken)
+        completion = reply.parse()
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            raise self._endpoint.not_a_completion(reply.text)
+        tally.add_usage(completion.usage)
+        choice = completion.choices[0]
+        return Answer(
+            pieces=[choice.message.content or ""], refusals=[choice.message.refusal or ""],
+            finish_reason=choice.finish_reason)
+
+    async def _ask_for_stream(
+        self, messages: list[ChatCompletionMessageParam], form: ResponseFormatJSONSchema, *, tally: _Tally,
+    ) -> Answer:
+        pause_seconds = _FIRST_PAUSE_SECONDS
+        while True:
+            answer = await self._read_stream(messages, form, tally=tally)
+            tally.add_usage(answer.usage)
+            if answer.lost is None or answer.is_document or not tally.retries_left:
+                return answer
+            error = self._endpoint.explain(answer.lost, is_reading=True)
+            if error.kind not in _WORTH_ANOTHER_STREAM:
+                return answer
+            tally.retries_left -= 1
+            await asyncio.sleep(pause_seconds * random.uniform(0.75, 1.0))
+            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    async def _read_stream(
+        self, messages: list[ChatCompletionMessageParam], form: ResponseFormatJSONSchema, *, tally: _Tally,
+    ) -> Answer:
+        client = self._client.with_options(max_retries=tally.retries_left)
+        reply = await client.chat.completions.with_raw_response.create(
+            model=self.name, messages=messages, response_format=form,
+            stream=True, stream_options={"include_usage": True})
+        tally.add_call(client_retries=reply.retries_taken)
+        answer = Answer()
+        is_completion = False
+        async with reply.parse() as stream:
+            try:
+                async for chunk in stream:
+                    is_completion = True
+                    _add_chunk(answer, chunk)
+            except openai.APIError as exc:
+                answer.lost = exc
+            else:
+                if not is_completion:
+                    raise self._endpoint.not_a_completion(reply.headers.get("content-type", ""))
+                if answer.finish_reason is None:
+                    answer.lost = openai.APIConnectionError(request=reply.http_request)
+        return answer
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.APIError as exc:
+            raise self._endpoint.explain(exc) from exc
+        except (json.JSONDecodeError, UnicodeDecodeError) as exc:
+            raise self._endpoint.not_a_completion(str(exc)) from exc
+
+
+def _messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:
+    return [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+
+
+def _response_format(model: type[ContentT]) -> ResponseFormatJSONSchema:
+    # The classes in written.py are strict as they stand (a test holds them to it): no rewriting of the schema.
+    schema = model.model_json_schema()
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": model.__name__.lower(), "schema": schema, "strict": True},
+    }
+
+
+def _add_chunk(answer: Answer, chunk: ChatCompletionChunk) -> None:
+    answer.usage = chunk.usage or answer.usage
+    for choice in chunk.choices or ():
+        answer.pieces.append(choice.delta.content or "")
+        answer.refusals.append(choice.delta.refusal or "")
+        answer.finish_reason = choice.finish_reason or answer.finish_reason

@@ -1,0 +1,40 @@
+"""What every generator can do. Importing this loads no client library; `choose.py` does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from backend.content.keys import ContentKind
+from backend.content.written import ConceptBrief, Quiz, Resources, Tutorial, Written
+
+WrittenConcept = Written[Tutorial] | Written[Resources] | Written[Quiz]
+
+
+class Generator(Protocol):
+    """Writes one text for one concept, or raises ItemError. Each lives in one event loop, until `close`."""
+
+    name: str
+    is_sample: bool
+
+    async def write_tutorial(self, brief: ConceptBrief) -> Written[Tutorial]: ...
+    async def write_resources(self, brief: ConceptBrief) -> Written[Resources]: ...
+    async def write_quiz(self, brief: ConceptBrief) -> Written[Quiz]: ...
+    async def close(self) -> None: ...
+
+
+# Exactly keys.CONCEPT_KINDS; a test holds the two together.
+WRITERS: Mapping[ContentKind, Callable[[Generator, ConceptBrief], Awaitable[WrittenConcept]]] = MappingProxyType({
+    ContentKind.TUTORIAL: lambda generator, brief: generator.write_tutorial(brief),
+    ContentKind.RESOURCES: lambda generator, brief: generator.write_resources(brief),
+    ContentKind.QUIZ: lambda generator, brief: generator.write_quiz(brief),
+})
+
+
+async def write(generator: Generator, kind: ContentKind, *, brief: ConceptBrief) -> WrittenConcept:
+    """The content of that kind for the concept.
+
+    Raises ItemError, and ValueError for a kind that a concept does not have.
+    """
+    if kind not in WRITERS:
+        raise ValueError(f"a concept has no {kind}; it has {', '.join(WRITERS)}")
+    return await WRITERS[kind](generator, brief)

@@ -1,0 +1,129 @@
+"""The maintenance loop: drains what is dirty, sends what is planned, takes back what is lost, settles what is done.
+
+Several may run; one works at a time, held by an advisory lock of PostgreSQL.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from backend import logs
+from backend.actions import dispatcher
+from backend.bootstrap import connect
+from backend.clock import utc_now
+from backend.redrive import Redrive
+from backend.settings import load
+from backend.storage import heartbeats, problems, samples
+
+log = structlog.get_logger()
+MAINTENANCE_LOCK = 7_203_004
+TICK_SECONDS = 0.1        # from commit to listed stays under a second
+OUTAGE_SECONDS = 1.0      # between tries while PostgreSQL is away
+
+
+@dataclass(slots=True)
+class Duty:
+    """Something to do every so often."""
+
+    name: str
+    every_seconds: float
+    do: Callable[[Redrive], object]
+    due_at: float = 0.0
+
+    def run_if_due(self, redrive: Redrive) -> None:
+        if time.monotonic() >= self.due_at:
+            self.do(redrive)
+            self.due_at = time.monotonic() + self.every_seconds
+
+
+def duties(redrive: Redrive) -> list[Duty]:
+    return [
+        Duty("drain", 0.0, _drain),
+        Duty("dispatch", 0.2, lambda r: _logged("dispatched", dispatcher.dispatch(r))),
+        Duty("complete", 0.5, lambda r: _logged("operations_completed", dispatcher.complete_operations(r))),
+        Duty("take_back", min(2.0, redrive.settings.lease_seconds / 4), lambda r: _logged("taken_back", dispatcher.take_back_lost(r))),
+        Duty("resend", min(2.0, redrive.settings.resend_seconds / 4), lambda r: _logged("resent", dispatcher.resend_lost(r))),
+        Duty("heartbeat", 2.0, _beat),
+        Duty("sample", 30.0, _sample),
+    ]
+
+
+def _drain(redrive: Redrive) -> None:
+    with redrive.engine.connect() as connection:
+        if not problems.is_anything_dirty(connection, utc_now()):
+            return
+    started = time.perf_counter()
+    drained = problems.drain(redrive.engine, utc_now, redrive.limits)
+    log.debug("drained", owners=drained.owners, problems=drained.problems, milliseconds=round(1000 * (time.perf_counter() - started)))
+
+
+def _logged(event: str, result: dispatcher.Dispatched) -> None:
+    if not result.is_idle:
+        log.info(event, queued=result.queued, resent=result.resent, taken_back=result.taken_back, completed=result.completed)
+
+
+def _beat(redrive: Redrive) -> None:
+    with redrive.engine.begin() as connection:
+        heartbeats.beat(connection, _process_name(), role="maintenance", now=utc_now())
+
+
+def _sample(redrive: Redrive) -> None:
+    with redrive.engine.begin() as connection:
+        samples.take(connection, utc_now())
+
+
+def _process_name() -> str:
+    return f"maintenance@{socket.gethostname()}:{os.getpid()}"
+
+
+def run(redrive: Redrive, stop: threading.Event) -> None:
+    """Work until told to stop. While PostgreSQL is away it waits and says so once."""
+    is_out = False
+    while not stop.is_set():
+        try:
+            _work_while_leading(redrive, stop)
+            is_out = False
+        except SQLAlchemyError as exc:
+            if not is_out:
+                log.error("database_away", error=str(exc).splitlines()[0])
+            is_out = True
+            stop.wait(OUTAGE_SECONDS)
+
+
+def _work_while_leading(redrive: Redrive, stop: threading.Event) -> None:
+    with redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as leadership:
+        while not leadership.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": MAINTENANCE_LOCK}):
+            if stop.wait(OUTAGE_SECONDS):
+                return
+        log.info("maintenance_leads", process=_process_name())
+        due = duties(redrive)
+        while not stop.wait(TICK_SECONDS):
+            for duty in due:
+                duty.run_if_due(redrive)
+            leadership.execute(text("select 1"))  # raises when the lock's connection is gone
+
+
+def main() -> None:
+    settings = load()
+    logs.configure_logging(settings)
+    redrive = connect(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("maintenance_started", pid=os.getpid())
+    try:
+        run(redrive, stop)
+    finally:
+        redrive.close()
+
+
+if __name__ == "__main__":
+    main()
