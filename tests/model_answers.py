@@ -10,7 +10,7 @@ from typing import Any
 Json = Any  # whatever json.loads gives
 
 _HUGE_CHARACTERS = 2_000_000
-_CONCEPT_LINE = re.compile(r"^(?:Concept|概念)\s*[::]\s*(.+)$", re.MULTILINE)
+_CONCEPT_LINE = re.compile("^(?:Concept|概念)[:：]\\s*(.+)$", re.MULTILINE)
 _PARAGRAPH = (
     "{concept} answers a question that comes up sooner than most people expect. Take the smallest case you can think of "
     "and write down what you see before you explain it. The point of {concept} is that the second step depends only on "
@@ -44,6 +44,7 @@ class Behaviour(StrEnum):
     ENDED_EARLY = "ended-early"        # half of the stream, then a clean end
     ERROR_EVENT = "error-event"        # half of the stream, then an error inside it
     WEB_PAGE = "web-page"
+    GARBAGE = "garbage"                # says it is JSON and is not
     BAD_JSON = "bad-json"
     FENCED = "fenced"                  # the right JSON inside a ```json fence
     SCHEMA_MISMATCH = "schema-mismatch"

@@ -25,10 +25,11 @@ class Faults:
     """A share of requests that misbehave: Faults({"429": 0.1, "500": 0.1}, seed=7), decided in order of arrival."""
 
     def __init__(self, shares: Mapping[str, float], *, seed: int = 0) -> None:
-        self._behaviours = [*map(Behaviour, shares), Behaviour.OK]
-        self._weights = [*shares.values(), 1.0 - sum(shares.values())]
-        if min(self._weights) < 0:
+        share_left = 1.0 - sum(shares.values())
+        if share_left < -1e-9:
             raise ValueError("the shares add up to more than 1")
+        self._behaviours = [*map(Behaviour, shares), Behaviour.OK]
+        self._weights = [*shares.values(), max(0.0, share_left)]
         self._random = random.Random(seed)
 
     def draw(self) -> Behaviour:
@@ -40,11 +41,12 @@ class ModelServer(ThreadingHTTPServer):
     request_queue_size = 256  # a burst of a whole worker pool connects at once
 
     def __init__(
-        self, port: int = 0, *, latency_seconds: float = 0.0, slow_seconds: float = 30.0,
+        self, port: int = 0, *, latency_seconds: float = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
         retry_after_seconds: float = 0.2, faults: Faults | None = None, script: Iterable[str] = (),
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.latency_seconds = latency_seconds
+        self.latency_seconds = latency_seconds  # before each answer
+        self.piece_seconds = piece_seconds      # after each piece of a stream
         self.slow_seconds = slow_seconds
         self.retry_after_seconds = retry_after_seconds
         self.faults = faults
@@ -99,6 +101,7 @@ class ModelServer(ThreadingHTTPServer):
     def __exit__(self, *_exc: object) -> None:
         self.stopping.set()
         self.shutdown()
+        self.wait_for(lambda requests: all(request.status for request in requests))
         self.server_close()
 
 

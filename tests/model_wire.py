@@ -12,6 +12,7 @@ from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, an
 
 MODEL_NAME = "loopback-model"
 CLIENT_GONE = 499  # the status that proxies log when the client closed first
+_EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Policy(Protocol):
 
     latency_seconds: float
     slow_seconds: float
+    piece_seconds: float
     retry_after_seconds: float
     stopping: threading.Event
 
@@ -90,6 +92,9 @@ class Handler(BaseHTTPRequestHandler):
             return self._send_fault(behaviour)
         if behaviour is Behaviour.WEB_PAGE:
             return self._send_bytes(200, b"<html><h1>Welcome to nginx!</h1></html>", content_type="text/html")
+        if behaviour is Behaviour.GARBAGE:
+            return self._send_bytes(
+                200, b'data: {"choices": [\n\n', content_type=_EVENTS if request.is_stream else "application/json")
         text = answer_text(behaviour, schema=_form(body).get("schema", {}), concept=request.concept)
         return self._stream(request, body, text) if request.is_stream else self._complete(request, body, text)
 
@@ -109,12 +114,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, request: Request, body: Json, text: str) -> int:
         behaviour = request.behaviour
-        self._start(200, "text/event-stream", length=None)
+        self._start(200, _EVENTS, length=None)
         pieces = [] if behaviour is Behaviour.REFUSAL else list(pieces_of(text))
         is_half = behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.ENDED_EARLY, Behaviour.ERROR_EVENT)
         self._send_delta(request, {"role": "assistant", **_said(behaviour, "")})
         for piece in pieces[: len(pieces) // 2] if is_half else pieces:
             self._send_delta(request, {"content": piece})
+            self._wait(self.server.piece_seconds)
         if behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.CUT_AT_THE_END):
             return self._break_off(behaviour)
         if behaviour is Behaviour.ERROR_EVENT:

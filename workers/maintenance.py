@@ -57,12 +57,15 @@ def duties(redrive: Redrive) -> list[Duty]:
 
 
 def _drain(redrive: Redrive) -> None:
+    """One batch: a full rebuild must not keep people's work waiting. Due again at once while something is left."""
     with redrive.engine.connect() as connection:
         if not problems.is_anything_dirty(connection, utc_now()):
             return
     started = time.perf_counter()
-    drained = problems.drain(redrive.engine, utc_now, redrive.limits)
-    log.debug("drained", owners=drained.owners, problems=drained.problems, milliseconds=round(1000 * (time.perf_counter() - started)))
+    drained = problems.drain_batch(redrive.engine, utc_now, redrive.limits)
+    if drained:
+        milliseconds = round(1000 * (time.perf_counter() - started))
+        log.debug("drained", owners=drained.owners, problems=drained.problems, milliseconds=milliseconds)
 
 
 def _logged(event: str, result: dispatcher.Dispatched) -> None:

@@ -134,10 +134,11 @@ def complete_operations(redrive: Redrive) -> Dispatched:
         with redrive.engine.begin() as connection:
             items.begin_verifying(connection, operation_id)
             task_records.settle_idle_tasks(connection, operation_id, utc_now())
+            touched = items.owners_of(connection, operation_id)
+        owners = sorted({Owner(ContentKind(kind).owner_kind, owner_id) for kind, owner_id in touched})
+        for start in range(0, len(owners), problems.DRAIN_OWNERS):
+            with redrive.engine.begin() as connection:
+                problems.refresh(connection, owners[start:start + problems.DRAIN_OWNERS], utc_now(), redrive.limits)
         with redrive.engine.begin() as connection:
-            owners = sorted({Owner(ContentKind(kind).owner_kind, owner_id)
-                             for kind, owner_id in items.owners_of(connection, operation_id)})
-            problems.refresh(connection, owners, utc_now(), redrive.limits)
-            outcome = items.outcome_of(connection, operation_id)
-            completed += items.complete_operation(connection, operation_id, outcome, utc_now())
+            completed += items.complete_operation(connection, operation_id, items.outcome_of(connection, operation_id), utc_now())
     return Dispatched(completed=completed)

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 def delay_seconds(quick_deaths: int) -> float:
     """How long to wait before starting again what died quickly so many times in a row. 0 for none."""
-    return 0.0 if quick_deaths == 0 else min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** (quick_deaths - 1))
+    return 0.0 if quick_deaths == 0 else min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(quick_deaths - 1, 10))
 
 
 @dataclass(frozen=True)

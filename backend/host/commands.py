@@ -3,10 +3,11 @@
 import signal
 import sys
 
+from backend.content.status import Priority
 from backend.host.children import ChildSpec
 from backend.settings import Settings
 
-QUEUES = ("interactive", "bulk", "automatic")
+QUEUES = tuple(str(priority) for priority in Priority)
 
 
 def web_command(settings: Settings) -> tuple[str, ...]:
@@ -24,9 +25,9 @@ def maintenance_command() -> tuple[str, ...]:
 
 def all_children(settings: Settings) -> tuple[ChildSpec, ...]:
     """What `redrive up` runs: the web process, maintenance, and as many workers for each queue as the settings say."""
-    counts = {"interactive": settings.workers_interactive, "bulk": settings.workers_bulk,
-              "automatic": settings.workers_automatic}
+    counts = {Priority.INTERACTIVE: settings.workers_interactive, Priority.BULK: settings.workers_bulk,
+              Priority.AUTOMATIC: settings.workers_automatic}
     workers = tuple(
         ChildSpec(f"worker-{queue}-{number}", worker_command(queue), death_signal=signal.SIGKILL)  # else it ends its job first
-        for queue in QUEUES for number in range(1, counts[queue] + 1))
+        for queue, count in counts.items() for number in range(1, count + 1))
     return (ChildSpec("web", web_command(settings)), ChildSpec("maintenance", maintenance_command()), *workers)

@@ -51,6 +51,8 @@ class JobQueue:
 
     def send(self, priority: Priority, chunks: dict[str, Sequence[int]]) -> None:
         """Enqueue a job for each job id with its item ids. Raises QueueDown; sending again is harmless."""
+        if not chunks:
+            return
         queue = self._queue(priority)
         jobs = [
             Queue.prepare_data(

@@ -32,13 +32,21 @@ class Drained:
 def drain(engine: Engine, clock: Callable[[], datetime], limits: Limits, *, batch_owners: int = DRAIN_OWNERS) -> Drained:
     """Look again at every owner that is dirty or due, until none is left. Cost follows what changed."""
     owner_count = problem_count = 0
-    while True:
-        with engine.begin() as connection:
-            owners = _take_dirty(connection, clock(), batch_owners)
-            if not owners:
-                return Drained(owner_count, problem_count)
-            problem_count += refresh(connection, owners, clock(), limits)
-            owner_count += len(owners)
+    while batch := drain_batch(engine, clock, limits, batch_owners=batch_owners):
+        owner_count += batch.owners
+        problem_count += batch.problems
+    return Drained(owner_count, problem_count)
+
+
+def drain_batch(
+    engine: Engine, clock: Callable[[], datetime], limits: Limits, *, batch_owners: int = DRAIN_OWNERS,
+) -> Drained | None:
+    """Look again at some of the owners that are dirty or due, in one transaction. None: there are none."""
+    with engine.begin() as connection:
+        owners = _take_dirty(connection, clock(), batch_owners)
+        if not owners:
+            return None
+        return Drained(len(owners), refresh(connection, owners, clock(), limits))
 
 
 def is_anything_dirty(connection: Connection, now: datetime) -> bool:
@@ -56,7 +64,10 @@ def mark_all_dirty(engine: Engine) -> None:
 
 
 def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limits: Limits) -> int:
-    """Judge these owners again and keep the answer. Returns how many problems they have."""
+    """Judge these owners again and keep the answer. Returns how many problems they have.
+
+    At most DRAIN_OWNERS of them: each holds an advisory lock until the transaction ends.
+    """
     _lock_owners(connection, owners)
     facts = load_facts(connection, owners)
     found: list[tuple[Problem, OwnerFacts]] = []

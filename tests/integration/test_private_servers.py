@@ -1,9 +1,11 @@
 """The private servers: they start, keep their data, and leave no process behind, however their owner ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -21,7 +23,6 @@ from backend.host.given_servers import libpq_url
 from backend.host.orphans import servers_in
 from backend.host.private_servers import PrivateServers
 from backend.host.project import ROOT
-from backend.host.service_user import service_user
 from backend.host.state_folder import StateFolder, StateFolderBusy
 from backend.settings import Settings
 
@@ -34,30 +35,34 @@ OWNER = """
         time.sleep(600)
 """
 LONELY_SERVER = """
-    import sys
+    import os, sys
     from pathlib import Path
-    from backend.host import lifelines, postgres, private_servers, server_process, valkey
+    from backend.host import private_servers, server_process
     server_process.tied_to_this_process = lambda _signal: None  # as on a system without PDEATHSIG
     servers = private_servers.PrivateServers(Path(sys.argv[1]), durable=False)
     servers.start()
     print("ready", flush=True)
-    import os; os.kill(os.getpid(), 9)
+    os.kill(os.getpid(), 9)
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_given_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "REDRIVE_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
+def state() -> Iterator[Path]:
     """A state folder; fails the test when a server of it still runs at the end."""
-    folder = tmp_path / "state"
-    if user := service_user():  # pytest's folders are closed to others, and PostgreSQL does not run as root
-        for parent in (tmp_path, *tmp_path.parents):
-            if not user.can_reach(tmp_path) and parent.stat().st_uid == os.geteuid() and "pytest" in parent.name:
-                parent.chmod(0o711)
-        tmp_path.chmod(0o711)
+    # Not tmp_path: its parents are closed, and as root PostgreSQL runs as another user.
+    folder = Path(tempfile.mkdtemp(prefix="redrive-test-"))
+    folder.chmod(0o711)
     yield folder
     left = running_servers(folder)
     for process in left:
         process.kill()
+    shutil.rmtree(folder)
     assert not left
 
 
@@ -237,15 +242,16 @@ def test_a_command_joins_the_servers_that_a_running_up_has_announced(state: Path
 
 
 def test_a_command_without_a_running_up_has_private_servers_for_its_own_duration(state: Path) -> None:
-    with servers_for(Settings.model_validate({"state_dir": state}), holder="redrive detect") as whole:
-        with psycopg.connect(libpq_url(whole.database_url.get_secret_value())) as connection:
-            assert connection.execute("select 1").fetchone() == (1,)
+    settings = Settings.model_validate({"state_dir": state})
+
+    with (servers_for(settings, holder="redrive detect") as whole,
+          psycopg.connect(libpq_url(whole.database_url.get_secret_value())) as connection):
+        assert connection.execute("select 1").fetchone() == (1,)
 
     assert not running_servers(state)
 
 
 def test_an_announcement_of_a_process_that_is_gone_is_not_believed(state: Path) -> None:
-    state.mkdir()
     (state / "urls.json").write_text(
         f'{{"pid": {os.getpid()}, "pid_started_at": 1.0, "database_url": "postgresql://x/y", "redis_url": null}}')
 
@@ -261,4 +267,4 @@ def test_a_given_server_that_is_down_is_one_line_and_never_a_private_one(state: 
 
     assert "127.0.0.1:1/x (DATABASE_URL)" in str(refusal.value)
     assert "hunter22" not in str(refusal.value)
-    assert not state.exists()
+    assert not list(state.iterdir())
