@@ -18,9 +18,9 @@ BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # not the one of
 STAMP = VENV / "installed"
 BUILD_REQUIREMENTS = "scripts/requirements-build.txt"
 REQUIREMENTS = {"run": "requirements.txt", "test": "requirements-dev.txt"}
-LOCKS = {  # from -> to; each later one keeps to the versions of requirements.txt
-    "requirements.in": "requirements.txt",
+LOCKS = {  # from -> to; the first holds the second whole, so its versions fit both, and the later ones keep to them
     "requirements-dev.in": "requirements-dev.txt",
+    "requirements.in": "requirements.txt",
     "scripts/requirements-build.in": BUILD_REQUIREMENTS,
 }
 
@@ -91,7 +91,7 @@ def pin_all(*options: str) -> None:
         call([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"])
         program = str(VENV / "bin/uv")
     for source, target in LOCKS.items():
-        keep_to = [] if target == "requirements.txt" else ["--constraints", "requirements.txt"]
+        keep_to = [] if target == "requirements-dev.txt" else ["--constraints", "requirements-dev.txt"]
         call([program, "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--python-version", "3.11",
               "--no-emit-index-url", "--no-emit-find-links", "--custom-compile-command", "make lock",
               *options, *keep_to, source, "--output-file", target])

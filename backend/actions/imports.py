@@ -259,21 +259,22 @@ def _insert_roadmap(connection: Connection, roadmap: RoadmapFile, actor: Actor, 
             for concept in module["concepts"]:
                 concept.update(NOT_WRITTEN_YET)
     framework["total_estimated_hours"] = total_estimated_hours
-    inserted = connection.execute(
+    inserted_id = connection.scalar(
         insert_or_skip(roadmap_metadata).on_conflict_do_nothing(index_elements=["roadmap_id"]).values(
             roadmap_id=roadmap.roadmap_id, user_id=actor.actor_id, title=roadmap.title,
             total_estimated_hours=total_estimated_hours, recommended_completion_weeks=roadmap.recommended_completion_weeks,
-            framework_data=framework, created_at=now, updated_at=now))
-    return inserted.rowcount == 1
+            framework_data=framework, created_at=now, updated_at=now).returning(roadmap_metadata.c.roadmap_id))
+    return inserted_id is not None
 
 
 def _insert_novel(connection: Connection, novel: NovelFile, actor: Actor, now: datetime) -> bool:
     """True when the novel was inserted with its chapters, False when its id exists."""
     setting = novel.setting or (f"{novel.title} ({novel.author})" if novel.author else novel.title)
-    inserted = connection.execute(
+    inserted_id = connection.scalar(
         insert_or_skip(novels).on_conflict_do_nothing(index_elements=["id"]).values(
-            id=novel.novel, user_id=actor.actor_id, title=novel.title, setting=setting, language=novel.language, created_at=now))
-    if inserted.rowcount != 1:
+            id=novel.novel, user_id=actor.actor_id, title=novel.title, setting=setting, language=novel.language, created_at=now,
+        ).returning(novels.c.id))
+    if inserted_id is None:
         return False
     chapter_ids = [str(uuid4()) for _chapter in novel.chapters]
     option_ids = [str(uuid4()) for _chapter in novel.chapters]

@@ -246,5 +246,5 @@ EXPECTED: dict[tuple[ContentKind, ProblemKind], int] = {
     (CHAPTER, ProblemKind.STALE): 1,        # dunhuang
     (CHAPTER, ProblemKind.MISSING): 2,      # night train, glass orchard
     (CHAPTER, ProblemKind.INVALID): 2,      # mars postman
-    (FRAMEWORK, ProblemKind.UNREADABLE): 1, # balcony gardening
+    (FRAMEWORK, ProblemKind.UNREADABLE): 1,  # balcony gardening
 }

@@ -13,10 +13,7 @@ from backend.content.problems import ProblemKind
 from backend.content.status import ContentStatus, CoverStatus, TaskStatus
 from backend.demo import incidents
 from backend.demo.catalogue import FOLDER, read_novel, read_roadmap
-from backend.demo.incidents import (
-    AGENT, CHAPTER_FAULTS, CONCEPT_FAULTS, COVER_FAULTS, EXPECTED, LEARNING, NIGHT_SKY, NOVEL_RUNS, PHOTOGRAPHY, POSTGRES, RUNS, TEA,
-    ChapterFaultKind, ConceptFault, Saved,
-)
+from backend.demo.incidents import AGENT, LEARNING, NIGHT_SKY, PHOTOGRAPHY, POSTGRES, RUNS, TEA, ChapterFaultKind, ConceptFault, Saved
 from backend.demo.platform import DemoPlatform, build
 from backend.demo.samples import write_sample
 from backend.storage.platform_tables import platform
@@ -121,50 +118,50 @@ def problem_of(fault: ConceptFault) -> ProblemKind:
 def test_the_expected_problems_are_the_declared_faults():
     hidden = (PHOTOGRAPHY, TEA)  # deleted; being created
     declared = Counter()
-    for fault in CONCEPT_FAULTS:
+    for fault in incidents.CONCEPT_FAULTS:
         if fault.roadmap_id not in hidden:
             declared[fault.kind, problem_of(fault)] += len(fault.positions)
-    for fault in COVER_FAULTS:
+    for fault in incidents.COVER_FAULTS:
         if fault.roadmap_id not in hidden:
             kind = {"failed": ProblemKind.FAILED, "generating": ProblemKind.STALE}.get(fault.generation_status, ProblemKind.MISSING)
             declared[ContentKind.COVER, kind] += 1
     chapter_problems = {
         ChapterFaultKind.FAILED_HALFWAY: ProblemKind.FAILED, ChapterFaultKind.SILENT: ProblemKind.STALE,
         ChapterFaultKind.NEVER_WRITTEN: ProblemKind.MISSING}
-    for fault in CHAPTER_FAULTS:
+    for fault in incidents.CHAPTER_FAULTS:
         declared[ContentKind.CHAPTER, chapter_problems.get(fault.kind, ProblemKind.INVALID)] += 1
     for run in RUNS:
         declared[ContentKind.FRAMEWORK, ProblemKind.UNREADABLE] += run.has_object_for_list
 
-    assert declared == EXPECTED
+    assert declared == incidents.EXPECTED
 
 
 def test_every_kind_of_problem_occurs():
-    assert {problem for _kind, problem in EXPECTED} == set(ProblemKind)
-    assert {kind for kind, _problem in EXPECTED} == set(ContentKind)
+    assert {problem for _kind, problem in incidents.EXPECTED} == set(ProblemKind)
+    assert {kind for kind, _problem in incidents.EXPECTED} == set(ContentKind)
     for kind in CONCEPT_KINDS:
-        assert {problem for of, problem in EXPECTED if of is kind} == set(ProblemKind) - {ProblemKind.UNREADABLE}
+        assert {problem for of, problem in incidents.EXPECTED if of is kind} == set(ProblemKind) - {ProblemKind.UNREADABLE}
 
 
 def test_no_two_faults_claim_one_content_key():
     claimed = Counter(
-        (fault.roadmap_id, fault.kind, position) for fault in CONCEPT_FAULTS for position in fault.positions)
+        (fault.roadmap_id, fault.kind, position) for fault in incidents.CONCEPT_FAULTS for position in fault.positions)
     recorded = Counter(
-        (fault.roadmap_id, position) for fault in CONCEPT_FAULTS if fault.error for position in fault.positions)
+        (fault.roadmap_id, position) for fault in incidents.CONCEPT_FAULTS if fault.error for position in fault.positions)
 
     assert set(claimed.values()) == {1}
     assert set(recorded.values()) == {1}  # failed_concepts has one entry for a concept
-    for fault in CONCEPT_FAULTS:
+    for fault in incidents.CONCEPT_FAULTS:
         assert max(fault.positions) < len(read_roadmap(fault.roadmap_id).concepts)
 
 
 def test_four_roadmaps_and_two_novels_are_wholly_healthy():
-    broken = {fault.roadmap_id for fault in chain(CONCEPT_FAULTS, COVER_FAULTS)}
+    broken = {fault.roadmap_id for fault in chain(incidents.CONCEPT_FAULTS, incidents.COVER_FAULTS)}
     whole = [run.roadmap_id for run in RUNS if run.roadmap_id not in broken and not run.has_object_for_list]
-    broken_novels = {fault.novel_id for fault in CHAPTER_FAULTS}
+    broken_novels = {fault.novel_id for fault in incidents.CHAPTER_FAULTS}
 
     assert len(whole) >= 4
-    assert len([run for run in NOVEL_RUNS if run.novel_id not in broken_novels]) >= 2
+    assert len([run for run in incidents.NOVEL_RUNS if run.novel_id not in broken_novels]) >= 2
     for roadmap_id in whole:
         assert creation_task(roadmap_id)["status"] == TaskStatus.COMPLETED
         for concept in concepts_of(roadmap_id):
@@ -236,7 +233,9 @@ def test_rows_refer_to_rows_that_are_there():
 
 def test_every_reader_choice_leads_to_a_chapter_except_where_a_fault_says_so():
     numbers = {row["id"]: (row["novel_id"], row["chapter_number"]) for row in DEMO.chapters}
-    unwritten = {(fault.novel_id, fault.chapter_number) for fault in CHAPTER_FAULTS if fault.kind is ChapterFaultKind.NEVER_WRITTEN}
+    unwritten = {
+        (fault.novel_id, fault.chapter_number)
+        for fault in incidents.CHAPTER_FAULTS if fault.kind is ChapterFaultKind.NEVER_WRITTEN}
 
     led_to = {(novel_id, number + 1) for novel_id, number in (numbers[row["chapter_id"]] for row in DEMO.user_choices)}
 
@@ -274,8 +273,8 @@ def test_sizes_are_those_of_a_small_real_platform():
 
 def test_every_data_file_is_used_and_every_chapter_is_really_written():
     assert {path.stem for path in (FOLDER / "roadmaps").glob("*.json")} == {run.roadmap_id for run in RUNS}
-    assert {path.stem for path in (FOLDER / "novels").glob("*.json")} == {run.novel_id for run in NOVEL_RUNS}
-    for run in NOVEL_RUNS:
+    assert {path.stem for path in (FOLDER / "novels").glob("*.json")} == {run.novel_id for run in incidents.NOVEL_RUNS}
+    for run in incidents.NOVEL_RUNS:
         novel = read_novel(run.novel_id)
         for chapter in novel.chapters:
             length = len(chapter.content) / 2 if novel.language == "zh" else len(chapter.content.split())
@@ -308,7 +307,7 @@ def test_a_roadmap_in_creation_shows_life_now_and_the_deleted_one_says_who_delet
 
 
 def test_faults_are_hours_to_twelve_days_old():
-    broken = {fault.roadmap_id for fault in CONCEPT_FAULTS} - {TEA}
+    broken = {fault.roadmap_id for fault in incidents.CONCEPT_FAULTS} - {TEA}
     ages = [NOW - creation_task(roadmap_id)["updated_at"] for roadmap_id in broken]
 
     assert min(ages) < timedelta(hours=6)
