@@ -19,6 +19,7 @@ from backend.content.status import Priority
 from backend.jobs.queue import RUN_ITEMS, queue_name
 from backend.settings import load
 from workers import jobs  # noqa: F401  preloads what a job needs before RQ forks: 0.05 s a job instead of 2 s
+from workers.generators.choose import choose_generator
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
@@ -60,6 +61,10 @@ def main(priority: str, burst: bool) -> None:
     logs.configure_logging(settings)
     if settings.redis_url is None:
         raise click.ClickException("REDIS_URL is not set. Run `make run`, or set it.")
+    try:
+        choose_generator(settings)  # a bad setting is told now, not by the first item
+    except ValueError as exc:
+        raise click.ClickException(str(exc)) from exc
     worker = ItemWorker(
         [queue_name(Priority(priority))],
         connection=Redis.from_url(settings.redis_url.get_secret_value()),

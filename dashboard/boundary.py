@@ -1,0 +1,80 @@
+"""The boundary around a page: what goes wrong is said in words, logged once, and never looks like an empty platform."""
+
+from collections.abc import Callable
+
+import streamlit as st
+import structlog
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from backend.bootstrap import NotConfigured
+from backend.clock import utc_now
+from backend.i18n import _
+from dashboard import reads, session
+from dashboard.durations import clock_time
+
+log = structlog.get_logger()
+RETRY_SECONDS = 2
+OUTAGES = (OperationalError, InterfaceError, PoolTimeout)
+
+
+def is_outage(exc: BaseException) -> bool:
+    """PostgreSQL is away or too busy, as opposed to a defect of ours."""
+    return isinstance(exc, OUTAGES) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
+
+
+def guarded(show: Callable[[], None]) -> None:
+    """Show a page, or why it cannot be shown."""
+    try:
+        if session.take_outage_suspicion():
+            reads.ask_database()
+        show()
+    except NotConfigured as exc:
+        st.error(str(exc), icon=":material/settings_alert:")
+    except Exception as exc:
+        if is_outage(exc):
+            _show_outage(exc)
+        else:
+            _show_defect(exc)
+
+
+def guarded_part(show: Callable[[], None]) -> None:
+    """Show a live part; an outage that it meets is told by the whole page."""
+    try:
+        show()
+    except DBAPIError as exc:
+        if not is_outage(exc):
+            raise
+        _hand_over(exc)
+    except PoolTimeout as exc:
+        _hand_over(exc)
+
+
+def _hand_over(exc: Exception) -> None:
+    log.warning("live_part_met_outage", error=str(exc).splitlines()[0])
+    session.suspect_outage()
+    st.rerun()
+
+
+def _show_outage(exc: Exception) -> None:
+    log.error("page_met_outage", error=str(exc).splitlines()[0])
+    st.error(_("**PostgreSQL does not answer.** What is broken cannot be told until it does; nothing is lost, "
+               "and running work is saved when it is back."), icon=":material/database_off:")
+    st.fragment(_wait_for_database, run_every=RETRY_SECONDS)()
+
+
+def _wait_for_database() -> None:
+    try:
+        reads.ask_database()
+    except (DBAPIError, PoolTimeout):
+        st.caption(_("Last tried {time}. This page tries again every {seconds} s and comes back by itself.").format(
+            time=clock_time(utc_now()), seconds=RETRY_SECONDS))
+        return
+    st.rerun()
+
+
+def _show_defect(exc: Exception) -> None:
+    reference = f"{utc_now():%H%M%S%f}"[:9]
+    log.exception("page_failed", reference=reference, error=str(exc).splitlines()[0] if str(exc) else "")
+    st.error(_("This page met a fault of its own and cannot be shown. Nothing was changed. Look for **{reference}** in "
+               "the log of the web process.").format(reference=reference), icon=":material/error:")

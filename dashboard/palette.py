@@ -1,0 +1,72 @@
+"""One colour and one symbol for each state, for marks, matrix, tables and charts alike. Colour never stands alone.
+
+The tones keep a contrast of at least 3:1 on the light and on the dark background of .streamlit/config.toml.
+"""
+
+from dataclasses import dataclass
+
+from backend.content import wording
+from backend.content.problems import KeyState, ProblemKind
+from backend.content.status import ItemState, OperationState
+
+GREEN, BLUE, GREY = "#2c9a5f", "#3f7fe0", "#7d8798"
+RED, AMBER, PURPLE, PINK, TEAL, BROWN = "#d9484c", "#c97c12", "#8f63d2", "#c9468f", "#1592a3", "#a0613a"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    colour: str
+    symbol: str
+    word: str
+
+    @property
+    def text(self) -> str:
+        """Symbol and word: "✕ Failed"."""
+        return f"{self.symbol} {self.word}"
+
+
+PROBLEM_KINDS = {
+    kind: Look(colour, symbol, wording.PROBLEM_KINDS[kind]) for kind, colour, symbol in (
+        (ProblemKind.FAILED, RED, "✕"),
+        (ProblemKind.MISSING, AMBER, "○"),
+        (ProblemKind.STALE, PURPLE, "◔"),
+        (ProblemKind.INVALID, PINK, "!"),
+        (ProblemKind.DRIFTED, TEAL, "≠"),
+        (ProblemKind.CANCELLED, GREY, "⊘"),
+        (ProblemKind.UNREADABLE, BROWN, "?"),
+    )}
+KEY_STATES = {
+    state: Look(colour, symbol, wording.KEY_STATES[state]) for state, colour, symbol in (
+        (KeyState.HEALTHY, GREEN, "✓"),
+        (KeyState.IN_PROGRESS, BLUE, "▸"),
+        (KeyState.WAITING, GREY, "·"),
+        (KeyState.PROBLEM, RED, "✕"),
+    )}
+ITEM_STATES = {
+    state: Look(colour, symbol, wording.ITEM_STATES[state]) for state, colour, symbol in (
+        (ItemState.PLANNED, GREY, "·"),
+        (ItemState.QUEUED, GREY, "○"),
+        (ItemState.RUNNING, BLUE, "▸"),
+        (ItemState.SUCCEEDED, GREEN, "✓"),
+        (ItemState.FAILED, RED, "✕"),
+        (ItemState.CANCELLED, PURPLE, "⊘"),
+        (ItemState.SKIPPED, TEAL, "–"),
+    )}
+OPERATION_STATES = {
+    state: Look(colour, symbol, wording.OPERATION_STATES[state]) for state, colour, symbol in (
+        (OperationState.ARMED, GREY, "·"),
+        (OperationState.RUNNING, BLUE, "▸"),
+        (OperationState.PAUSED, AMBER, "‖"),
+        (OperationState.VERIFYING, BLUE, "◔"),
+        (OperationState.COMPLETED, GREEN, "✓"),
+        (OperationState.STOPPED, RED, "■"),
+        (OperationState.CANCELLED, PURPLE, "⊘"),
+        (OperationState.UNDONE, GREY, "↶"),
+    )}
+
+
+def cell_look(state: KeyState, problem_kind: ProblemKind | None) -> Look:
+    """The look of a matrix cell: of its problem when it has one and nobody works on it, else of its state."""
+    if state is KeyState.PROBLEM and problem_kind:
+        return PROBLEM_KINDS[problem_kind]
+    return KEY_STATES[state]

@@ -1,0 +1,120 @@
+"""Every read of the pages, shared by all sessions for a second or two: a polling crowd costs one query.
+
+A failed read raises and is never kept. Only the Redrive (engine, Redis, object store) is a shared resource.
+"""
+
+import streamlit as st
+from sqlalchemy import text
+
+from backend import settings
+from backend.actions.actors import Actor, Role
+from backend.bootstrap import connect
+from backend.content.keys import ContentKey
+from backend.content.problems import ProblemKind
+from backend.content.scopes import ProblemFilter
+from backend.content.status import ItemState
+from backend.redrive import Redrive
+from backend.views import listing, operations, overview, roadmap
+
+POOL_SIZE = 10  # 5 sufficed for 100 sessions (FACTS A 1.7)
+_BY_REPR = {ProblemFilter: repr, ContentKey: repr}
+_polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200)
+_calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
+_slow = st.cache_data(ttl=15, show_spinner=False, max_entries=20)
+
+
+@st.cache_resource(show_spinner=False)
+def connected() -> Redrive:
+    return connect(settings.load(), pool_size=POOL_SIZE)
+
+
+def actor() -> Actor:
+    """Who sits before the page; one person until sign-in exists."""
+    given = connected().settings
+    return Actor(given.operator, Role(given.operator_role))
+
+
+def ask_database() -> None:
+    """Raises when PostgreSQL does not answer. Never cached."""
+    with connected().engine.connect() as connection:
+        connection.execute(text("select 1"))
+
+
+@_calm
+def read_overview() -> overview.Overview:
+    return overview.overview(connected())
+
+
+@_slow
+def trend(hours: int) -> tuple[overview.TrendPoint, ...]:
+    return overview.trend(connected(), hours=hours)
+
+
+@_calm
+def crew() -> overview.Crew:
+    return overview.crew(connected())
+
+
+@_polled
+def active_operations() -> tuple[operations.Progress, ...]:
+    return operations.active_operations(connected())
+
+
+@_polled
+def items_of(operation_id: str, limit: int) -> tuple[operations.ItemRow, ...]:
+    return operations.item_rows(connected(), operation_id, limit=limit)
+
+
+@_polled
+def items_in_state(operation_id: str, state: ItemState, limit: int) -> tuple[operations.ItemRow, ...]:
+    return operations.item_rows(connected(), operation_id, limit=limit, states=(state,))
+
+
+@_calm
+def problem_page(problem_filter: ProblemFilter, page: int, page_size: int, sort: str) -> listing.ProblemPage:
+    return listing.problem_page(connected(), problem_filter, page=page, page_size=page_size, sort=listing.Sort(sort))
+
+
+def still_problems(keys: tuple[ContentKey, ...]) -> dict[ContentKey, ProblemKind]:
+    return listing.problems_of(connected(), list(keys))
+
+
+@_calm
+def counts(problem_filter: ProblemFilter) -> listing.Counts:
+    return listing.counts(connected(), problem_filter)
+
+
+@_calm
+def causes(problem_filter: ProblemFilter, limit: int) -> tuple[listing.CauseRow, ...]:
+    return listing.cause_rows(connected(), problem_filter, limit=limit)
+
+
+@_calm
+def owner_titles() -> dict[str, str]:
+    return listing.owner_titles(connected())
+
+
+@_calm
+def roadmap_choices(search: str, limit: int) -> tuple[roadmap.RoadmapChoice, ...]:
+    return roadmap.roadmap_choices(connected(), search=search, limit=limit)
+
+
+@_polled
+def read_roadmap(roadmap_id: str) -> roadmap.RoadmapView | None:
+    return roadmap.roadmap(connected(), roadmap_id)
+
+
+@_calm
+def saved_content(key: ContentKey) -> roadmap.SavedContent | None:
+    return roadmap.saved_content(connected(), key)
+
+
+@_calm
+def history(key: ContentKey) -> tuple[operations.ItemRow, ...]:
+    return operations.history(connected(), key)
+
+
+def forget_after_action() -> None:
+    """What an action has just changed is read anew."""
+    for read in (active_operations, problem_page, read_roadmap, history):
+        read.clear()

@@ -1,0 +1,170 @@
+"""The one place that touches st.session_state and st.query_params, with names and types.
+
+The URL is the truth for what is looked at (filters, sort, page, roadmap, cell); the session holds what a person is
+about to do (selection, open plan) and what they have to be told (notices).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import streamlit as st
+
+from backend.clock import utc_now
+from backend.content.keys import ContentKey
+from backend.content.plans import Plan
+
+NOTICE_SHOWN = timedelta(seconds=20)
+
+
+class NoticeKind(StrEnum):
+    DONE = "done"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    kind: NoticeKind
+    text: str
+    told_at: datetime
+
+
+# --- notices: kept until they were shown after the rerun
+
+def notify(kind: NoticeKind, text: str) -> None:
+    st.session_state.setdefault("notices", []).append(Notice(kind, text, utc_now()))
+
+
+def take_brief_notices() -> list[Notice]:
+    """Notices for a toast; each is given once."""
+    kept = st.session_state.get("notices", [])
+    st.session_state["notices"] = [notice for notice in kept if notice.kind is not NoticeKind.DONE]
+    return [notice for notice in kept if notice.kind is NoticeKind.DONE]
+
+
+def lasting_notices() -> list[Notice]:
+    """Notices to read in peace: they stay for some seconds, or until the next action."""
+    since = utc_now() - NOTICE_SHOWN
+    st.session_state["notices"] = [notice for notice in st.session_state.get("notices", []) if notice.told_at > since]
+    return list(st.session_state["notices"])
+
+
+def forget_notices() -> None:
+    st.session_state["notices"] = []
+
+
+# --- selection: content keys, whatever table shows them
+
+def selected() -> tuple[ContentKey, ...]:
+    """In the order of choosing."""
+    return tuple(st.session_state.get("selected", {}))
+
+
+def select(keys: Iterable[ContentKey]) -> None:
+    st.session_state["selected"] = dict.fromkeys(keys)
+
+
+def select_rows(table_key: str, shown: Sequence[ContentKey]) -> None:
+    """Callback of a table: its chosen positions become keys at once; what is chosen on other pages stays."""
+    state = st.session_state.get(table_key)
+    rows = state["selection"]["rows"] if state else []
+    on_this_page = set(shown)
+    others = [key for key in selected() if key not in on_this_page]
+    select([*others, *(shown[row] for row in rows if row < len(shown))])
+
+
+def clear_selection() -> None:
+    st.session_state["selected"] = {}
+    st.session_state["table_generation"] = table_generation() + 1
+
+
+def table_generation() -> int:
+    """Part of the table's widget key: a new one forgets the marks that the browser keeps."""
+    return st.session_state.get("table_generation", 0)
+
+
+# --- the plan in the open dialog: what is confirmed is what was shown
+
+def open_plan() -> Plan | None:
+    return st.session_state.get("open_plan")
+
+
+def show_plan(plan: Plan, scope_words: str) -> None:
+    st.session_state["open_plan"] = plan
+    st.session_state["plan_scope_words"] = scope_words
+    st.session_state["plan_reason"] = ""
+
+
+def plan_scope_words() -> str:
+    return st.session_state.get("plan_scope_words", "")
+
+
+def plan_reason() -> str:
+    return (st.session_state.get("plan_reason") or "").strip()
+
+
+def close_plan() -> None:
+    st.session_state["open_plan"] = None
+
+
+# --- operations that the page was drawn with
+
+def remember_active(operation_ids: Iterable[str]) -> None:
+    st.session_state["active_operations"] = frozenset(operation_ids)
+
+
+def active_when_drawn() -> frozenset[str]:
+    return st.session_state.get("active_operations", frozenset())
+
+
+def hide_operation(operation_id: str) -> None:
+    st.session_state["hidden_operations"] = hidden_operations() | {operation_id}
+
+
+def hidden_operations() -> frozenset[str]:
+    return st.session_state.get("hidden_operations", frozenset())
+
+
+# --- outage: a fragment that met one asks for the whole page to look again
+
+def suspect_outage() -> None:
+    st.session_state["is_outage_suspected"] = True
+
+
+def take_outage_suspicion() -> bool:
+    return st.session_state.pop("is_outage_suspected", False)
+
+
+# --- the URL
+
+def url_values(name: str) -> list[str]:
+    return st.query_params.get_all(name)
+
+
+def url_value(name: str, default: str = "") -> str:
+    return st.query_params.get(name, default)
+
+
+def write_url(name: str, values: str | Sequence[str]) -> None:
+    """Set a parameter; an empty value removes it."""
+    if values:
+        st.query_params[name] = values
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
+def forget_url(names: Iterable[str]) -> None:
+    for name in names:
+        write_url(name, "")
+
+
+def seed_widget(widget_key: str, value: object) -> None:
+    """The widget shows what the URL says."""
+    st.session_state[widget_key] = value
+
+
+def widget_value(widget_key: str) -> object:
+    return st.session_state.get(widget_key)
