@@ -20,7 +20,7 @@ from backend.host.health import OK, Health
 from backend.host.web_address import require_loopback
 from backend.logs import configure_logging
 
-# Streamlit's own collection after every run takes 95 % of the CPU (FACTS A 1.3): it is off, and this is in its place.
+# Streamlit's own collection after every run takes 95 % of the CPU: it is off, and this is in its place.
 COLLECT_SECONDS = 15.0
 
 settings = settings_module.load()

@@ -14,7 +14,8 @@ from backend.content.problems import Problem
 # Order matters: the first pattern that is found in a message names its kind.
 _KINDS: tuple[tuple[ErrorKind, str], ...] = (
     (ErrorKind.SAVE_POOL_EXHAUSTED,
-     r"queuepool limit|pool (timeout|exhausted|timed out)|couldn't get a connection|too many (clients|connections)|remaining connection slots"),
+     r"queuepool limit|pool (timeout|exhausted|timed out)|couldn't get a connection|"
+     r"too many (clients|connections)|remaining connection slots"),
     (ErrorKind.SAVE_DUPLICATE_KEY, r"duplicate key|uniqueviolation|unique constraint"),
     (ErrorKind.SAVE_TOO_LONG, r"value too long|stringdatarighttruncation|string data, right truncated"),
     (ErrorKind.CONTENT_UNSTORABLE, r"nul \(0x00\)|\\u0000|null byte|lone surrogate|surrogates not allowed|invalid byte sequence"),

@@ -30,6 +30,7 @@ class ChildSpec:
     name: str
     command: tuple[str, ...]
     death_signal: signal.Signals = signal.SIGTERM  # what the kernel sends it when we die without a word
+    niceness: int = 0                              # above 0: yields the processor to the others
 
 
 @dataclass
@@ -94,6 +95,7 @@ class Supervisor:
                 child.spec.command, env=dict(self._environment), cwd=self._folder, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True,  # Ctrl-C reaches only us, who stop them in order
                 preexec_fn=tied_to_this_process(child.spec.death_signal))
+        os.setpriority(os.PRIO_PROCESS, child.process.pid, child.spec.niceness)
         child.started_at = time.monotonic()
 
     def _bury(self, child: Child, now: float) -> None:

@@ -177,6 +177,6 @@ def _keep_rechecks(connection: Connection, due: dict[Owner, datetime]) -> None:
     if not due:
         return
     statement = insert(rechecks).values([
-        {"owner_kind": owner.kind, "owner_id": owner.owner_id, "due_at": due_at} for owner, due_at in sorted(due.items(), key=lambda d: d[0])])
+        {"owner_kind": owner.kind, "owner_id": owner.owner_id, "due_at": due[owner]} for owner in sorted(due)])
     connection.execute(statement.on_conflict_do_update(
         index_elements=[rechecks.c.owner_kind, rechecks.c.owner_id], set_={"due_at": statement.excluded.due_at}))

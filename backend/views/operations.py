@@ -1,5 +1,6 @@
 """Operations and their items as pages show them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,11 +88,15 @@ def progress(redrive: Redrive, operation_id: str) -> Progress | None:
         return _progress(connection, row) if row else None
 
 
-def item_rows(redrive: Redrive, operation_id: str, *, limit: int = 200) -> tuple[ItemRow, ...]:
-    """Items of an operation in the order of the plan."""
+def item_rows(
+    redrive: Redrive, operation_id: str, *, limit: int = 200, states: Sequence[ItemState] = (),
+) -> tuple[ItemRow, ...]:
+    """Items of an operation in the order of the plan; with `states` only those."""
+    query = select(items).where(items.c.operation_id == operation_id).order_by(items.c.item_id).limit(limit)
+    if states:
+        query = query.where(items.c.state.in_(states))
     with redrive.engine.connect() as connection:
-        rows = connection.execute(select(items).where(items.c.operation_id == operation_id).order_by(items.c.item_id).limit(limit))
-        return tuple(map(as_item_row, rows))
+        return tuple(map(as_item_row, connection.execute(query)))
 
 
 def history(redrive: Redrive, key: ContentKey, *, limit: int = 20) -> tuple[ItemRow, ...]:

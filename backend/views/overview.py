@@ -66,7 +66,8 @@ def _by_age(redrive: Redrive) -> dict[str, dict[ProblemKind, int]]:
     age = case(*((problems.c.since_at > now - bound, name) for bound, name in AGES if bound), else_=AGES[-1][1]).label("age")
     found: dict[str, dict[ProblemKind, int]] = {name: {} for _bound, name in AGES}
     with redrive.engine.connect() as connection:
-        for row in connection.execute(select(age, problems.c.problem_kind, func.count().label("count")).group_by(age, problems.c.problem_kind)):
+        counted = select(age, problems.c.problem_kind, func.count().label("count")).group_by(age, problems.c.problem_kind)
+        for row in connection.execute(counted):
             found[row.age][ProblemKind(row.problem_kind)] = row.count
     return found
 

@@ -123,7 +123,9 @@ def _item_states(connection: Connection, roadmap_id: str) -> dict[ContentKey, It
     return {ContentKey(ContentKind(row.kind), roadmap_id, row.part): ItemState(row.state) for row in rows}
 
 
-def _concept_row(concept: Concept, roadmap_id: str, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, ItemState]) -> ConceptRow:
+def _concept_row(
+    concept: Concept, roadmap_id: str, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, ItemState],
+) -> ConceptRow:
     cells = {kind: _cell(ContentKey(kind, roadmap_id, concept.concept_id), verdicts, working) for kind in CONCEPT_KINDS}
     return ConceptRow(concept.concept_id, concept.name, concept.stage_name, concept.module_name, cells)
 
@@ -140,11 +142,11 @@ def _cell(key: ContentKey, verdicts: dict[ContentKey, Verdict], working: dict[Co
 def saved_content(redrive: Redrive, key: ContentKey) -> SavedContent | None:
     """What is saved for a concept's tutorial, resources or quiz. None: no row."""
     query = {
-        ContentKind.TUTORIAL: "select generated_at, title, summary, content_url, content_version as version, null as entries "
+        ContentKind.TUTORIAL: "select generated_at, title, content_url, content_version as version, null as entries "
             "from public.tutorial_metadata where roadmap_id = :r and concept_id = :c and is_latest order by content_version desc limit 1",
-        ContentKind.RESOURCES: "select generated_at, '' as title, '' as summary, null as content_url, null as version, resources as entries "
+        ContentKind.RESOURCES: "select generated_at, '' as title, null as content_url, null as version, resources as entries "
             "from public.resource_recommendation_metadata where roadmap_id = :r and concept_id = :c limit 1",
-        ContentKind.QUIZ: "select generated_at, '' as title, '' as summary, null as content_url, null as version, questions as entries "
+        ContentKind.QUIZ: "select generated_at, '' as title, null as content_url, null as version, questions as entries "
             "from public.quiz_metadata where roadmap_id = :r and concept_id = :c limit 1",
     }[key.kind]
     with redrive.engine.connect() as connection:

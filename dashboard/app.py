@@ -1,0 +1,25 @@
+"""The frame around the pages: page settings, navigation, health in the sidebar, boundary."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from backend.i18n import _
+from dashboard.boundary import guarded
+from dashboard.components.health import show_health
+from dashboard.navigation import pages
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    st.set_page_config(page_title=_("Redrive"), page_icon=str(HERE / "favicon.png"), layout="wide")
+    st.html(HERE / "style.css")
+    st.logo(str(HERE / "logo.svg"), size="large")
+    page = st.navigation(pages())
+    guarded(page.run)
+    with st.sidebar:
+        show_health()
+
+
+main()

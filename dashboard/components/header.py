@@ -1,0 +1,59 @@
+"""The frame of every page: title, as-of time, what must be known before anything is read, and notices."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from backend.clock import utc_now
+from backend.i18n import _
+from backend.views.overview import Crew
+from dashboard import reads, session
+from dashboard.durations import clock_time, span
+from dashboard.session import NoticeKind
+from dashboard.untrusted import plain
+
+BEHIND_SECONDS = 30  # the list is drained several times a second
+
+
+def show_title(title: str) -> None:
+    st.title(title, anchor=False)
+
+
+def show_header(as_of: datetime, crew: Crew) -> None:
+    """As of when, by whom it would be written, and the banners."""
+    behind = (utc_now() - as_of).total_seconds()
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.caption(_("As of {time}").format(time=clock_time(as_of)), width="content")
+        if crew.is_offline_writer:
+            st.badge(_("Offline writer: retries write sample text"), icon=":material/science:", color="orange", help=_(
+                "No model is configured (OPENAI_API_KEY, OPENAI_BASE_URL), so a built-in writer makes sample text."))
+    if behind > BEHIND_SECONDS:
+        st.warning(_("This list is {span} behind: changes since {time} have not been looked at yet.").format(
+            span=span(behind), time=clock_time(as_of)), icon=":material/history:")
+    show_banners(crew)
+    show_notices()
+
+
+def show_banners(crew: Crew) -> None:
+    """Redis down, maintenance silent, nobody there to work."""
+    if crew.workers is None:
+        st.warning(_("**Redis does not answer: sending is parked.** What you retry is kept in PostgreSQL and is sent when Redis is back. "
+                     "Whether workers are alive cannot be told."), icon=":material/cloud_off:")
+    elif not crew.workers:
+        st.warning(_("**No worker is alive.** What you retry waits until one is started: `redrive worker`."), icon=":material/engineering:")
+    if not crew.is_maintained:
+        since = _("since {time}").format(time=clock_time(crew.maintenance_beat_at)) if crew.maintenance_beat_at else _("so far")
+        st.warning(_("**Maintenance is silent {since}: sending is parked** and this list does not follow changes. "
+                     "Start it: `redrive maintenance`.").format(since=since), icon=":material/pause_circle:")
+
+
+def show_notices() -> None:
+    for notice in session.take_brief_notices():
+        st.toast(plain(notice.text), icon=":material/check_circle:", duration="long")
+    for notice in session.lasting_notices():
+        shown = {NoticeKind.ERROR: st.error, NoticeKind.WARNING: st.warning}.get(notice.kind, st.info)
+        shown(plain(notice.text))
+
+
+def page_crew() -> Crew:
+    return reads.crew()

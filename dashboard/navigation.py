@@ -1,0 +1,25 @@
+"""The pages of the dashboard, by name: one list for the menu and for links."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from backend.i18n import _
+
+PAGES = Path(__file__).parent.parent / "pages"
+
+
+def pages() -> list[st.Page]:
+    return [overview_page(), problems_page(), roadmap_page()]
+
+
+def overview_page() -> st.Page:
+    return st.Page(PAGES / "overview.py", title=_("Overview"), icon=":material/monitoring:", default=True)
+
+
+def problems_page() -> st.Page:
+    return st.Page(PAGES / "problems.py", title=_("Problems"), icon=":material/report:", url_path="problems")
+
+
+def roadmap_page() -> st.Page:
+    return st.Page(PAGES / "roadmap.py", title=_("Roadmap"), icon=":material/grid_on:", url_path="roadmap")

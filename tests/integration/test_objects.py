@@ -1,0 +1,77 @@
+"""The object store on a folder and on an S3 server: the same promises."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from backend.content.errors import ErrorKind, ItemError
+from backend.storage.objects import Objects
+
+TEXT = "# 缓存\n\nText with “quotes” and 🙂"
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    """A bucket on moto's S3 server, reached through the environment as a real one would be."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+                            "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true"}.items():
+            environment.setenv(name, value)
+        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="texts")
+        yield "s3://texts/redrive"
+    server.stop()
+
+
+@pytest.fixture(params=["file", "s3"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+    root = (tmp_path / "with a space").as_uri() if request.param == "file" else request.getfixturevalue("s3_url")
+    return Objects(root)
+
+
+def test_a_text_comes_back_as_it_was_stored(objects):
+    url = objects.put_text("tutorials/r1/概念-1.md", TEXT)
+
+    assert url.startswith(objects.root_url)
+    assert objects.get_text(url) == TEXT
+
+
+def test_a_text_that_is_gone_is_told_as_not_found(objects):
+    url = objects.put_text("tutorials/r1/gone.md", TEXT)
+
+    objects.delete_all("tutorials")
+
+    with pytest.raises(FileNotFoundError):
+        objects.get_text(url)
+
+
+def test_a_url_of_another_store_is_refused(objects):
+    with pytest.raises(ValueError, match="outside the object store"):
+        objects.get_text("https://example.org/a.md")
+
+
+def test_check_passes_on_a_store_that_works(objects):
+    objects.check()
+
+
+def test_a_store_that_does_not_answer_is_a_named_error(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    with pytest.raises(ItemError) as refused:
+        Objects("s3://texts/redrive").put_text("a.md", TEXT)
+
+    assert refused.value.kind is ErrorKind.SAVE_STORE_GONE
+
+
+def test_a_scheme_that_is_not_known_says_what_to_write():
+    with pytest.raises(ValueError, match="file:///folder or s3://bucket/prefix"):
+        Objects("ftp://example.org/texts")

@@ -1,0 +1,134 @@
+"""The whole stack for a journey: `redrive up` on private servers with the demo platform, a model server on loopback, a browser."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from sqlalchemy.engine import make_url
+
+from tests.journeys.browser import FLAGS, NO_BROWSER, executable
+from tests.model_server import ModelServer
+from tests.processes import ROOT, wait_for
+
+ARTIFACTS = ROOT / "artifacts"
+READY_SECONDS = 90
+
+
+@dataclass(frozen=True)
+class Stack:
+    address: str
+    state_dir: Path
+    process: subprocess.Popen
+    model: ModelServer
+
+    @property
+    def urls(self) -> dict[str, Any]:
+        return json.loads((self.state_dir / "urls.json").read_text())
+
+    def query(self, statement: str, *parameters: object) -> list[tuple]:
+        """Ask the database itself, past the dashboard."""
+        database_url = next(value for name, value in self.urls.items() if name.lower() == "database_url")
+        url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/healthz", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the session. Without any the journeys skip, and fail where CI=true."""
+    with sync_playwright() as playwright:
+        try:
+            running = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
+        except Error as exc:
+            if os.environ.get("CI") == "true":
+                pytest.fail(NO_BROWSER)
+            pytest.skip(f"{NO_BROWSER} ({str(exc).splitlines()[0]})")
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def person(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[[], Page]]:
+    """Makes a page in a context of its own for each call: another person at another machine."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(**options: Any) -> Page:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        return page
+
+    yield open_page
+    for number, context in enumerate(contexts):
+        for page in context.pages:
+            folder = ARTIFACTS / "journeys"
+            folder.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=folder / f"{request.node.name}-{number}.png", full_page=True)
+        context.close()
+
+
+@pytest.fixture
+def page(person) -> Page:
+    return person()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The demo platform on `redrive up`. Mark with @pytest.mark.model(latency_seconds=..., ...) to shape the model server."""
+    marker = request.node.get_closest_marker("model")
+    state_dir = tmp_path / "state"
+    with ModelServer(**(marker.kwargs if marker else {})) as model:
+        port = _free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend.cli.main", "up"], cwd=ROOT, env=_environment(state_dir, port, model),
+            stdout=(tmp_path / "up.log").open("wb"), stderr=subprocess.STDOUT)
+        running = Stack(f"http://127.0.0.1:{port}", state_dir, process, model)
+        try:
+            wait_for(lambda: process.poll() is not None or running.is_healthy(), seconds=READY_SECONDS, what="redrive up to answer")
+            assert process.poll() is None, (tmp_path / "up.log").read_text()
+            yield running
+        finally:
+            _stop(process)
+
+
+def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_") and name not in ("DATABASE_URL", "REDIS_URL")}
+    return {
+        **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
+        "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",
+        "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5"}
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(10)
