@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -20,9 +21,29 @@ from backend.storage.migrate import migrate
 _numbers = itertools.count(1)
 
 
+@dataclass(frozen=True)
+class GivenServers:
+    """Servers of somebody else, to try another version: databases are made in the first, the second is emptied."""
+
+    database_url: str
+    redis_url: str
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database-url", help="a PostgreSQL whose role may create databases, in place of the private one")
+    parser.addoption("--redis-url", help="a Redis that the tests may EMPTY, in place of the private one")
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServers]:
+def servers(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[PrivateServers | GivenServers]:
     """Both servers, without fsync, for the whole session."""
+    given = pytestconfig.getoption("--database-url"), pytestconfig.getoption("--redis-url")
+    if any(given):
+        assert all(given), "give both --database-url and --redis-url"
+        yield GivenServers(*given)
+        return
     folder = tmp_path_factory.mktemp("servers")
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
@@ -31,24 +52,26 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServers
 
 
 @pytest.fixture(scope="session")
-def template_database(servers: PrivateServers) -> str:
+def template_database(servers: PrivateServers | GivenServers) -> str:
     """A migrated, empty database that the others are copied from."""
+    _administer(servers, "drop database if exists template_redrive")
     _administer(servers, "create database template_redrive")
     migrate(database_url(servers, "template_redrive"))
     return "template_redrive"
 
 
 @pytest.fixture
-def database(servers: PrivateServers, template_database: str) -> Iterator[str]:
+def database(servers: PrivateServers | GivenServers, template_database: str) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     name = f"test_{next(_numbers)}"
+    _administer(servers, f"drop database if exists {name}")
     _administer(servers, f"create database {name} template {template_database}")
     yield database_url(servers, name)
     _administer(servers, f"drop database {name} with (force)")
 
 
 @pytest.fixture
-def settings(database: str, servers: PrivateServers, tmp_path: Path) -> Settings:
+def settings(database: str, servers: PrivateServers | GivenServers, tmp_path: Path) -> Settings:
     """Settings of a test: its own database, an empty Redis, an offline writer without delay, short patience."""
     Redis.from_url(servers.redis_url).flushall()
     return Settings(
@@ -69,11 +92,11 @@ def operator() -> Actor:
     return Actor("test operator", Role.ADMIN)
 
 
-def database_url(servers: PrivateServers, name: str) -> str:
+def database_url(servers: PrivateServers | GivenServers, name: str) -> str:
     return make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
 
 
-def _administer(servers: PrivateServers, statement: str) -> None:
+def _administer(servers: PrivateServers | GivenServers, statement: str) -> None:
     url = make_url(servers.database_url).set(drivername="postgresql", database="postgres")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
         connection.execute(statement)

@@ -232,6 +232,11 @@ def write(connection: psycopg.Connection, platform: Platform) -> None:
 
 def write_changes(connection: psycopg.Connection, before: Platform, after: Platform) -> None:
     """Delete, update and insert what differs, as another program would; items by their arrows, as Redrive does."""
+    with connection.pipeline():
+        _write_changes(connection, before, after)
+
+
+def _write_changes(connection: psycopg.Connection, before: Platform, after: Platform) -> None:
     for table in reversed(PRIMARY_KEYS):
         gone = [row_id for row_id in before[table] if row_id not in after[table]]
         if gone:

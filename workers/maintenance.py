@@ -45,11 +45,14 @@ class Duty:
 
 
 def duties(redrive: Redrive) -> list[Duty]:
+    lease_seconds = redrive.settings.lease_seconds
     return [
         Duty("drain", 0.0, _drain),
         Duty("dispatch", 0.2, lambda r: _logged("dispatched", dispatcher.dispatch(r))),
         Duty("complete", 0.5, lambda r: _logged("operations_completed", dispatcher.complete_operations(r))),
-        Duty("take_back", min(2.0, redrive.settings.lease_seconds / 4), lambda r: _logged("taken_back", dispatcher.take_back_lost(r))),
+        # Not before a whole lease: after an outage of PostgreSQL living workers must first get to save and to beat.
+        Duty("take_back", min(2.0, lease_seconds / 4), lambda r: _logged("taken_back", dispatcher.take_back_lost(r)),
+             due_at=time.monotonic() + lease_seconds),
         Duty("resend", min(2.0, redrive.settings.resend_seconds / 4), lambda r: _logged("resent", dispatcher.resend_lost(r))),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.clock import utc_now
-from backend.content.causes import classify
+from backend.content.causes import cause_id_of, classify
 from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ErrorKind, ItemError
@@ -203,7 +203,9 @@ def _fail(connection: Connection, item: StoredItem, error: ItemError, now: datet
 
 def _settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime) -> bool:
     message = _storable(error.message)
-    return _settle(connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message)
+    return _settle(
+        connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
+        cause_id=cause_id_of(error.kind, message))
 
 
 def _settle(connection: Connection, item: StoredItem, state: ItemState, now: datetime, **values: object) -> bool:

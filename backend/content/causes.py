@@ -81,10 +81,16 @@ def cause_of(problem: Problem) -> Cause:
     """The cause that a problem belongs to. Without a recorded error, problems of one kind share a cause."""
     if problem.error_message:
         title = normalise(problem.error_message)
-        fingerprint = f"{problem.error_kind}\n{title}"
-    else:
-        title = normalise(problem.detail.split(" (+")[0]) if problem.detail else ""
-        fingerprint = f"{problem.error_kind}\n{problem.kind}\n{title}"
-        title = title or f"{problem.kind}"
-    cause_id = hashlib.sha256(fingerprint.encode("utf-8", "replace")).hexdigest()[:16]
-    return Cause(cause_id, problem.error_kind, title, problem.error_message or problem.detail)
+        return Cause(_fingerprint(problem.error_kind, title), problem.error_kind, title, problem.error_message)
+    title = normalise(problem.detail.split(" (+")[0]) if problem.detail else ""
+    cause_id = _fingerprint(problem.error_kind, problem.kind, title)
+    return Cause(cause_id, problem.error_kind, title or problem.kind.value, problem.detail)
+
+
+def cause_id_of(error_kind: ErrorKind, message: str) -> str:
+    """The cause that an error with this message belongs to, before there is a problem of it."""
+    return _fingerprint(error_kind, normalise(message))
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]

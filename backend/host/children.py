@@ -93,7 +93,7 @@ class Supervisor:
         with child.log_path.open("ab") as output:
             child.process = subprocess.Popen(
                 child.spec.command, env=dict(self._environment), cwd=self._folder, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True,  # Ctrl-C reaches only us, who stop them in order
+                stdout=output, stderr=output, process_group=0,  # Ctrl-C reaches only us; in our session, so that niceness counts
                 preexec_fn=tied_to_this_process(child.spec.death_signal))
         os.setpriority(os.PRIO_PROCESS, child.process.pid, child.spec.niceness)
         child.started_at = time.monotonic()

@@ -1,10 +1,12 @@
 """Ctrl-C, SIGTERM and a closed terminal, as one exception in the main thread."""
 
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAME_REQUEST_SECONDS = 1.0  # make hands on the SIGTERM that a process group got, so one request arrives twice
 
 
 class Stopped(BaseException):
@@ -12,16 +14,17 @@ class Stopped(BaseException):
 
 
 class StopSignals:
-    """The first signal raises Stopped wherever the main thread is; later ones only say that it is urgent."""
+    """The first signal raises Stopped wherever the main thread is; a later one only says that it is urgent."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._first_at: float | None = None  # time.monotonic()
+        self._is_urgent = False
         self._may_raise = True
         self._before: dict[signal.Signals, object] = {}
 
     @property
     def is_urgent(self) -> bool:
-        return self._count > 1
+        return self._is_urgent
 
     def disarm(self) -> None:
         """From now on signals raise nothing: stopping has begun and must not be interrupted half way."""
@@ -38,7 +41,11 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._count += 1
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+        elif now - self._first_at >= SAME_REQUEST_SECONDS:
+            self._is_urgent = True
         if self._may_raise:
             self._may_raise = False
             raise Stopped

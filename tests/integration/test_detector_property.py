@@ -3,14 +3,13 @@
 REDRIVE_PROPERTY_SEED and REDRIVE_PROPERTY_EXAMPLES look further than CI does; a failing run prints its seed.
 """
 
-import json
 import os
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 
+import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
@@ -20,11 +19,130 @@ from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import ProblemKind
 from backend.redrive import Redrive
 from backend.storage import problems as kept
+from backend.storage.engine import psycopg_url
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import problems
 from tests.oracle import expected_problems
-from tests.random_platforms import NOW, Platform, advance_items, after_changes, clear, platforms, write, write_changes
+from tests.random_platforms import NOW, NOVELS, ROADMAPS, changes, clear, platforms, write, write_changes
 
 LIMITS = Limits(grace_seconds=900, silence_seconds=300)
+OWNERS = [Owner(OwnerKind.ROADMAP, roadmap_id) for roadmap_id in ROADMAPS] + [Owner(OwnerKind.NOVEL, novel_id) for novel_id in NOVELS]
 SEED = int(os.environ.get("REDRIVE_PROPERTY_SEED", "20261122"))
-EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "60"))
+WAITS = st.lists(st.sampled_from([1, 2, 299, 300, 301, 600, 900]), min_size=1, max_size=3)
+
+
+def examples(test: Callable) -> Callable:
+    """One database for all examples of a test, emptied between them; the seed is fixed and told."""
+    profile = settings(
+        max_examples=EXAMPLES, deadline=None, database=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large])
+    return seed(SEED)(profile(test))
+
+
+@pytest.fixture(params=["jsonb", "json"])
+def column_type(request: pytest.FixtureRequest) -> str:
+    """The type of framework_data on this platform."""
+    return request.param
+
+
+@pytest.fixture
+def platform_program(redrive: Redrive, column_type: str) -> Iterator[psycopg.Connection]:
+    """The connection of another program that writes the platform's tables, each statement committed."""
+    url = psycopg_url(redrive.settings.database_url.get_secret_value()).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f"alter table roadmap_metadata alter column framework_data type {column_type}")
+        yield connection
+
+
+def found(engine: Engine) -> dict[ContentKey, ProblemKind]:
+    with engine.connect() as connection:
+        rows = connection.execute(select(problems.c.kind, problems.c.owner_id, problems.c.part, problems.c.problem_kind))
+        return {ContentKey(ContentKind(row.kind), row.owner_id, row.part): ProblemKind(row.problem_kind) for row in rows}
+
+
+def expected(engine: Engine, now: datetime = NOW) -> dict[ContentKey, ProblemKind]:
+    with engine.connect() as connection:
+        return expected_problems(connection, now, LIMITS)
+
+
+def drain(engine: Engine, now: datetime = NOW) -> None:
+    kept.drain(engine, lambda: now, LIMITS, batch_owners=2)
+
+
+@examples
+@given(data=st.data())
+def test_the_list_is_what_the_oracle_says(redrive, platform_program, column_type, data):
+    note(f"REDRIVE_PROPERTY_SEED={SEED}")
+    platform = data.draw(platforms(is_json=column_type == "json"))
+    clear(platform_program)
+    write(platform_program, platform)
+
+    drain(redrive.engine)
+
+    assert found(redrive.engine) == expected(redrive.engine)
+
+
+@examples
+@given(data=st.data())
+def test_suspects_hold_every_problem_and_lead_to_the_same_answers_as_all_keys(redrive, platform_program, column_type, data):
+    note(f"REDRIVE_PROPERTY_SEED={SEED}")
+    platform = data.draw(platforms(is_json=column_type == "json"))
+    clear(platform_program)
+    write(platform_program, platform)
+
+    with redrive.engine.connect() as connection:
+        suspects = load_facts(connection, OWNERS)
+        everything = load_facts(connection, OWNERS, every_key=True)
+
+    keys = {key.key for facts in suspects.values() for key in facts.keys}
+    keys |= {ContentKey(ContentKind.FRAMEWORK, owner.owner_id) for owner, facts in suspects.items() if facts.framework_faults}
+    assert set(expected(redrive.engine)) <= keys
+    assert [detect(facts, NOW, LIMITS) for facts in suspects.values()] == [detect(facts, NOW, LIMITS) for facts in everything.values()]
+
+
+@examples
+@given(data=st.data())
+def test_further_writes_of_any_program_are_followed_and_a_rebuild_finds_nothing_else(redrive, platform_program, column_type, data):
+    note(f"REDRIVE_PROPERTY_SEED={SEED}")
+    before = data.draw(platforms(is_json=column_type == "json"))
+    after = data.draw(changes(before, is_json=column_type == "json"))
+    clear(platform_program)
+    write(platform_program, before)
+    drain(redrive.engine)
+    write_changes(platform_program, before, after)
+
+    drain(redrive.engine)
+
+    followed = rows(redrive.engine)
+    assert found(redrive.engine) == expected(redrive.engine)
+    kept.mark_all_dirty(redrive.engine)
+    drain(redrive.engine)
+    assert rows(redrive.engine) == followed
+
+
+@examples
+@given(data=st.data(), waits=WAITS)
+def test_time_alone_changes_the_list_as_the_oracle_says(redrive, platform_program, column_type, data, waits):
+    note(f"REDRIVE_PROPERTY_SEED={SEED}")
+    platform = data.draw(platforms(is_json=column_type == "json"))
+    clear(platform_program)
+    write(platform_program, platform)
+    drain(redrive.engine)
+
+    now, seen, should_be = NOW, [], []
+    for seconds in waits:
+        now += timedelta(seconds=seconds)
+        drain(redrive.engine, now)
+        seen.append(found(redrive.engine))
+        should_be.append(expected(redrive.engine, now))
+
+    assert seen == should_be
+
+
+def rows(engine: Engine) -> list[tuple]:
+    """The kept problems with everything they say."""
+    with engine.connect() as connection:
+        return sorted(map(tuple, connection.execute(text(
+            "select kind, owner_id, part, problem_kind, cause_id, declared, detail, error_kind, error_message, title, owner_title, "
+            "attempts, since_at, first_seen_at, search_text from ops.problems"))), key=repr)

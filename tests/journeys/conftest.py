@@ -112,7 +112,7 @@ def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 
 def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_") and name not in ("DATABASE_URL", "REDIS_URL")}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("REDRIVE_", "DATABASE_", "REDIS_"))}
     return {
         **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
         "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",

@@ -1,0 +1,51 @@
+"""Charts of the overview, in the fixed colours of the states. An empty one is said in words by its caller."""
+
+import altair as alt
+import pandas as pd
+
+from backend.content.problems import ProblemKind
+from backend.i18n import _
+from backend.views.overview import TrendPoint
+from dashboard.durations import local
+from dashboard.palette import PROBLEM_KINDS
+
+KIND_ORDER = list(PROBLEM_KINDS)
+
+
+def age_chart(by_age: dict[str, dict[ProblemKind, int]]) -> alt.Chart:
+    """Problems by age, one stacked bar for each age."""
+    rows = [
+        {"age": name, "problem": PROBLEM_KINDS[kind].word, "count": count, "rank": KIND_ORDER.index(kind)}
+        for name, found in by_age.items() for kind, count in found.items()]
+    return alt.Chart(pd.DataFrame(rows)).mark_bar(cornerRadius=2, height={"band": 0.72}).encode(
+        y=alt.Y("age:N", sort=list(by_age), title=None, scale=alt.Scale(domain=list(by_age)), axis=alt.Axis(labelLimit=140)),
+        x=alt.X("count:Q", title=None, axis=alt.Axis(tickMinStep=1, tickCount=4)),
+        color=_colour({row["problem"] for row in rows}),
+        order=alt.Order("rank:Q"),
+        tooltip=[alt.Tooltip("age:N", title=_("Age")), alt.Tooltip("problem:N", title=_("Problem")),
+                 alt.Tooltip("count:Q", title=_("Count"), format=",")],
+    ).properties(height=34 * len(by_age) + 62)
+
+
+def trend_chart(points: tuple[TrendPoint, ...]) -> alt.Chart:
+    """Problems over time, stacked by kind."""
+    rows = pd.DataFrame({
+        "time": [local(point.sampled_at).replace(tzinfo=None) for point in points],
+        "problem": [PROBLEM_KINDS[point.kind].word for point in points],
+        "count": [point.problem_count for point in points],
+        "rank": [KIND_ORDER.index(point.kind) for point in points],
+    })
+    return alt.Chart(rows).mark_area(interpolate="step-after", opacity=0.85).encode(
+        x=alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M", tickCount=6, labelFlush=True)),
+        y=alt.Y("count:Q", title=None, stack=True, axis=alt.Axis(tickMinStep=1, tickCount=4)),
+        color=_colour(set(rows["problem"])),
+        order=alt.Order("rank:Q"),
+        tooltip=[alt.Tooltip("time:T", title=_("Time"), format="%H:%M:%S"), alt.Tooltip("problem:N", title=_("Problem")),
+                 alt.Tooltip("count:Q", title=_("Count"), format=",")],
+    ).properties(height=190)
+
+
+def _colour(shown: set[str]) -> alt.Color:
+    looks = [look for look in PROBLEM_KINDS.values() if look.word in shown]
+    return alt.Color("problem:N", title=None, legend=alt.Legend(orient="bottom", columns=4, symbolType="square"),
+                     scale=alt.Scale(domain=[look.word for look in looks], range=[look.colour for look in looks]))

@@ -1,0 +1,97 @@
+"""The dry run before a retry: what will be done, what is left out and by which rule, and what it will take."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from backend.content import wording
+from backend.content.plans import Estimate, Excluded, Plan, PlannedItem
+from backend.i18n import _, ngettext
+from dashboard import callbacks, session
+from dashboard.durations import clock_time, span
+from dashboard.palette import PROBLEM_KINDS
+from dashboard.untrusted import escaped, plain
+
+LISTED = 500  # rows of a list in the dialog; the numbers beside it are always of all
+
+
+def show_plan_dialog() -> None:
+    """Open while the session holds a plan."""
+    if session.open_plan() is not None:
+        st.dialog(_("Retry: plan"), width="large", on_dismiss=session.close_plan)(_dialog)()
+
+
+def _dialog() -> None:
+    plan = session.open_plan()
+    if plan is None:
+        st.rerun()  # confirmed or closed: the page goes on
+    st.markdown(_("Scope: **{scope}**").format(scope=plain(session.plan_scope_words())))
+    if plan.included:
+        st.html(_numbers(plan))
+        _list(_("What will be retried"), plan.included)
+    else:
+        st.info(_("Nothing to retry in this scope."), icon=":material/info:")
+    if plan.excluded:
+        _show_excluded(plan.excluded)
+    st.text_input(_("Reason (optional, written to the log)"), key="plan_reason", max_chars=300, disabled=not plan.included)
+    st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
+        time=clock_time(plan.as_of)))
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.button(_("Close"), key="plan-close", on_click=session.close_plan)
+        st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not plan.included, on_click=callbacks.confirm_plan,
+                  shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
+
+
+def _numbers(plan: Plan) -> str:
+    """Included, by problem and kind, and what it takes."""
+    by_problem = Counter(item.problem_kind for item in plan.included)
+    by_kind = Counter(item.key.kind for item in plan.included)
+    owners = len({item.key.owner_id for item in plan.included})
+    looks = " · ".join(f'<span style="color:{look.colour};font-weight:700">{look.symbol}</span> {by_problem[kind]:,} {escaped(look.word.lower())}'
+                       for kind, look in PROBLEM_KINDS.items() if by_problem[kind])
+    kinds = " · ".join(f"{count:,} {escaped(wording.CONTENT_KINDS[kind].lower())}" for kind, count in by_kind.most_common())
+    where = ngettext("in {count} roadmap", "in {count} roadmaps", owners).format(count=owners)
+    rows = [(_("Included"), f'<span class="rd-strong">{escaped(wording.items(len(plan.included)))}</span> {escaped(where)}'),
+            (_("Problems"), looks), (_("Content"), kinds), *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]
+    if plan.repairs:
+        rows.append((_("Repairs"), escaped(_("{items} only need their status put right: no call, no cost").format(
+            items=wording.items(plan.repairs)))))
+    cells = "".join(f'<tr><td class="rd-quiet" style="width:7.5rem">{escaped(name)}</td><td>{words}</td></tr>' for name, words in rows)
+    return f'<table class="rd rd-table">{cells}</table>'
+
+
+def estimate_words(estimate: Estimate) -> list[tuple[str, str]]:
+    """(name, words) of what the plan takes."""
+    if not estimate.calls:
+        return [(_("Takes"), _("no call of the model"))]
+    unknown = _("no history yet")
+    return [
+        (_("Model calls"), f"{estimate.calls:,}"),
+        (_("Time"), unknown if estimate.seconds is None else _("about {span} with one worker").format(span=span(estimate.seconds))),
+        (_("Tokens"), unknown if estimate.tokens is None else _("about {count:,}").format(count=estimate.tokens)),
+    ]
+
+
+def _show_excluded(excluded: Sequence[Excluded]) -> None:
+    by_rule: dict[str, list[Excluded]] = defaultdict(list)
+    for left_out in excluded:
+        by_rule[left_out.rule].append(left_out)
+    st.markdown(_("**Left out: {items}**").format(items=wording.items(len(excluded))))
+    for rule, left_out in sorted(by_rule.items(), key=lambda found: -len(found[1])):
+        _list(wording.EXCLUSION_RULES[rule], left_out)
+
+
+def _list(words: str, rows: Sequence[PlannedItem | Excluded]) -> None:
+    with st.expander(f"{len(rows):,} · {plain(words)}", on_change="rerun", key=f"plan-list-{words}") as expander:
+        if not expander.open:
+            return
+        shown = rows[:LISTED]
+        st.dataframe(pd.DataFrame({
+            _("Content"): [wording.CONTENT_KINDS[row.key.kind] for row in shown],
+            _("Title"): [row.title for row in shown],
+            _("Roadmap or novel"): [row.owner_title or row.key.owner_id for row in shown],
+        }), hide_index=True, height=min(36 + 35 * len(shown), 250))
+        if len(rows) > len(shown):
+            st.caption(_("The first {shown:,} of {total:,}.").format(shown=len(shown), total=len(rows)))

@@ -1,0 +1,122 @@
+"""The table of problems. What is chosen is kept as content keys: it survives refresh, sort and paging."""
+
+from hashlib import sha1
+
+import pandas as pd
+import streamlit as st
+
+from backend.content import wording
+from backend.content.keys import ContentKey, OwnerKind
+from backend.i18n import _
+from backend.views.listing import ProblemPage, ProblemRow, Sort
+from dashboard import session
+from dashboard.palette import KEY_STATES, PROBLEM_KINDS, KeyState
+
+PAGE_SIZE = 100
+SORTS = {
+    Sort.OLDEST: _("Oldest first"), Sort.NEWEST: _("Newest first"), Sort.OWNER: _("By roadmap or novel"),
+    Sort.CAUSE: _("By cause"), Sort.ATTEMPTS: _("Most attempts first"),
+}
+ROW_HEIGHT = 35
+
+
+def asked_sort() -> Sort:
+    """The sort in the URL; one that nobody knows is the default."""
+    asked = session.url_value("sort")
+    return Sort(asked) if asked in set(Sort) else Sort.OLDEST
+
+
+def asked_page(total: int | None = None) -> int:
+    """The page in the URL, at least 1, and at most the last one when the total is known."""
+    asked = session.url_value("page")
+    page = max(1, int(asked)) if asked.isdecimal() else 1
+    return page if total is None else min(page, page_count(total))
+
+
+def page_count(total: int) -> int:
+    return max(1, -(-total // PAGE_SIZE))
+
+
+def show_table(page: ProblemPage, sort: Sort) -> None:
+    """One page of problems with marks for what is chosen."""
+    shown = [row.key for row in page.rows]
+    chosen = set(session.selected())
+    key = table_key(shown, sort)
+    st.dataframe(
+        _frame(page.rows), hide_index=True, key=key, height=min(ROW_HEIGHT * (len(shown) + 1) + 2, 640),
+        on_select=lambda: session.select_rows(key, shown), selection_mode="multi-row",
+        selection_default={"selection": {"rows": [position for position, found in enumerate(shown) if found in chosen]}},
+        column_config=_columns())
+
+
+def table_key(shown: list[ContentKey], sort: Sort) -> str:
+    """Another page, filter, sort or set of rows is another widget: its positions never point at other rows."""
+    digest = sha1("\n".join(map(str, shown)).encode(), usedforsecurity=False).hexdigest()[:16]
+    return f"problems-{sort}-{session.table_generation()}-{digest}"
+
+
+def show_paging(page: ProblemPage, sort: Sort) -> None:
+    """Where in the list we are, and how it is sorted."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        first = (asked_page(page.total) - 1) * PAGE_SIZE + 1
+        st.caption(_("{first:,} to {last:,} of {total:,}").format(
+            first=first, last=first + len(page.rows) - 1, total=page.total), width="content")
+        if page_count(page.total) > 1:
+            session.seed_widget("table-page", asked_page(page.total))
+            st.pagination(page_count(page.total), key="table-page", on_change=_turned)
+        session.seed_widget("table-sort", sort)
+        st.selectbox(_("Sort"), list(SORTS), key="table-sort", format_func=lambda found: SORTS[found], on_change=_sorted,
+                     label_visibility="collapsed", width=210)
+
+
+def _turned() -> None:
+    page = session.widget_value("table-page")
+    session.write_url("page", "" if page == 1 else str(page))
+
+
+def _sorted() -> None:
+    sort = session.widget_value("table-sort")
+    session.write_url("sort", "" if sort == Sort.OLDEST else str(sort))
+    session.forget_url(["page"])
+
+
+def _frame(rows: tuple[ProblemRow, ...]) -> pd.DataFrame:
+    return pd.DataFrame({
+        "problem": [PROBLEM_KINDS[row.kind].text for row in rows],
+        "content": [wording.CONTENT_KINDS[row.key.kind] for row in rows],
+        "title": [row.title or row.owner_title for row in rows],
+        "owner": [row.owner_title for row in rows],
+        "reason": [" ".join(row.reason.split()) for row in rows],
+        "since": [row.since_at for row in rows],
+        "attempts": [row.attempts for row in rows],
+        "now": [KEY_STATES[KeyState.IN_PROGRESS].text if row.operation_id else "" for row in rows],
+        "open": [_address(row) for row in rows],
+    }).style.map(_toned, subset=["problem"])
+
+
+def _address(row: ProblemRow) -> str | None:
+    if row.key.kind.owner_kind is not OwnerKind.ROADMAP:
+        return None
+    cell = f"&cell={row.key.kind}:{row.key.part}" if row.key.part else ""
+    return f"/roadmap?id={row.key.owner_id}{cell}"
+
+
+_TONES = {look.text: f"color: {look.colour}; font-weight: 600" for look in PROBLEM_KINDS.values()}
+
+
+def _toned(text: str) -> str:
+    return _TONES[text]
+
+
+def _columns() -> dict:
+    return {
+        "problem": st.column_config.TextColumn(_("Problem"), width=105),
+        "content": st.column_config.TextColumn(_("Content"), width=90),
+        "title": st.column_config.TextColumn(_("Title"), width="medium"),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width="medium"),
+        "reason": st.column_config.TextColumn(_("Why"), width="large"),
+        "since": st.column_config.DatetimeColumn(_("Since"), format="distance", width=110),
+        "attempts": st.column_config.NumberColumn(_("Tries"), width=60),
+        "now": st.column_config.TextColumn(_("Now"), width=105),
+        "open": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=80),
+    }

@@ -1,0 +1,58 @@
+"""The bar over the table: retry what is chosen, or everything in the scope shown; each names its scope in words."""
+
+import streamlit as st
+
+from backend.content import wording
+from backend.content.keys import ContentKey
+from backend.content.scopes import ProblemFilter, Scope
+from backend.i18n import _
+from dashboard import callbacks, reads, session
+from dashboard.components.permission import may_retry, retry_help
+from dashboard.session import NoticeKind
+from dashboard.untrusted import plain
+
+
+def prune_selection() -> tuple[ContentKey, ...]:
+    """What is chosen and still is a problem; says how many were dropped."""
+    chosen = session.selected()
+    if not chosen:
+        return ()
+    still = reads.still_problems(chosen)
+    kept = tuple(key for key in chosen if key in still)
+    if len(kept) < len(chosen):
+        session.select(kept)
+        session.notify(NoticeKind.INFO, _("{items} of your selection are not broken any more and were dropped from it.").format(
+            items=wording.items(len(chosen) - len(kept))))
+    return kept
+
+
+def show_bar(chosen: tuple[ContentKey, ...], shown: set[ContentKey], scope: Scope, scope_words: str, total: int) -> None:
+    """`shown` are the keys on this page, `total` the number of problems in the scope."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="retry-bar"):
+        if chosen:
+            _offer_chosen(chosen, shown)
+        else:
+            st.button(_("Retry selected items"), key="retry-selected", disabled=True, help=_("Choose rows in the table first."))
+            st.caption(_("Nothing chosen."), width="content")
+        st.space("stretch")
+        st.caption(plain(_("Scope: {scope}, {items}").format(scope=scope_words, items=wording.items(total))), width="content")
+        st.button(_("Retry everything that is broken"), key="retry-everything", icon=":material/replay:", disabled=not may_retry() or not total,
+                  help=retry_help(_("Plan a retry of every problem in the scope shown, on all pages.")),
+                  on_click=callbacks.plan_retry, args=(scope, scope_words))
+
+
+def _offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> None:
+    aim = Scope.of(*chosen)
+    words = wording.scope(aim)
+    st.button(_("Retry {items}").format(items=wording.items(len(chosen))), key="retry-selected", type="primary", icon=":material/replay:",
+              disabled=not may_retry(), help=retry_help(_("Plan a retry of exactly the chosen items.")),
+              on_click=callbacks.plan_retry, args=(aim, words))
+    elsewhere = len(chosen) - len(shown.intersection(chosen))
+    where = _(", {count:,} of them on other pages or outside the filter").format(count=elsewhere) if elsewhere else ""
+    st.caption(words + where, width="content")
+    st.button(_("Clear selection"), key="clear-selection", type="tertiary", on_click=session.clear_selection)
+
+
+def scope_of(problem_filter: ProblemFilter) -> Scope:
+    """The filter as a scope; an empty one is everything, by name."""
+    return Scope.everything() if problem_filter.is_everything else Scope.matching(problem_filter)

@@ -1,0 +1,28 @@
+"""Overview: how bad it is, since when, why, and what is being done about it."""
+
+import streamlit as st
+
+from dashboard.components import overview_parts as parts
+from dashboard.components.cause_list import show_causes
+from dashboard.components.header import show_header, show_title
+from dashboard.components.live_operations import show_live
+from dashboard.components.plan_dialog import show_plan_dialog
+from dashboard.reads import crew, read_overview, trend
+from dashboard.texts import _
+
+show_title(_("Overview"))
+with st.spinner(_("Counting what is broken …")):
+    found, who, points = read_overview(), crew(), trend(24)
+show_header(found.as_of, who)
+parts.show_totals(found)
+st.subheader(_("Running now"), anchor=False)
+show_live(empty_words=_("Nothing runs, and nothing ended in the last minutes."))
+left, right = st.columns([3, 2], gap="large")
+with left:
+    parts.show_causes_heading(found)
+    show_causes(found.causes)
+with right:
+    parts.show_age(found)
+    parts.show_trend(points)
+    parts.show_crew(who)
+show_plan_dialog()
