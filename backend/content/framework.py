@@ -3,6 +3,7 @@
 A fault in one module never hides the concepts of the others.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -26,8 +27,11 @@ class Concept:
     fields: Mapping[str, object]
 
     def declared(self, kind: ContentKind) -> str | None:
+        """The status in words, None when there is none. What is no text is given as JSON, as SQL gives it."""
         value = self.fields.get(STATUS_FIELDS[kind])
-        return value if isinstance(value, str) and value else None
+        if value is None or value == "":
+            return None
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     @property
     def json_path(self) -> tuple[str, ...]:

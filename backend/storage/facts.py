@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError
 
 from backend.content.errors import ErrorKind
 from backend.content.facts import KeyFacts, OwnerFacts, RecordedError, Saved, TaskFacts
-from backend.content.framework import read_framework
+from backend.content.framework import Concept, read_framework
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.status import ContentStatus, CoverStatus
 
@@ -39,6 +39,7 @@ with owner as materialized (
 )
 select c.*,
        t.tutorial_id as tutorial_row, t.content_url as tutorial_url, t.content_status as tutorial_row_status, t.generated_at as tutorial_at,
+       t.content_version as tutorial_version,
        r.id as resources_row, r.generated_at as resources_at,
        case when json_typeof(r.resources::json) = 'array' then json_array_length(r.resources::json) else 0 end as resources_length,
        q.quiz_id as quiz_row, q.generated_at as quiz_at,
@@ -155,11 +156,11 @@ def _unreadable_roadmap(connection: Connection, roadmap_id: str, fault: str) -> 
 
 def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
     roadmaps = connection.execute(text(_ROADMAPS), {"owner_ids": owner_ids}).all()
-    query = _CONCEPTS if every_key else _CONCEPTS + _NOT_PLAINLY_HEALTHY
-    concepts: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(text(query), {"owner_ids": owner_ids}):
-        if row.concept_id:
-            concepts[row.roadmap_id].append(row)
+    concepts = _concepts(connection, owner_ids, every_key)
+    # A good row beside a bad one makes the key healthy, but the query has left it out: look at all rows of these.
+    doubtful = [] if every_key else [roadmap_id for roadmap_id, rows in concepts.items() if any(map(_has_bad_row, rows))]
+    if doubtful:
+        concepts |= _concepts(connection, doubtful, every_key=True)
     suspects = [row.owner_id for row in roadmaps if every_key or row.is_suspect or concepts[row.owner_id] or not _has_good_cover(row)]
     kept = _owner_rows(connection, OwnerKind.ROADMAP, suspects)
     return {
@@ -168,43 +169,75 @@ def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool)
     }
 
 
+def _concepts(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[str, list[Row[Any]]]:
+    """roadmap_id -> its suspect concepts, one row for each combination of rows of content."""
+    concepts: dict[str, list[Row[Any]]] = defaultdict(list)
+    query = _CONCEPTS if every_key else _CONCEPTS + _NOT_PLAINLY_HEALTHY
+    for row in connection.execute(text(query), {"owner_ids": owner_ids}):
+        if row.concept_id:
+            concepts[row.roadmap_id].append(row)
+    return concepts
+
+
+def _has_bad_row(concept: Row[Any]) -> bool:
+    return any(
+        concept._mapping[f"{kind}_row"] is not None and _saved(kind, concept)[0] is not Saved.VALID for kind in CONCEPT_KINDS)
+
+
 def _roadmap_facts(row: Row[Any], concepts: list[Row[Any]], rows: _OwnerRows, every_key: bool) -> OwnerFacts:
+    # SQL forgives a layout that Python calls a fault: of a suspect roadmap Python says which concepts there are.
+    framework = read_framework(row.framework_data) if row.is_suspect else None
+    read = {concept.concept_id: concept for concept in framework.concepts} if framework else {}
     keys: dict[ContentKey, KeyFacts] = {}
+    ranks: dict[ContentKey, tuple] = {}
     for concept in concepts:
+        if framework and concept.concept_id not in read:
+            continue
         for kind in CONCEPT_KINDS:
-            facts = _concept_key(kind, concept, row, rows)
-            known = keys.get(facts.key)  # several rows for one key: a valid one counts
-            if known is None or (known.saved is not Saved.VALID and facts.saved is Saved.VALID):
-                keys[facts.key] = facts
+            facts = _concept_key(kind, concept, row, rows, read.get(concept.concept_id))
+            rank = _rank(kind, concept, facts.saved)
+            if facts.key not in keys or rank > ranks[facts.key]:
+                keys[facts.key], ranks[facts.key] = facts, rank
     if every_key or not _has_good_cover(row):
         cover = _cover_key(row)
         keys[cover.key] = cover
-    faults = read_framework(row.framework_data).faults if row.is_suspect else ()
-    return _owner_facts(OwnerKind.ROADMAP, row, tuple(keys.values()), rows, faults)
+    return _owner_facts(OwnerKind.ROADMAP, row, tuple(keys.values()), rows, framework.faults if framework else ())
 
 
-def _concept_key(kind: ContentKind, concept: Row[Any], roadmap: Row[Any], rows: _OwnerRows) -> KeyFacts:
+def _rank(kind: ContentKind, concept: Row[Any], saved: Saved) -> tuple:
+    """Of several rows for one key a valid one counts, else the newest; always the same one."""
+    found = concept._mapping
+    version = concept.tutorial_version or 0 if kind is ContentKind.TUTORIAL else 0
+    at = found[f"{kind}_at"]
+    return saved is Saved.VALID, version, at is not None, at or 0, found[f"{kind}_row"] or ""
+
+
+def _concept_key(
+    kind: ContentKind, concept: Row[Any], roadmap: Row[Any], rows: _OwnerRows, read: Concept | None,
+) -> KeyFacts:
+    """Facts from one row of the query. `read`: the concept as Python reads it, where that is not the same."""
     key = ContentKey(kind, roadmap.owner_id, concept.concept_id)
     found = concept._mapping
-    declared = found[f"{kind}_status"] or None
-    if kind is ContentKind.TUTORIAL:
-        saved, row_declares, fault = _saved_tutorial(concept)
-        declared = declared or row_declares
-    elif found[f"{kind}_row"] is None:
-        saved, fault = Saved.NONE, ""
-    else:
-        is_valid = found[f"{kind}_length"] > 0
-        saved = Saved.VALID if is_valid else Saved.BROKEN
-        fault = "" if is_valid else {ContentKind.RESOURCES: "no resources", ContentKind.QUIZ: "no questions"}[kind]
+    saved, row_declares, fault = _saved(kind, concept)
+    declared = read.declared(kind) if read else found[f"{kind}_status"]
     return KeyFacts(
-        key, saved, declared, roadmap.created_at, saved_at=found[f"{kind}_at"], fault=fault,
-        error=rows.errors.get(key), title=concept.name or concept.concept_id)
+        key, saved, declared or row_declares, roadmap.created_at, saved_at=found[f"{kind}_at"], fault=fault,
+        error=rows.errors.get(key), title=(read.name if read else concept.name) or concept.concept_id)
+
+
+def _saved(kind: ContentKind, concept: Row[Any]) -> tuple[Saved, str | None, str]:
+    """(saved, what the row itself declares, fault)."""
+    found = concept._mapping
+    if found[f"{kind}_row"] is None:
+        return Saved.NONE, None, ""
+    if kind is ContentKind.TUTORIAL:
+        return _saved_tutorial(concept)
+    if found[f"{kind}_length"] > 0:
+        return Saved.VALID, None, ""
+    return Saved.BROKEN, None, {ContentKind.RESOURCES: "no resources", ContentKind.QUIZ: "no questions"}[kind]
 
 
 def _saved_tutorial(concept: Row[Any]) -> tuple[Saved, str | None, str]:
-    """(saved, what the row declares, fault) of a tutorial row."""
-    if concept.tutorial_row is None:
-        return Saved.NONE, None, ""
     status = concept.tutorial_row_status or ContentStatus.COMPLETED
     if status == ContentStatus.FAILED:
         return Saved.FAILED, status, ""

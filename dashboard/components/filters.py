@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import streamlit as st
 
@@ -18,6 +19,7 @@ from dashboard.untrusted import plain
 AGES = {"1h": 3_600, "1d": 86_400, "7d": 7 * 86_400}
 AGE_WORDS = {"": _("Any age"), "1h": _("Over 1 hour"), "1d": _("Over 1 day"), "7d": _("Over 7 days")}
 ATTEMPTS = ("", "1", "2", "3", "5")
+Value = TypeVar("Value")
 NAMES = ("problem", "kind", "owner", "cause", "age", "attempts", "text")
 
 
@@ -41,7 +43,7 @@ def read_filter() -> AskedFor:
     ), tuple(unknown))
 
 
-def _known[Value](name: str, parse: Callable[[str], Value], unknown: list[str]) -> list[Value]:
+def _known(name: str, parse: Callable[[str], Value], unknown: list[str]) -> list[Value]:
     values: list[Value] = []
     for word in session.url_values(name):
         try:

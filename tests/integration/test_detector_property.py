@@ -23,7 +23,7 @@ from backend.storage.engine import psycopg_url
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import problems
 from tests.oracle import expected_problems
-from tests.random_platforms import NOW, NOVELS, ROADMAPS, changes, clear, platforms, write, write_changes
+from tests.random_platforms import NOVELS, NOW, ROADMAPS, changes, clear, platforms, write, write_changes
 
 LIMITS = Limits(grace_seconds=900, silence_seconds=300)
 OWNERS = [Owner(OwnerKind.ROADMAP, roadmap_id) for roadmap_id in ROADMAPS] + [Owner(OwnerKind.NOVEL, novel_id) for novel_id in NOVELS]

@@ -62,6 +62,15 @@ STAND_IN_UP = """
 """
 SLEEPS = "import time; time.sleep(600)"
 IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+STOPS_WITHIN_A_MOMENT = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    print("work is done", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+time.sleep(600)
+"""
 DIES_AT_ONCE = "import sys; print('no such table', file=sys.stderr); sys.exit(3)"
 
 
@@ -259,10 +268,24 @@ def test_a_second_ctrl_c_does_not_wait_for_running_work(start: Callable[..., Up]
 
     up.process.send_signal(signal.SIGINT)
     up.wait_until_said("Stopping")
-    up.process.send_signal(signal.SIGINT)
+
+    def has_ended_when_asked_again() -> bool:
+        up.process.send_signal(signal.SIGINT)
+        return up.process.poll() is not None
+
+    wait_until(has_ended_when_asked_again)
+    assert not processes_of(state)
+
+
+def test_one_request_that_arrives_twice_still_lets_running_work_end(start: Callable[..., Up], state: Path) -> None:
+    up = start(STOPS_WITHIN_A_MOMENT)
+    up.wait_until_ready()
+
+    up.process.terminate()
+    up.process.terminate()  # make hands on what the whole group got already
 
     assert up.process.wait(10) == 0
-    assert not processes_of(state)
+    assert "work is done" in (state / "logs/stand-in-1.log").read_text()
 
 
 def test_it_ends_with_the_process_that_started_it_when_told_so(start: Callable[..., Up], state: Path) -> None:

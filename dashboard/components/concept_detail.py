@@ -1,0 +1,111 @@
+"""One cell of the matrix: how it stands, what is saved, the error, what was tried, and its retry."""
+
+import streamlit as st
+
+from backend.content import wording
+from backend.content.keys import CONCEPT_KINDS, ContentKey
+from backend.content.problems import KeyState
+from backend.i18n import _
+from backend.views.operations import ItemRow
+from backend.views.roadmap import Cell, ConceptRow, RoadmapView
+from dashboard import callbacks, reads, session
+from dashboard.components import blocks
+from dashboard.components.permission import may_retry, retry_help
+from dashboard.components.roadmap_picker import choose_cell
+from dashboard.components.saved_content import show_saved
+from dashboard.durations import age
+from dashboard.palette import ITEM_STATES, cell_look
+from dashboard.untrusted import escaped
+
+
+def show_detail(found: RoadmapView, asked: ContentKey | None) -> None:
+    """The cell that the URL names."""
+    if not found.concepts:
+        return
+    row = next((row for row in found.concepts if asked and row.concept_id == asked.part), None)
+    if asked is None or row is None:
+        st.info(_("Choose a cell to see what is saved, its error and what was tried.") if asked is None
+                else _("This roadmap has no such concept (any more)."), icon=":material/left_click:")
+        return
+    cell = row.cells[asked.kind]
+    with st.container(border=True, gap="small"):
+        _show_head(row, cell, found.title)
+        _show_error(cell)
+        tried = reads.history(cell.key)
+        st.subheader(_("Saved content"), anchor=False)
+        show_saved(cell.key, _last_success(tried))
+        st.subheader(_("What was tried"), anchor=False)
+        _show_history(tried)
+
+
+def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
+    st.subheader(escaped_heading(row.name), anchor=False)
+    session.seed_widget("detail-kind", cell.key.kind)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.segmented_control(
+            _("Content"), list(CONCEPT_KINDS), key="detail-kind", required=True, label_visibility="collapsed",
+            format_func=lambda kind: f"{_look(row.cells[kind]).symbol} {wording.CONTENT_KINDS[kind]}",
+            on_change=_kind_changed, args=(row.concept_id, cell.key.owner_id))
+        kind = wording.CONTENT_KINDS[cell.key.kind]
+        st.button(_("Retry {kind}").format(kind=kind.lower()), key=f"retry-{cell.key}", type="primary", icon=":material/replay:",
+                  disabled=not may_retry() or cell.state is not KeyState.PROBLEM, on_click=callbacks.retry_one,
+                  args=(cell.key, wording.content_key(cell.key, row.name, owner_title)), help=retry_help(_retry_words(cell)))
+    reason = escaped(cell.reason.split(" Last error:")[0]) if cell.reason and cell.state is KeyState.PROBLEM else ""
+    since = _("since {age}").format(age=age(cell.problem.since_at)) if cell.problem and cell.problem.since_at else ""
+    st.html(f'<div class="rd rd-wrap">{blocks.toned(_look(cell))} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
+
+
+def escaped_heading(name: str) -> str:
+    from dashboard.untrusted import plain
+
+    return plain(name)
+
+
+def _look(cell: Cell):
+    return cell_look(cell.state, cell.problem.kind if cell.problem else None)
+
+
+def _retry_words(cell: Cell) -> str:
+    if cell.state is KeyState.IN_PROGRESS:
+        return _("Already being worked on.")
+    return _("Start this one at once.") if cell.state is KeyState.PROBLEM else _("Nothing is wrong with it.")
+
+
+def _kind_changed(concept_id: str, roadmap_id: str) -> None:
+    kind = session.widget_value("detail-kind")
+    if kind:
+        choose_cell(ContentKey(kind, roadmap_id, concept_id))
+
+
+def _show_error(cell: Cell) -> None:
+    message = cell.problem.error_message if cell.problem else ""
+    if message:
+        st.html(f'<div class="rd"><span class="rd-strong">{escaped(wording.ERROR_KINDS[cell.problem.error_kind])}</span>'
+                f'<div class="rd-error">{escaped(message[:4_000])}</div></div>')
+
+
+def _last_success(tried: tuple[ItemRow, ...]) -> ItemRow | None:
+    return next((row for row in tried if row.generator), None)
+
+
+def _show_history(tried: tuple[ItemRow, ...]) -> None:
+    if not tried:
+        st.caption(_("Redrive has not retried this yet."))
+        return
+    rows = "".join(
+        f'<tr><td>{blocks.toned(ITEM_STATES[row.state])}</td><td class="rd-quiet">{escaped(age(row.settled_at or row.created_at))}</td>'
+        f'<td class="rd-quiet">{escaped(_attempt_words(row))}</td><td class="rd-wrap">{escaped(row.error_message[:300] or _origin(row))}</td></tr>'
+        for row in tried)
+    st.html(f'<table class="rd rd-small rd-table">{rows}</table>')
+
+
+def _attempt_words(row: ItemRow) -> str:
+    return _("attempt {attempt}").format(attempt=row.attempt)
+
+
+def _origin(row: ItemRow) -> str:
+    if row.skip_rule:
+        return wording.EXCLUSION_RULES[row.skip_rule]
+    if row.is_sample:
+        return _("sample text by {generator}").format(generator=row.generator)
+    return _("by {generator}").format(generator=row.generator) if row.generator else ""

@@ -1,0 +1,49 @@
+"""The two views of the problem list, its empty case, and its scope in words."""
+
+import streamlit as st
+
+from backend.content import wording
+from backend.content.scopes import ProblemFilter
+from backend.i18n import _
+from backend.views.listing import CauseRow
+from dashboard import reads, session
+from dashboard.components.cause_list import show_causes
+from dashboard.components.filters import clear_filters
+from dashboard.components.retry_bar import scope_of
+
+VIEWS = {"": _("Every problem"), "cause": _("By cause")}
+SHOWN_CAUSES = 25
+
+
+def asked_view() -> str:
+    asked = session.url_value("view")
+    return asked if asked in VIEWS else ""
+
+
+def choose_view() -> None:
+    session.seed_widget("problem-view", asked_view())
+    st.segmented_control(_("View"), list(VIEWS), key="problem-view", format_func=lambda view: VIEWS[view], required=True,
+                         on_change=lambda: session.write_url("view", session.widget_value("problem-view") or ""),
+                         label_visibility="collapsed")
+
+
+def show_by_cause(problem_filter: ProblemFilter) -> None:
+    rows = reads.causes(problem_filter, SHOWN_CAUSES + 1)
+    show_causes(rows[:SHOWN_CAUSES], problem_filter)
+    if len(rows) > SHOWN_CAUSES:
+        st.caption(_("These are the {count} largest causes. Narrow the filters to see others.").format(count=SHOWN_CAUSES))
+
+
+def scope_words(problem_filter: ProblemFilter, owners: dict[str, str], causes: tuple[CauseRow, ...]) -> str:
+    """The filter in words, with the titles of the owner and the cause it names."""
+    cause = next((row.title for row in causes if row.cause_id == problem_filter.cause_id), "")
+    return wording.scope(scope_of(problem_filter), owner_title=owners.get(problem_filter.owner_id, ""), cause=cause[:80])
+
+
+def show_nothing_found(problem_filter: ProblemFilter) -> None:
+    """The empty case: nothing is broken, or nothing matches."""
+    if problem_filter.is_everything:
+        st.success(_("Nothing is broken: every piece of content is there, or not due yet."), icon=":material/check_circle:")
+        return
+    st.info(_("No problem matches these filters."), icon=":material/filter_alt_off:")
+    st.button(_("Clear filters"), key="clear-filters", on_click=clear_filters)

@@ -1,0 +1,38 @@
+"""What a person does on the pages, in one step each."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.journeys.conftest import Stack
+
+PATIENCE = 60_000  # milliseconds
+
+
+def open_page(page: Page, stack: Stack, path: str, heading: str) -> None:
+    page.goto(f"{stack.address}/{path}")
+    expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible(timeout=PATIENCE)
+
+
+def open_plan_of_everything(page: Page) -> Locator:
+    """Press "Retry everything that is broken"; the dialog with the plan."""
+    page.get_by_role("button", name="Retry everything that is broken").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Confirm")).to_be_visible()
+    return dialog
+
+
+def confirm(dialog: Locator) -> None:
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(dialog).to_be_hidden()
+
+
+def expect_outcome(page: Page, words: str) -> None:
+    """The finished operation says what became of it: "21 retried, 21 healthy"."""
+    expect(page.get_by_text(re.compile(words))).to_be_visible(timeout=PATIENCE)
+
+
+def items_done(page: Page) -> int:
+    """How many items the running operation says are done."""
+    words = page.get_by_text(re.compile(r"\d+ of \d+ done")).first.inner_text()
+    return int(re.search(r"([\d,]+) of", words).group(1).replace(",", ""))

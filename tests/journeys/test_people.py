@@ -1,0 +1,56 @@
+"""People: reloading in the middle, pressing at once, choosing by hand, one cell at a time."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import Stack
+from tests.journeys.steps import confirm, expect_outcome, items_done, open_page, open_plan_of_everything
+from tests.journeys.test_incidents import AGENTS, good_tutorials, requests_of
+from tests.model_server import Faults
+from tests.processes import wait_for
+
+
+@pytest.mark.model(latency_seconds=3.0)
+def test_a_reload_in_the_middle_shows_the_same_truth(page: Page, stack: Stack):
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    confirm(open_plan_of_everything(page))
+    wait_for(lambda: page.get_by_text("of 21 done").count() and items_done(page) > 0, what="the first items to be done")
+    before = items_done(page)
+
+    page.reload()
+
+    expect(page.get_by_text("of 21 done").first).to_be_visible()
+    assert items_done(page) >= before
+    expect_outcome(page, "21 retried, 21 healthy")
+    assert requests_of(stack) == 21
+
+
+@pytest.mark.model(latency_seconds=1.0)
+def test_two_people_pressing_at_once_make_one_operations_worth_of_work(person, stack: Stack):
+    first, second = person(), person()
+    dialogs = []
+    for page in (first, second):
+        open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+        dialogs.append(open_plan_of_everything(page))
+
+    for dialog in dialogs:
+        dialog.get_by_role("button", name="Confirm").click(no_wait_after=True)
+
+    expect_outcome(first, "21 retried, 21 healthy")
+    expect(second.get_by_text("already being retried")).to_be_visible()
+    assert requests_of(stack) == 21
+    assert good_tutorials(stack, AGENTS) == 21
+    assert stack.query("select count(*) from ops.operations")[0][0] == 1
+
+
+@pytest.mark.model(faults=Faults({"429-retry-after": 0.2, "429": 0.1, "500": 0.2}, seed=3))
+def test_a_model_that_answers_429_and_500_at_times_ends_in_a_true_state(page: Page, stack: Stack):
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    confirm(open_plan_of_everything(page))
+
+    expect_outcome(page, "21 retried, ")
+    good = good_tutorials(stack, AGENTS)
+    states = dict(stack.query("select state, count(*) from ops.items group by state"))
+    listed = stack.query("select count(*) from ops.problems where owner_id = %s", AGENTS)[0][0]
+    assert states.get("succeeded", 0) == good
+    assert states.get("failed", 0) == listed == 21 - good

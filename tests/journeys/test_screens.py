@@ -1,0 +1,65 @@
+"""Every page in light and dark, full and empty: pictures for people to look at, kept in artifacts/screens."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import ARTIFACTS, Stack
+from tests.journeys.steps import PATIENCE, open_plan_of_everything
+
+SCREENS = ARTIFACTS / "screens"
+PAGES = {
+    "overview": "", "problems": "problems", "roadmaps": "roadmap", "roadmap": "roadmap?id=agent-performance-optimization",
+    "unreadable": "problems?problem=unreadable", "nothing-found": "problems?text=no-such-words-anywhere",
+}
+
+
+def show(page: Page, stack: Stack, path: str) -> None:
+    page.goto(f"{stack.address}/{path}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+
+
+def photograph(page: Page, name: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+
+def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_another_host(person, stack: Stack):
+    hosts: set[str] = set()
+    for scheme in ("light", "dark"):
+        page = person(color_scheme=scheme)
+        page.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]) if "://" in request.url else None)
+        for name, path in PAGES.items():
+            show(page, stack, path)
+            expect(page.get_by_test_id("stException")).to_have_count(0)
+            photograph(page, f"{name}-{scheme}")
+        show(page, stack, "problems")
+        open_plan_of_everything(page)
+        photograph(page, f"plan-{scheme}")
+
+    assert hosts == {"127.0.0.1"}
+
+
+def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stack: Stack):
+    stack.query("truncate roadmap_metadata, novels, tasks, tutorial_metadata, resource_recommendation_metadata, quiz_metadata, "
+                "roadmap_cover_images, chapters, options, user_choices, ops.problems, ops.dirty, ops.rechecks cascade")
+
+    for name, path in {"overview": "", "problems": "problems", "roadmaps": "roadmap"}.items():
+        show(page, stack, path)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        photograph(page, f"{name}-empty")
+
+    show(page, stack, "problems")
+    expect(page.get_by_text("broken").first).to_be_visible()
+
+
+@pytest.mark.model(latency_seconds=4.0)
+def test_a_running_operation_is_drawn(page: Page, stack: Stack):
+    show(page, stack, "problems?owner=agent-performance-optimization")
+    dialog = open_plan_of_everything(page)
+    dialog.get_by_role("button", name="Confirm").click()
+
+    expect(page.get_by_text("of 21 done").first).to_be_visible(timeout=PATIENCE)
+
+    photograph(page, "running")
