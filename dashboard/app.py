@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    st.set_page_config(page_title=_("Redrive"), page_icon=str(HERE / "favicon.png"), layout="wide")
+    st.set_page_config(page_title=_("Redrive"), page_icon=str(HERE / "favicon.png"), layout="wide", initial_sidebar_state=220)
     st.html(HERE / "style.css")
     st.logo(str(HERE / "logo.svg"), size="large")
     page = st.navigation(pages())

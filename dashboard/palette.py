@@ -24,6 +24,11 @@ class Look:
         """Symbol and word: "✕ Failed"."""
         return f"{self.symbol} {self.word}"
 
+    @property
+    def mark(self) -> str:
+        """The symbol in its colour, for labels that read Markdown."""
+        return f':color[{self.symbol}]{{foreground="{self.colour}"}}'
+
 
 PROBLEM_KINDS = {
     kind: Look(colour, symbol, wording.PROBLEM_KINDS[kind]) for kind, colour, symbol in (

@@ -97,7 +97,8 @@ def add_chapter(
     chapter_id = f"{novel_id}-{chapter_number}"
     add(connection, "chapters", {
         "id": chapter_id, "novel_id": novel_id, "chapter_number": chapter_number, "title": f"Chapter {chapter_number}",
-        "content": "Once upon a time.", "status": "completed", "created_at": ago(days=2), "generation_completed_at": ago(days=2), **columns})
+        "content": "Once upon a time.", "status": "completed", "created_at": ago(days=2), "generation_completed_at": ago(days=2),
+        **columns})
     if has_options:
         add(connection, "options", *(
             {"id": f"{chapter_id}-{order}", "chapter_id": chapter_id, "option_order": order, "option_text": "Go on"} for order in (1, 2)))

@@ -51,12 +51,12 @@ def _line_of(exc: Exception) -> str | None:
     from sqlalchemy.exc import OperationalError  # imported late: most runs end without an error
 
     from backend.actions.actors import NotAllowed
-    from backend.actions.imports import CannotImport
+    from backend.actions.imports import ImportRefused
     from backend.bootstrap import NotConfigured
     from backend.demo.load import NotTheDemo
     from backend.storage.schema import SchemaError
 
-    if isinstance(exc, CannotImport | NotAllowed | NotConfigured | NotTheDemo | SchemaError):
+    if isinstance(exc, ImportRefused | NotAllowed | NotConfigured | NotTheDemo | SchemaError):
         return str(exc)
     if isinstance(exc, OperationalError):
         reason = (str(exc.orig).strip().splitlines() or [""])[0]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,15 +49,16 @@ def detect(as_json: bool, rebuild: bool) -> None:
     with clear_lines(), _connected(settings, holder="redrive detect") as redrive:
         from backend.views.detection import counts_and_problems
 
-        found = counts_and_problems(redrive, rebuild)
+        found = counts_and_problems(redrive, rebuild=rebuild)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), default=str, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(dataclasses.asdict(found), default=datetime.isoformat, ensure_ascii=False, indent=2))
         return
     click.echo(_("As of {time}").format(time=f"{found.as_of:%Y-%m-%d %H:%M:%S} UTC"))
     for kind, count in found.counts.items():
         click.echo(f"{count:>8}  {kind}")
     for problem in found.problems:
-        click.echo("  ".join(str(value) for value in dataclasses.asdict(problem).values() if value not in (None, "")))
+        click.echo("  ".join(part for part in (
+            f"{problem.kind:<10}", str(problem.key), problem.title, problem.detail, problem.error_message) if part))
     if not found.problems:
         click.echo(_("Nothing is failed or missing."))
 

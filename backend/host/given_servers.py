@@ -4,7 +4,8 @@ Nothing here ever starts or falls back to a private server: that would hide the 
 """
 
 import re
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import redis
@@ -36,12 +37,16 @@ def check_postgresql(database_url: str) -> str:
         raise HostError(_("{place} (DATABASE_URL) does not let us in: {reason}. Start or correct it; "
                           "without DATABASE_URL Redrive uses a PostgreSQL of its own.").format(
                               place=place_of(database_url, "PostgreSQL"), reason=_reason(exc))) from None
-    version = f"{number // 10000}.{number % 10000}"
-    if number // 10000 not in POSTGRESQL_MAJORS:
-        raise HostError(_("{place} (DATABASE_URL) is PostgreSQL {version}; Redrive works with 15 to 18. "
-                          "Give it one of those, or unset DATABASE_URL.").format(
-                              place=place_of(database_url, "PostgreSQL"), version=version))
-    return f"PostgreSQL {version}"
+    return known_postgresql(number, place_of(database_url, "PostgreSQL"))
+
+
+def known_postgresql(version_number: int, place: str) -> str:
+    """The name of that version, e.g. of 180006 "PostgreSQL 18.6". Raises HostError when Redrive does not work with it."""
+    name = f"PostgreSQL {version_number // 10000}.{version_number % 10000}"
+    if version_number // 10000 not in POSTGRESQL_MAJORS:
+        raise HostError(_("{place} (DATABASE_URL) is {name}; Redrive works with PostgreSQL 15 to 18. "
+                          "Give it one of those, or unset DATABASE_URL.").format(place=place, name=name))
+    return name
 
 
 def check_redis(redis_url: str) -> str:
@@ -57,6 +62,11 @@ def check_redis(redis_url: str) -> str:
         raise HostError(_("{place} (REDIS_URL) does not let us in: {reason}. Start or correct it; "
                           "without REDIS_URL Redrive uses a Valkey of its own.").format(
                               place=place_of(redis_url, "Redis"), reason=_reason(exc))) from None
+    return known_redis(said, place_of(redis_url, "Redis"))
+
+
+def known_redis(said: Mapping[str, object], place: str) -> str:
+    """The name of the version that INFO tells, e.g. "Valkey 9.1.2". Raises HostError when Redrive does not work with it."""
     is_valkey = "valkey_version" in said
     version = str(said["valkey_version"] if is_valkey else said.get("redis_version", "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
@@ -64,7 +74,7 @@ def check_redis(redis_url: str) -> str:
     name = f"{'Valkey' if is_valkey else 'Redis'} {version}"
     if not is_known:
         raise HostError(_("{place} (REDIS_URL) is {name}; Redrive works with Redis 7 and with Valkey 7.2 to 9. "
-                          "Give it one of those, or unset REDIS_URL.").format(place=place_of(redis_url, "Redis"), name=name))
+                          "Give it one of those, or unset REDIS_URL.").format(place=place, name=name))
     return name
 
 
@@ -77,10 +87,11 @@ def place_of(url: str, server: str) -> str:
     """The server and where it is, without user and password: "PostgreSQL at db.example:5432/redrive"."""
     try:
         parts = urlsplit(url)
-        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        port = f":{parts.port}" if parts.port else ""
     except ValueError:  # a port that is no number
         return server
-    where = f"{host}{parts.path}".strip("/") if host else parts.path.strip("/") and f"{parts.path}"
+    host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]  # a socket's folder stands in the query
+    where = f"{host}{port}{parts.path}".rstrip("/")
     return _("{server} at {where}").format(server=server, where=where) if where else server
 
 

@@ -25,6 +25,9 @@ _ODD_LAYOUT = (
     "coalesce(jsonb_path_exists(framework_data::jsonb, 'strict $.stages[*].modules[*].concepts[*] "
     f"? (!({_HAS_ID}) || ({_HAS_ID}) is unknown)', '{{}}', true), true)")
 
+# Everything that str.strip takes off; PostgreSQL's own class leaves NBSP and, by locale, the Chinese space.
+_BLANKS = " \\t-\\r\\u001c-\\u001f\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+
 _CONCEPTS = """
 with owner as materialized (
     select roadmap_id, title, created_at, framework_data::jsonb as fd
@@ -53,11 +56,11 @@ left join public.quiz_metadata q
        on q.roadmap_id = c.roadmap_id and q.concept_id = c.concept_id and q.roadmap_id = any(:owner_ids)
 """
 # Healthy beyond doubt; "[{" is how a list with something in it begins, in json as written and in jsonb as printed.
-_NOT_PLAINLY_HEALTHY = """
+_NOT_PLAINLY_HEALTHY = f"""
 where not coalesce(
-    c.tutorial_status = 'completed' and t.content_url ~ '\\S' and coalesce(t.content_status, 'completed') = 'completed'
-    and c.resources_status = 'completed' and left(r.resources::text, 2) = '[{'
-    and c.quiz_status = 'completed' and left(q.questions::text, 2) = '[{', false)
+    c.tutorial_status = 'completed' and t.content_url ~ '[^{_BLANKS}]' and coalesce(t.content_status, 'completed') = 'completed'
+    and c.resources_status = 'completed' and left(r.resources::text, 2) = '[{{'
+    and c.quiz_status = 'completed' and left(q.questions::text, 2) = '[{{', false)
 """
 
 _ROADMAPS = f"""
@@ -74,12 +77,12 @@ from (
 ) o left join public.roadmap_cover_images c using (roadmap_id)
 """
 
-_CHAPTERS = """
+_CHAPTERS = f"""
 select c.novel_id, c.chapter_number, c.title, c.status, c.error_message, c.created_at, c.generation_completed_at,
-       coalesce(c.content, '') !~ '\\S' as is_blank,
+       coalesce(c.content, '') !~ '[^{_BLANKS}]' as is_blank,
        not exists (select 1 from public.options o where o.chapter_id = c.id) as has_no_options
 from public.chapters c where c.novel_id = any(:owner_ids) and (:every or not (
-    c.status = 'completed' and c.content ~ '\\S' and exists (select 1 from public.options o where o.chapter_id = c.id)))
+    c.status = 'completed' and coalesce(c.content, '') ~ '[^{_BLANKS}]' and exists (select 1 from public.options o where o.chapter_id = c.id)))
 order by c.novel_id, c.chapter_number
 """
 _NEXT_CHAPTERS = """

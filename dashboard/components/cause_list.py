@@ -18,7 +18,8 @@ TITLE_CHARACTERS = 150
 def show_causes(rows: tuple[CauseRow, ...], narrowed: ProblemFilter = ProblemFilter()) -> None:  # noqa: B008  frozen
     """The causes, the largest first. `narrowed` is the filter they were counted in, and stays in what is retried."""
     for row in rows:
-        with st.container(border=True, key=f"cause-{row.cause_id}", horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(border=True, key=f"cause-{row.cause_id}", horizontal=True, wrap=False, vertical_alignment="center",
+                          gap="small"):
             st.html(_block(row), width="stretch")
             _offer(row, narrowed)
 
@@ -43,6 +44,6 @@ def _block(row: CauseRow) -> str:
     owners = ngettext("{count} roadmap or novel", "{count} roadmaps or novels", row.owner_count).format(count=row.owner_count)
     title = row.title if len(row.title) <= TITLE_CHARACTERS else row.title[:TITLE_CHARACTERS] + "…"
     return (f'<div class="rd" style="display:flex;gap:.9rem;align-items:baseline"><span class="rd-number" style="min-width:2.6rem;'
-            f'text-align:right">{row.problem_count:,}</span><span style="min-width:0"><div class="rd-strong rd-wrap" '
+            f'text-align:right">{row.problem_count:,}</span><span style="min-width:0"><div class="rd-wrap rd-two-lines" '
             f'title="{escaped(row.sample[:500])}">{escaped(title)}</div><div class="rd-quiet rd-small">'
             f'{escaped(owners)} · {escaped(_("oldest {age}").format(age=age(row.oldest_since_at)))}</div></span></div>')

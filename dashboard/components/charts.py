@@ -24,7 +24,7 @@ def age_chart(by_age: dict[str, dict[ProblemKind, int]]) -> alt.Chart:
         order=alt.Order("rank:Q"),
         tooltip=[alt.Tooltip("age:N", title=_("Age")), alt.Tooltip("problem:N", title=_("Problem")),
                  alt.Tooltip("count:Q", title=_("Count"), format=",")],
-    ).properties(height=34 * len(by_age) + 62)
+    ).properties(height=230)
 
 
 def trend_chart(points: tuple[TrendPoint, ...]) -> alt.Chart:
@@ -42,10 +42,11 @@ def trend_chart(points: tuple[TrendPoint, ...]) -> alt.Chart:
         order=alt.Order("rank:Q"),
         tooltip=[alt.Tooltip("time:T", title=_("Time"), format="%H:%M:%S"), alt.Tooltip("problem:N", title=_("Problem")),
                  alt.Tooltip("count:Q", title=_("Count"), format=",")],
-    ).properties(height=190)
+    ).properties(height=230)
 
 
 def _colour(shown: set[str]) -> alt.Color:
     looks = [look for look in PROBLEM_KINDS.values() if look.word in shown]
-    return alt.Color("problem:N", title=None, legend=alt.Legend(orient="bottom", columns=4, symbolType="square"),
+    legend = alt.Legend(orient="bottom", columns=4, symbolType="square", offset=6, symbolSize=70, columnPadding=8)
+    return alt.Color("problem:N", title=None, legend=legend,
                      scale=alt.Scale(domain=[look.word for look in looks], range=[look.colour for look in looks]))

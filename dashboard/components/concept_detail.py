@@ -15,7 +15,7 @@ from dashboard.components.roadmap_picker import choose_cell
 from dashboard.components.saved_content import show_saved
 from dashboard.durations import age
 from dashboard.palette import ITEM_STATES, cell_look
-from dashboard.untrusted import escaped
+from dashboard.untrusted import escaped, plain
 
 
 def show_detail(found: RoadmapView, asked: ContentKey | None) -> None:
@@ -39,7 +39,7 @@ def show_detail(found: RoadmapView, asked: ContentKey | None) -> None:
 
 
 def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
-    st.subheader(escaped_heading(row.name), anchor=False)
+    st.subheader(plain(row.name), anchor=False)
     session.seed_widget("detail-kind", cell.key.kind)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.segmented_control(
@@ -53,12 +53,6 @@ def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
     reason = escaped(cell.reason.split(" Last error:")[0]) if cell.reason and cell.state is KeyState.PROBLEM else ""
     since = _("since {age}").format(age=age(cell.problem.since_at)) if cell.problem and cell.problem.since_at else ""
     st.html(f'<div class="rd rd-wrap">{blocks.toned(_look(cell))} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
-
-
-def escaped_heading(name: str) -> str:
-    from dashboard.untrusted import plain
-
-    return plain(name)
 
 
 def _look(cell: Cell):
@@ -94,7 +88,8 @@ def _show_history(tried: tuple[ItemRow, ...]) -> None:
         return
     rows = "".join(
         f'<tr><td>{blocks.toned(ITEM_STATES[row.state])}</td><td class="rd-quiet">{escaped(age(row.settled_at or row.created_at))}</td>'
-        f'<td class="rd-quiet">{escaped(_attempt_words(row))}</td><td class="rd-wrap">{escaped(row.error_message[:300] or _origin(row))}</td></tr>'
+        f'<td class="rd-quiet">{escaped(_attempt_words(row))}</td>'
+        f'<td class="rd-wrap">{escaped(row.error_message[:300] or _origin(row))}</td></tr>'
         for row in tried)
     st.html(f'<table class="rd rd-small rd-table">{rows}</table>')
 

@@ -64,11 +64,13 @@ def show_filters(asked: AskedFor, counts: Counts, owners: dict[str, str], causes
     if asked.not_understood:
         st.warning(_("The address asks for {words}, which is not a filter; it was left out, so more is shown.").format(
             words=plain(", ".join(asked.not_understood))), icon=":material/link_off:")
-    _pills(_("Problem"), "problem", [kind for kind in ProblemKind if counts.by_problem_kind.get(kind) or kind in asked.filter.problem_kinds],
-           lambda kind: f"{PROBLEM_KINDS[kind].text} {counts.by_problem_kind.get(kind, 0):,}")
+    kinds = [kind for kind in PROBLEM_KINDS if counts.by_problem_kind.get(kind) or kind in asked.filter.problem_kinds]
+    _pills(_("Problem"), "problem", kinds,
+           lambda kind: f"{PROBLEM_KINDS[kind].mark} {PROBLEM_KINDS[kind].word} {counts.by_problem_kind.get(kind, 0):,}")
     columns = st.columns([1.25, 1.25, 1.5, 0.8, 0.8, 1.3], vertical_alignment="bottom", gap="small")
     with columns[0]:
-        _multiselect(_("Content"), "kind", list(ContentKind), lambda kind: f"{wording.CONTENT_KINDS[kind]} ({counts.by_kind.get(kind, 0):,})")
+        _multiselect(_("Content"), "kind", list(ContentKind),
+                     lambda kind: f"{wording.CONTENT_KINDS[kind]} ({counts.by_kind.get(kind, 0):,})")
     with columns[1]:
         _choose(_("Roadmap or novel"), "owner", _with(owners, asked.filter.owner_id), _("All"))
     with columns[2]:

@@ -18,13 +18,12 @@ const drawCell = (cell, chosen, choose) => {
 };
 
 const drawModule = (module, data, choose) => {
-  const heads = ["", ...data.kinds].map((kind) => element("th", { textContent: kind, scope: "col" }));
+  const heads = [module.name, ...data.kinds].map((words) => element("th", { textContent: words, title: words, scope: "col" }));
   const rows = module.concepts.map((concept) => element("tr", {}, [
     element("th", { textContent: concept.name, title: concept.name, scope: "row" }),
     ...concept.cells.map((cell) => drawCell(cell, data.chosen, choose)),
   ]));
   return element("table", {}, [
-    element("caption", { textContent: module.name, title: module.name }),
     element("thead", {}, [element("tr", {}, heads)]),
     element("tbody", {}, rows),
   ]);

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from backend.content import wording
 from backend.content.scopes import Scope
+from backend.content.status import Priority
 from backend.i18n import _, ngettext
 from backend.views.overview import Crew, Overview, TrendPoint
 from dashboard import callbacks
@@ -10,7 +12,7 @@ from dashboard.components import blocks, charts
 from dashboard.components.health import crew_lines
 from dashboard.components.permission import may_retry, retry_help
 from dashboard.durations import age
-from dashboard.navigation import problems_page, roadmap_page
+from dashboard.navigation import problems_page
 from dashboard.palette import GREEN, PROBLEM_KINDS, Look
 from dashboard.untrusted import escaped, plain
 
@@ -32,18 +34,12 @@ def show_totals(found: Overview) -> None:
                       on_click=callbacks.plan_retry, args=(Scope.everything(), _("everything that is broken")))
         parts = [(PROBLEM_KINDS[kind], found.counts.by_problem_kind.get(kind, 0)) for kind in PROBLEM_KINDS]
         st.html(f'<div class="rd">{blocks.bar(parts, found.counts.total)}</div>')
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, gap="small", key="kinds"):
             for kind, look in PROBLEM_KINDS.items():
                 if count := found.counts.by_problem_kind.get(kind):
-                    st.page_link(problems_page(), label=f"{look.symbol} **{count:,}** {look.word.lower()}",
-                                 query_params={"problem": str(kind)}, help=_meaning(kind))
+                    st.page_link(problems_page(), label=f"{look.mark} **{count:,}** {look.word.lower()}",
+                                 query_params={"problem": str(kind)}, help=wording.PROBLEM_MEANINGS[kind])
         _show_oldest(found)
-
-
-def _meaning(kind) -> str:
-    from backend.content.wording import PROBLEM_MEANINGS
-
-    return PROBLEM_MEANINGS[kind]
 
 
 def _total_block(found: Overview) -> str:
@@ -105,4 +101,7 @@ def show_crew(crew: Crew) -> None:
     st.html(f'<div class="rd">{lines}{queues}</div>')
 
 
-_QUEUES = {"interactive": _("Interactive: small retries"), "bulk": _("Bulk: large retries"), "automatic": _("Automatic: asked for by machines")}
+_QUEUES = {
+    Priority.INTERACTIVE: _("Interactive: small retries"), Priority.BULK: _("Bulk: large retries"),
+    Priority.AUTOMATIC: _("Automatic: asked for by machines"),
+}

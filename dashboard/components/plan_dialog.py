@@ -10,6 +10,7 @@ from backend.content import wording
 from backend.content.plans import Estimate, Excluded, Plan, PlannedItem
 from backend.i18n import _, ngettext
 from dashboard import callbacks, session
+from dashboard.components import blocks
 from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
 from dashboard.untrusted import escaped, plain
@@ -20,7 +21,7 @@ LISTED = 500  # rows of a list in the dialog; the numbers beside it are always o
 def show_plan_dialog() -> None:
     """Open while the session holds a plan."""
     if session.open_plan() is not None:
-        st.dialog(_("Retry: plan"), width="large", on_dismiss=session.close_plan)(_dialog)()
+        st.dialog(_("Plan of this retry"), width="medium", on_dismiss=session.close_plan)(_dialog)()
 
 
 def _dialog() -> None:
@@ -49,12 +50,11 @@ def _numbers(plan: Plan) -> str:
     by_problem = Counter(item.problem_kind for item in plan.included)
     by_kind = Counter(item.key.kind for item in plan.included)
     owners = len({item.key.owner_id for item in plan.included})
-    looks = " · ".join(f'<span style="color:{look.colour};font-weight:700">{look.symbol}</span> {by_problem[kind]:,} {escaped(look.word.lower())}'
-                       for kind, look in PROBLEM_KINDS.items() if by_problem[kind])
+    looks = blocks.legend((look, by_problem[kind]) for kind, look in PROBLEM_KINDS.items())
     kinds = " · ".join(f"{count:,} {escaped(wording.CONTENT_KINDS[kind].lower())}" for kind, count in by_kind.most_common())
     where = ngettext("in {count} roadmap", "in {count} roadmaps", owners).format(count=owners)
     rows = [(_("Included"), f'<span class="rd-strong">{escaped(wording.items(len(plan.included)))}</span> {escaped(where)}'),
-            (_("Problems"), looks), (_("Content"), kinds), *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]
+            (_("Problems"), f'<span class="rd-row">{looks}</span>'), (_("Content"), kinds), *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]
     if plan.repairs:
         rows.append((_("Repairs"), escaped(_("{items} only need their status put right: no call, no cost").format(
             items=wording.items(plan.repairs)))))

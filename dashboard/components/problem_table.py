@@ -17,7 +17,7 @@ SORTS = {
     Sort.OLDEST: _("Oldest first"), Sort.NEWEST: _("Newest first"), Sort.OWNER: _("By roadmap or novel"),
     Sort.CAUSE: _("By cause"), Sort.ATTEMPTS: _("Most attempts first"),
 }
-ROW_HEIGHT = 35
+ROW_HEIGHT = 32
 
 
 def asked_sort() -> Sort:
@@ -44,7 +44,7 @@ def show_table(page: ProblemPage, sort: Sort) -> None:
     key = table_key(shown, sort)
     st.dataframe(
         _frame(page.rows), hide_index=True, key=key, height=min(ROW_HEIGHT * (len(shown) + 1) + 2, 640),
-        on_select=lambda: session.select_rows(key, shown), selection_mode="multi-row",
+        on_select=lambda: session.select_rows(key, shown), selection_mode="multi-row", row_height=ROW_HEIGHT,
         selection_default={"selection": {"rows": [position for position, found in enumerate(shown) if found in chosen]}},
         column_config=_columns())
 
@@ -62,15 +62,15 @@ def show_paging(page: ProblemPage, sort: Sort) -> None:
         st.caption(_("{first:,} to {last:,} of {total:,}").format(
             first=first, last=first + len(page.rows) - 1, total=page.total), width="content")
         if page_count(page.total) > 1:
-            session.seed_widget("table-page", asked_page(page.total))
-            st.pagination(page_count(page.total), key="table-page", on_change=_turned)
+            current = asked_page(page.total)
+            st.pagination(page_count(page.total), default=current, key=f"table-page-{current}", on_change=_turned, args=(current,))
         session.seed_widget("table-sort", sort)
         st.selectbox(_("Sort"), list(SORTS), key="table-sort", format_func=lambda found: SORTS[found], on_change=_sorted,
                      label_visibility="collapsed", width=210)
 
 
-def _turned() -> None:
-    page = session.widget_value("table-page")
+def _turned(before: int) -> None:
+    page = session.widget_value(f"table-page-{before}")
     session.write_url("page", "" if page == 1 else str(page))
 
 
@@ -112,9 +112,9 @@ def _columns() -> dict:
     return {
         "problem": st.column_config.TextColumn(_("Problem"), width=105),
         "content": st.column_config.TextColumn(_("Content"), width=90),
-        "title": st.column_config.TextColumn(_("Title"), width="medium"),
-        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width="medium"),
-        "reason": st.column_config.TextColumn(_("Why"), width="large"),
+        "title": st.column_config.TextColumn(_("Title"), width=180),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=160),
+        "reason": st.column_config.TextColumn(_("Why"), width=300),
         "since": st.column_config.DatetimeColumn(_("Since"), format="distance", width=110),
         "attempts": st.column_config.NumberColumn(_("Tries"), width=60),
         "now": st.column_config.TextColumn(_("Now"), width=105),

@@ -36,8 +36,8 @@ def show_bar(chosen: tuple[ContentKey, ...], shown: set[ContentKey], scope: Scop
             st.caption(_("Nothing chosen."), width="content")
         st.space("stretch")
         st.caption(plain(_("Scope: {scope}, {items}").format(scope=scope_words, items=wording.items(total))), width="content")
-        st.button(_("Retry everything that is broken"), key="retry-everything", icon=":material/replay:", disabled=not may_retry() or not total,
-                  help=retry_help(_("Plan a retry of every problem in the scope shown, on all pages.")),
+        st.button(_("Retry everything that is broken"), key="retry-everything", icon=":material/replay:",
+                  disabled=not may_retry() or not total, help=retry_help(_("Plan a retry of every problem in the scope shown, on all pages.")),
                   on_click=callbacks.plan_retry, args=(scope, scope_words))
 
 

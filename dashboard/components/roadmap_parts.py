@@ -9,7 +9,7 @@ from backend.content import wording
 from backend.content.keys import ContentKind
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.i18n import _
+from backend.i18n import _, ngettext
 from backend.views.roadmap import RoadmapView
 from dashboard import callbacks
 from dashboard.components import blocks
@@ -67,8 +67,9 @@ def _cover(found: RoadmapView) -> str:
 def show_faults(found: RoadmapView) -> None:
     """Where framework_data cannot be read; what can be read is shown all the same."""
     if found.faults:
-        st.error(_("**framework_data cannot be read in {count} places.** It must be mended at its source; what can be read is below.").format(
-            count=len(found.faults)), icon=":material/data_object:")
+        words = ngettext("**framework_data cannot be read in {count} place.**", "**framework_data cannot be read in {count} places.**",
+                         len(found.faults)).format(count=len(found.faults))
+        st.error(words + " " + _("It must be mended at its source; what can be read is below."), icon=":material/data_object:")
         st.code("\n".join(found.faults), language=None, wrap_lines=True)
     if not found.concepts:
         st.info(_("No concept can be read in this roadmap, so there is no matrix."), icon=":material/grid_off:")

@@ -9,11 +9,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import rebuild
+from tests.benchmarks import listing, rebuild
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "b": rebuild.run,
+    "c": listing.run,
 }
 
 

@@ -1,8 +1,10 @@
 """The private servers: they start, keep their data, and leave no process behind, however their owner ends."""
 
+import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ import redis
 from backend.host.command_servers import servers_for, servers_that_run
 from backend.host.errors import HostError
 from backend.host.given_servers import libpq_url
+from backend.host.health import Health
 from backend.host.orphans import servers_in
 from backend.host.private_servers import PrivateServers
 from backend.host.project import ROOT
@@ -268,3 +271,35 @@ def test_a_given_server_that_is_down_is_one_line_and_never_a_private_one(state: 
     assert "127.0.0.1:1/x (DATABASE_URL)" in str(refusal.value)
     assert "hunter22" not in str(refusal.value)
     assert not list(state.iterdir())
+
+
+def test_health_tells_which_server_is_down(state: Path) -> None:
+    with PrivateServers(state, durable=False) as servers:
+        settings = Settings.model_validate({"database_url": servers.database_url, "redis_url": servers.redis_url})
+        both_up = ask_health(settings)
+        for process in running_servers(state):
+            if process.name() == "valkey-server":
+                process.kill()
+        redis_gone = ask_health(settings)
+    both_gone = ask_health(settings)
+
+    assert both_up == {"postgresql": "ok", "redis": "ok"}
+    assert redis_gone == {"postgresql": "ok", "redis": "down"}
+    assert both_gone == {"postgresql": "down", "redis": "down"}
+
+
+def test_health_answers_within_two_seconds_when_the_servers_are_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never says a word
+        port = silent.getsockname()[1]
+        settings = Settings.model_validate(
+            {"database_url": f"postgresql://anna@127.0.0.1:{port}/x", "redis_url": f"redis://127.0.0.1:{port}/0"})
+        started_at = time.monotonic()
+
+        verdicts = ask_health(settings)
+
+    assert verdicts == {"postgresql": "down", "redis": "down"}
+    assert time.monotonic() - started_at < 2
+
+
+def ask_health(settings: Settings) -> dict[str, str]:
+    return asyncio.run(Health(settings).ask())

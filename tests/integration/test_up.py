@@ -61,7 +61,7 @@ STAND_IN_UP = """
         raise SystemExit(2)
 """
 SLEEPS = "import time; time.sleep(600)"
-IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('armed', flush=True); time.sleep(600)"
 STOPS_WITHIN_A_MOMENT = """
 import signal, sys, time
 def end(*_):
@@ -69,6 +69,7 @@ def end(*_):
     print("work is done", flush=True)
     sys.exit()
 signal.signal(signal.SIGTERM, end)
+print("armed", flush=True)
 time.sleep(600)
 """
 DIES_AT_ONCE = "import sys; print('no such table', file=sys.stderr); sys.exit(3)"
@@ -96,6 +97,9 @@ class Up:
 
     def wait_until_ready(self) -> None:
         self.wait_until_said("Redrive is ready")
+
+    def wait_until_armed(self) -> None:
+        wait_until(lambda: "armed" in (self.state / "logs/stand-in-1.log").read_text())
 
     def child(self, body: str) -> psutil.Process | None:
         return next((process for process in marked_children(self.state) if body in process.cmdline()), None)
@@ -254,6 +258,7 @@ def test_stopped_while_it_prepares_it_ends_with_0_and_leaves_no_process(start: C
 def test_a_child_that_ignores_the_request_is_killed_in_the_end(start: Callable[..., Up], state: Path) -> None:
     up = start(IGNORES_SIGTERM, stop_seconds=0.5)
     up.wait_until_ready()
+    up.wait_until_armed()
 
     up.process.terminate()
 
@@ -265,6 +270,7 @@ def test_a_child_that_ignores_the_request_is_killed_in_the_end(start: Callable[.
 def test_a_second_ctrl_c_does_not_wait_for_running_work(start: Callable[..., Up], state: Path) -> None:
     up = start(IGNORES_SIGTERM, stop_seconds=120)
     up.wait_until_ready()
+    up.wait_until_armed()
 
     up.process.send_signal(signal.SIGINT)
     up.wait_until_said("Stopping")
@@ -280,6 +286,7 @@ def test_a_second_ctrl_c_does_not_wait_for_running_work(start: Callable[..., Up]
 def test_one_request_that_arrives_twice_still_lets_running_work_end(start: Callable[..., Up], state: Path) -> None:
     up = start(STOPS_WITHIN_A_MOMENT)
     up.wait_until_ready()
+    up.wait_until_armed()
 
     up.process.terminate()
     up.process.terminate()  # make hands on what the whole group got already

@@ -36,8 +36,9 @@ def test_the_retry_that_did_nothing_now_writes_all_21(page: Page, stack: Stack):
     assert good_tutorials(stack, AGENTS) == 21
     assert requests_of(stack) == 21
     expect(page.get_by_role("button", name="Retry everything that is broken")).to_have_count(0)
-    task = stack.query("select status, failed_concepts, execution_summary from tasks where roadmap_id = %s and task_type = 'retry_tutorial' "
-                       "order by created_at desc limit 1", AGENTS)[0]
+    task = stack.query(
+        "select status, failed_concepts, execution_summary from tasks where roadmap_id = %s and task_type = 'retry_tutorial' "
+        "order by created_at desc limit 1", AGENTS)[0]
     assert (task[0], task[1], task[2]["completed"]) == ("completed", None, 21)
 
 
