@@ -24,7 +24,7 @@ lint: ## check the style of the code
 shots: ## take pictures of every page into artifacts/
 	@scripts/python scripts/bootstrap.py test
 	@scripts/browser
-	@$(PY) -m tests.journeys.shots $(ARGS)
+	@$(PY) -m pytest tests/journeys/test_screens.py $(ARGS)
 
 lock: ## pin every package with its hashes, from the .in files (ARGS=--upgrade for the newest)
 	@scripts/python scripts/bootstrap.py lock $(ARGS)

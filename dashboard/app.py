@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.i18n import _
 from dashboard.boundary import guarded
-from dashboard.components.health import show_health
+from dashboard.components.health import note_drawn, show_health
 from dashboard.navigation import pages
 
 HERE = Path(__file__).parent
@@ -16,6 +16,7 @@ def main() -> None:
     st.set_page_config(page_title=_("Redrive"), page_icon=str(HERE / "favicon.png"), layout="wide", initial_sidebar_state=220)
     st.html(HERE / "style.css")
     st.logo(str(HERE / "logo.svg"), size="large")
+    note_drawn()
     page = st.navigation(pages())
     guarded(page.run)
     with st.sidebar:

@@ -4,23 +4,16 @@ from collections.abc import Callable
 
 import streamlit as st
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.bootstrap import NotConfigured
 from backend.clock import utc_now
 from backend.i18n import _
+from backend.views.availability import DATABASE_ERRORS, is_outage
 from dashboard import reads, session
 from dashboard.durations import clock_time
 
 log = structlog.get_logger()
 RETRY_SECONDS = 2
-OUTAGES = (OperationalError, InterfaceError, PoolTimeout)
-
-
-def is_outage(exc: BaseException) -> bool:
-    """PostgreSQL is away or too busy, as opposed to a defect of ours."""
-    return isinstance(exc, OUTAGES) or (isinstance(exc, DBAPIError) and exc.connection_invalidated)
 
 
 def guarded(show: Callable[[], None]) -> None:
@@ -42,18 +35,12 @@ def guarded_part(show: Callable[[], None]) -> None:
     """Show a live part; an outage that it meets is told by the whole page."""
     try:
         show()
-    except DBAPIError as exc:
+    except DATABASE_ERRORS as exc:
         if not is_outage(exc):
             raise
-        _hand_over(exc)
-    except PoolTimeout as exc:
-        _hand_over(exc)
-
-
-def _hand_over(exc: Exception) -> None:
-    log.warning("live_part_met_outage", error=str(exc).splitlines()[0])
-    session.suspect_outage()
-    st.rerun()
+        log.warning("live_part_met_outage", error=str(exc).splitlines()[0])
+        session.suspect_outage()
+        st.rerun()
 
 
 def _show_outage(exc: Exception) -> None:
@@ -66,7 +53,7 @@ def _show_outage(exc: Exception) -> None:
 def _wait_for_database() -> None:
     try:
         reads.ask_database()
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_ERRORS:
         st.caption(_("Last tried {time}. This page tries again every {seconds} s and comes back by itself.").format(
             time=clock_time(utc_now()), seconds=RETRY_SECONDS))
         return

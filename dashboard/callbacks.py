@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from backend.actions import retry
 from backend.actions.actors import NotAllowed
@@ -12,6 +11,7 @@ from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.scopes import Scope
 from backend.i18n import _
+from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
 from dashboard.session import NoticeKind
 
@@ -30,7 +30,7 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
             session.notify(NoticeKind.WARNING, str(exc))
         except retry.NothingToRetry as exc:
             session.notify(NoticeKind.INFO, str(exc))
-        except SQLAlchemyError as exc:
+        except DATABASE_ERRORS as exc:
             log.error("action_failed", action=act.__name__, error=str(exc).splitlines()[0])
             session.suspect_outage()
             session.notify(NoticeKind.ERROR, _(

@@ -4,7 +4,6 @@ A failed read raises and is never kept. Only the Redrive (engine, Redis, object 
 """
 
 import streamlit as st
-from sqlalchemy import text
 
 from backend import settings
 from backend.actions.actors import Actor, Role
@@ -14,7 +13,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState
 from backend.redrive import Redrive
-from backend.views import listing, operations, overview, roadmap
+from backend.views import availability, listing, operations, overview, roadmap
 
 POOL_SIZE = 10  # 5 sufficed for 100 sessions (FACTS A 1.7)
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr}
@@ -36,8 +35,7 @@ def actor() -> Actor:
 
 def ask_database() -> None:
     """Raises when PostgreSQL does not answer. Never cached."""
-    with connected().engine.connect() as connection:
-        connection.execute(text("select 1"))
+    availability.ask_database(connected())
 
 
 @_calm
@@ -58,6 +56,10 @@ def crew() -> overview.Crew:
 @_polled
 def active_operations() -> tuple[operations.Progress, ...]:
     return operations.active_operations(connected())
+
+
+def ids_of_active(found: tuple[operations.Progress, ...]) -> frozenset[str]:
+    return frozenset(progress.operation_id for progress in found if progress.is_active)
 
 
 @_polled

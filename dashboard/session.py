@@ -110,14 +110,23 @@ def close_plan() -> None:
     st.session_state["open_plan"] = None
 
 
-# --- operations that the page was drawn with
+# --- what the page was drawn with: when it changes, the whole page is drawn again, once
 
-def remember_active(operation_ids: Iterable[str]) -> None:
-    st.session_state["active_operations"] = frozenset(operation_ids)
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    active_operations: frozenset[str]
+    is_database_up: bool = True
+    is_redis_up: bool = True
+    is_maintained: bool = True
+    has_workers: bool = True
 
 
-def active_when_drawn() -> frozenset[str]:
-    return st.session_state.get("active_operations", frozenset())
+def remember_drawn(drawn: Drawn) -> None:
+    st.session_state["drawn"] = drawn
+
+
+def drawn() -> Drawn | None:
+    return st.session_state.get("drawn")
 
 
 def hide_operation(operation_id: str) -> None:

@@ -17,7 +17,8 @@ show_header(found.as_of, who)
 parts.show_totals(found)
 st.subheader(_("Running now"), anchor=False)
 show_live(empty_words=_("Nothing runs, and nothing ended in the last minutes."))
-left, right = st.columns([3, 2], gap="large")
+with st.container(key="overview-body"):
+    left, right = st.columns([3, 2], gap="large")
 with left:
     parts.show_causes_heading(found)
     show_causes(found.causes)

@@ -6,7 +6,7 @@ from dashboard.components import filters, problem_table, retry_bar
 from dashboard.components.header import show_header, show_title
 from dashboard.components.live_operations import show_live
 from dashboard.components.plan_dialog import show_plan_dialog
-from dashboard.components.problem_views import asked_view, choose_view, scope_words, show_by_cause, show_nothing_found
+from dashboard.components.problem_views import asked_view, scope_words, show_by_cause, show_nothing_found, show_view_and_scope
 from dashboard.reads import causes, counts, crew, owner_titles, problem_page
 from dashboard.texts import _
 
@@ -23,12 +23,12 @@ filters.show_filters(asked, everything, owners, all_causes)
 if not found.total:
     show_nothing_found(asked.filter)
 else:
-    choose_view()
     words = scope_words(asked.filter, owners, all_causes)
+    show_view_and_scope(words, found.total)
     retry_bar.show_bar(chosen, {row.key for row in found.rows}, retry_bar.scope_of(asked.filter), words, found.total)
     if asked_view() == "cause":
         show_by_cause(asked.filter)
     else:
-        problem_table.show_table(found, sort)
         problem_table.show_paging(found, sort)
+        problem_table.show_table(found, sort, is_one_owner=bool(asked.filter.owner_id))
 show_plan_dialog()

@@ -51,6 +51,9 @@ class _Oracle:
 
     def of_roadmap(self, roadmap: Row) -> Iterator[tuple[ContentKey, ProblemKind | None]]:
         roadmap_id = roadmap["roadmap_id"]
+        if not _may_be_stored(roadmap["framework_data"]):  # then nothing else can be told of this roadmap
+            yield ContentKey(ContentKind.FRAMEWORK, roadmap_id), ProblemKind.UNREADABLE
+            return
         concepts, is_faulty = read_concepts(roadmap["framework_data"])
         if is_faulty:
             yield ContentKey(ContentKind.FRAMEWORK, roadmap_id), ProblemKind.UNREADABLE
@@ -156,7 +159,8 @@ class _Oracle:
         return not any(at > max(cancelled_at) for at in tried_at)
 
     def items_of(self, key: ContentKey) -> list[Row]:
-        return [item for item in self.tables["items"] if (item["kind"], item["owner_id"], item["part"]) == (key.kind, key.owner_id, key.part)]
+        wanted = (key.kind, key.owner_id, key.part)
+        return [item for item in self.tables["items"] if (item["kind"], item["owner_id"], item["part"]) == wanted]
 
     def platform_tasks_of(self, key: ContentKey) -> list[Row]:
         """Tasks that work on the key and are the platform's own: Redrive's have items, and those tell more."""
@@ -181,8 +185,6 @@ def covers(task: Row, key: ContentKey) -> bool:
 
 def read_concepts(data: Any) -> tuple[dict[str, Row], bool]:
     """(concept_id -> concept, is there a fault). A concept in a faulty place is not there; the others are."""
-    if not _may_be_stored(data):
-        return {}, True
     concepts: dict[str, Row] = {}
     is_faulty = False
     level = [data]

@@ -5,6 +5,7 @@ A platform is {table: {primary key: row}}. Ages lie around the limits of the tes
 
 import json
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,8 @@ PRIMARY_KEYS = {
     "user_choices": "id", "tasks": "task_id", "items": "item_id",
 }
 BLANKS = ("", "  ", "\n\t", "\u3000", "\u00a0 ")
-STATUSES = st.sampled_from(["completed"] * 6 + [None, "pending", "generating", "processing", "failed", "", "Completed", 5, True, {"a": 1}])
+STATUSES = st.sampled_from(
+    ["completed"] * 6 + [None, "pending", "generating", "processing", "failed", "", "Completed", 5, True, {"a": 1}]).map(deepcopy)
 LISTS = st.sampled_from([
     '[{"title": "T"}]', '[{"title": "T"}, {}]', ' [ {"title": "T"} ]', '["T"]', '[null]', '[{"title": "nul \\u0000"}]',
     "[]", " [ ]", "{}", '{"a": 1}', "null", '""', "5", None])
@@ -55,7 +57,8 @@ ROWS = {
         "error_message": st.sampled_from([None, "Connection error."]), "created_at": TIMES}),
     "tasks": st.fixed_dictionaries({
         "owner": st.sampled_from([None, *(("roadmap_id", r) for r in ROADMAPS), *(("novel_id", n) for n in NOVELS)]),
-        "task_type": st.sampled_from(["creation", "creation", None, "retry_tutorial", "retry_quiz", "retry_batch", "cover", "chapter", "odd"]),
+        "task_type": st.sampled_from(
+            ["creation", "creation", None, "retry_tutorial", "retry_quiz", "retry_batch", "cover", "chapter", "odd"]),
         "status": st.sampled_from(["pending", "processing", "completed", "failed", "partial_failure", "cancelled", "cancelled"]),
         "concept_id": st.sampled_from([None, None, *CONCEPTS]), "content_type": st.sampled_from([None, None, *KINDS]),
         "error_message": st.sampled_from([None, "Request timed out."]), "created_at": TIMES, "updated_at": TIMES,
@@ -69,9 +72,10 @@ ROWS = {
             st.tuples(st.just("chapter"), st.sampled_from(NOVELS), st.sampled_from(["1", "2", "3"]))),
         "state": st.sampled_from(["planned", "queued", "running", "succeeded", "failed", "failed", "cancelled", "skipped"]),
         "action": st.sampled_from(["generate", "generate", "repair"]), "attempt": st.integers(1, 3),
-        "error_message": st.sampled_from([None, "Request timed out."]), "settled_at": TIMES, "task_id": st.sampled_from([None, "t1", "t2"])}),
+        "error_message": st.sampled_from([None, "Request timed out."]), "settled_at": TIMES,
+        "task_id": st.sampled_from([None, "t1", "t2"])}),
 }
-ODD_VALUES = st.sampled_from([None, 5, 1.5, "odd", "", True, {}, [], [[]], {"stages": []}])
+ODD_VALUES = st.sampled_from([None, 5, 1.5, "odd", "", True, {}, [], [[]], {"stages": []}]).map(deepcopy)
 
 
 @st.composite

@@ -3,10 +3,8 @@
 One queue per process and no scheduler inside: a worker that dies right after it took a job then loses nothing.
 """
 
-import ctypes
 import os
 import signal
-import sys
 
 import click
 import structlog
@@ -16,6 +14,7 @@ from rq.job import Job
 
 from backend import logs
 from backend.content.status import Priority
+from backend.host.lifelines import tie_to_parent
 from backend.jobs.queue import RUN_ITEMS, queue_name
 from backend.settings import load
 from workers import jobs  # noqa: F401  preloads what a job needs before RQ forks: 0.05 s a job instead of 2 s
@@ -23,7 +22,6 @@ from workers.generators.choose import choose_generator
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
-PR_SET_PDEATHSIG = 1
 
 
 class OnlyOurJob(Job):
@@ -43,14 +41,8 @@ class ItemWorker(Worker):
         return MONITORING_SECONDS * 3  # RQ's own 90 s would hide a dead worker's job for so long
 
     def main_work_horse(self, job, queue):
-        _die_with_parent()
+        tie_to_parent(signal.SIGKILL)  # it does not outlive its worker; its items are taken back by their lease
         super().main_work_horse(job, queue)
-
-
-def _die_with_parent() -> None:
-    """Linux: a work-horse does not outlive its worker; its items are taken back by their lease."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @click.command()

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from backend.content.errors import ErrorKind
 from backend.content.problems import Problem
 
+# A status code is one only where a word says so: "column 429" is a place in a text.
+_STATUS_CODE = r"(?:\b|_)(?:code|status|error|http(?:/[\d.]+)?|returned)\W{{0,4}}(?:{0})\b|^\W*(?:{0})\b"
+
 # Order matters: the first pattern that is found in a message names its kind.
 _KINDS: tuple[tuple[ErrorKind, str], ...] = (
     (ErrorKind.SAVE_POOL_EXHAUSTED,
@@ -24,15 +27,20 @@ _KINDS: tuple[tuple[ErrorKind, str], ...] = (
      r"connection to server .*failed|database system is (starting up|shutting down)|admin ?shutdown"),
     (ErrorKind.SAVE_REJECTED, r"violates (check|not-null|foreign key)|integrityerror|dataerror|invalid input syntax"),
     (ErrorKind.WORKER_LOST, r"work-horse terminated|worker lost|abandonedjob|worker .*died|heartbeat"),
-    (ErrorKind.MODEL_RATE_LIMITED, r"\b429\b|rate.?limit|too many requests|quota"),
-    (ErrorKind.MODEL_REJECTED_KEY, r"\b401\b|\b403\b|invalid.?api.?key|incorrect api key|unauthori[sz]ed|permission denied"),
-    (ErrorKind.MODEL_REFUSED, r"refus(ed to|al)|content.?(filter|policy)|i can't help|cannot assist"),
+    (ErrorKind.MODEL_RATE_LIMITED, _STATUS_CODE.format("429") + r"|rate.?limit|too many requests|quota"),
+    (ErrorKind.MODEL_REJECTED_KEY,
+     _STATUS_CODE.format("401|403") + r"|invalid.?api.?key|incorrect api key|unauthori[sz]ed|permission denied"),
+    (ErrorKind.MODEL_REFUSED, r"refus(ed to|al)|content.?(filter|policy)|(can['’]t|cannot|unable to) (help|assist)"),
     (ErrorKind.MODEL_TRUNCATED, r"finish_reason.{0,4}length|length limit|maximum context|max_tokens|truncated"),
-    (ErrorKind.MODEL_INVALID_JSON, r"jsondecodeerror|invalid json|expecting value|validation error|unterminated string"),
+    (ErrorKind.MODEL_INVALID_JSON,
+     r"jsondecodeerror|invalid json|expecting (value|property name|'.' delimiter)|extra data: line|invalid control character at|"
+     r"validation error|unterminated string"),
     (ErrorKind.MODEL_CUT_STREAM, r"incomplete chunked read|peer closed connection|stream (was )?(cut|interrupted|ended early)"),
     (ErrorKind.MODEL_TIMEOUT, r"tim(ed|e)[ -]?out|deadline exceeded"),
-    (ErrorKind.MODEL_SERVER_ERROR, r"\b50[0234]\b|internal server error|bad gateway|service unavailable|overloaded"),
-    (ErrorKind.MODEL_UNREACHABLE, r"connection (error|refused|reset)|name or service not known|network is unreachable|dns"),
+    (ErrorKind.MODEL_SERVER_ERROR, _STATUS_CODE.format("50[0234]") + r"|internal server error|bad gateway|service unavailable|overloaded"),
+    (ErrorKind.MODEL_UNREACHABLE,
+     r"connection (error|refused|reset|attempts failed)|temporary failure in name resolution|"
+     r"name or service not known|network is unreachable|dns"),
     (ErrorKind.CONTENT_EMPTY, r"\bempty\b|no (text|questions|resources|content)"),
 )
 _KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
@@ -43,16 +51,22 @@ _VARYING: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern, f
     (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?", "<time>", 0),
     (r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "<address>", 0),
     (r"\b0x[0-9a-f]+\b", "<id>", re.IGNORECASE),
+    (r"failing row contains .*", "Failing row contains <values>", re.IGNORECASE | re.DOTALL),
+    (r"\binput_value=.*?, input_type=\w+", "input_value=<value>", re.DOTALL),
+    (r"\(([\w, ]+)\)=\(.*?\)(?= already exists| is not present| is still referenced)", r"(\1)=(<value>)", 0),
     (r"\(([\w, ]+)\)=\(([^)]*)\)", r"(\1)=(<value>)", 0),
-    (r"\b(?:req|chatcmpl|job|task|run|item)[_-][\w-]{4,}\b", "<id>", re.IGNORECASE),
+    (r"\bsk-[\w*-]+", "<key>", 0),
+    (r"\b(?:req|chatcmpl|job|task|run|item|org|proj|resp|call|msg)[_-](?=[\w-]*\d)[\w-]{4,}\b", "<id>", re.IGNORECASE),
     (r"\b(?:gpt|claude|gemini|llama|qwen|deepseek|mistral|o\d)[\w.:-]*\b", "<model>", re.IGNORECASE),
     (r"'[^'\s]{1,120}'|`[^`\s]{1,120}`|“[^”\s]{1,120}”", "<value>", 0),
     (r"\b(?=[\w-]*\d)[\w]+(?:-[\w]+){2,}\b", "<id>", 0),
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", "<id>", re.IGNORECASE),
+    (r"\b(?:\d+(?:\.\d+)?\s?(?:milliseconds?|seconds?|minutes?|hours?|secs?|mins?|ms|s|m|h))+\b", "<duration>", 0),
     (r"\d+(?:\.\d+)?", "<n>", 0),
     (r"\s+", " ", 0),
 ))
 TITLE_CHARACTERS = 200
+LOOKED_AT_CHARACTERS = 4000  # some patterns take a time that grows with the square of the message's length
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,7 @@ def classify(message: str) -> ErrorKind:
 
 def normalise(message: str) -> str:
     """The message without what differs between occurrences, at most 200 characters."""
+    message = message[:LOOKED_AT_CHARACTERS]
     for pattern, word in _VARYING:
         message = pattern.sub(word, message)
     return message.strip()[:TITLE_CHARACTERS]

@@ -100,5 +100,7 @@ def _text(value: object) -> str:
 def _named(value: object) -> str:
     if value is None:
         return "nothing"
+    if value == "":
+        return "an empty text"
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
     return names.get(type(value), type(value).__name__)

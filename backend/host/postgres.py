@@ -78,10 +78,14 @@ class PrivatePostgres:
             return False
 
     def _make_database(self) -> None:
-        with psycopg.connect(host=str(self._socket_folder), user=USER, dbname="postgres", autocommit=True) as connection:
-            found = connection.execute("select 1 from pg_database where datname = %s", (self._database,)).fetchone()
-            if not found:
-                connection.execute(sql.SQL("create database {}").format(sql.Identifier(self._database)))
+        try:
+            with psycopg.connect(host=str(self._socket_folder), user=USER, dbname="postgres", autocommit=True) as connection:
+                found = connection.execute("select 1 from pg_database where datname = %s", (self._database,)).fetchone()
+                if not found:
+                    connection.execute(sql.SQL("create database {}").format(sql.Identifier(self._database)))
+        except psycopg.Error as exc:
+            raise HostError(_("PostgreSQL started but did not take orders: {reason}. Look into {path}.").format(
+                reason=str(exc).strip().partition("\n")[0], path=self.server.log_path)) from exc
 
     def _make_data_folder(self, programs: Path, major: str) -> None:
         """initdb beside, then rename: a kill in the middle leaves no half-made data folder."""

@@ -14,7 +14,7 @@ from backend.host.children import delay_seconds
 from backend.host.errors import HostError
 from backend.host.orphans import stop_marked_children
 from backend.host.postgres import PrivatePostgres
-from backend.host.service_user import ServiceUser, reachable_home, service_user
+from backend.host.service_user import ServiceUser, home_elsewhere, is_reachable, service_user
 from backend.host.state_folder import StateFolder
 from backend.host.valkey import PrivateValkey
 
@@ -27,7 +27,8 @@ log = structlog.get_logger(__name__)
 class PrivateServers:
     """with PrivateServers(folder) as servers: servers.database_url, servers.redis_url.
 
-    Start it from the main thread. `durable=False` is for tests: no fsync, so a crash of the machine loses data.
+    Start it from the main thread. `durable=False` is for tests: no fsync, so a crash of the machine loses data,
+    and a data folder that is deleted at the end when the state folder is out of PostgreSQL's reach.
     Each server can be left out; the state folder is owned all the same. Raises HostError with one clear line.
     """
 
@@ -36,6 +37,7 @@ class PrivateServers:
         self.state = StateFolder(Path(state_dir).expanduser().absolute())
         self.database_url = ""
         self.redis_url = ""
+        self.postgres_home = self.state.path  # where its files are, once started
         self._is_durable = durable
         self._database = database
         self._with_postgres = with_postgres
@@ -43,7 +45,7 @@ class PrivateServers:
         self._holder = holder
         self._postgres: PrivatePostgres | None = None
         self._valkey: PrivateValkey | None = None
-        self._short_socket_folder: Path | None = None
+        self._temporary: list[Path] = []  # deleted at the end
         self._failed_starts = 0
         self._next_start_at = 0.0  # time.monotonic()
 
@@ -59,7 +61,7 @@ class PrivateServers:
         try:
             stop_marked_children(self.state.path)
             user = service_user() if self._with_postgres else None
-            home = reachable_home(self.state.path, user)
+            home = self.postgres_home = self._choose_postgres_home(user)
             sockets = self._make_socket_folder(home, user)
             if self._with_postgres:
                 self._postgres = PrivatePostgres(
@@ -82,8 +84,8 @@ class PrivateServers:
             self._valkey.server.stop()
         if self._postgres:
             self._postgres.server.stop()
-        if self._short_socket_folder:
-            shutil.rmtree(self._short_socket_folder, ignore_errors=True)
+        while self._temporary:
+            shutil.rmtree(self._temporary.pop(), ignore_errors=True)
         self.state.release()
 
     def watch(self) -> None:
@@ -104,10 +106,23 @@ class PrivateServers:
             self._next_start_at = time.monotonic() + wait
             log.error("server does not start", server=part.server.name, reason=str(exc), delay_seconds=wait)
 
+    def _choose_postgres_home(self, user: ServiceUser | None) -> Path:
+        if is_reachable(self.state.path, user):
+            return self.state.path
+        if self._is_durable:
+            return home_elsewhere(self.state.path)
+        return self._temporary_folder(mode=0o711)
+
+    def _temporary_folder(self, *, mode: int) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="redrive-"))
+        folder.chmod(mode)
+        self._temporary.append(folder)
+        return folder
+
     def _make_socket_folder(self, home: Path, user: ServiceUser | None) -> Path:
         folder = home / "sock"
         if len(os.fsencode(folder / POSTGRES_SOCKET_NAME)) > LONGEST_SOCKET_PATH:
-            folder = self._short_socket_folder = Path(tempfile.mkdtemp(prefix="redrive-"))
+            folder = self._temporary_folder(mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
         if user:
             user.own(folder)  # root may enter it anyway

@@ -55,16 +55,16 @@ def service_user() -> ServiceUser | None:
                       "Add one (useradd --system postgres), run as another user, or set DATABASE_URL."))
 
 
-def reachable_home(state: Path, user: ServiceUser | None) -> Path:
-    """The folder for PostgreSQL's files: the state folder, or one under /var/lib/redrive when the user cannot get there.
-
-    Only the state folder itself is ever loosened, and only so far that it can be walked through.
-    """
+def is_reachable(state: Path, user: ServiceUser | None) -> bool:
+    """Can PostgreSQL keep its files in the state folder? That folder alone is loosened, so far that it can be walked through."""
     if user is None or user.can_reach(state):
-        return state
+        return True
     os.chmod(state, 0o711)
-    if user.can_reach(state):
-        return state
+    return user.can_reach(state)
+
+
+def home_elsewhere(state: Path) -> Path:
+    """A folder under /var/lib/redrive for the files of a state folder that PostgreSQL's user cannot get to."""
     home = HOME_OF_UNREACHABLE / hashlib.sha256(str(state).encode()).hexdigest()[:10]
     home.mkdir(parents=True, exist_ok=True)
     for folder in (HOME_OF_UNREACHABLE, home):

@@ -64,10 +64,10 @@ def _run_until_stopped(settings: Settings, parts: Parts, *, say: Callable[[str],
     with PrivateServers(state_folder(settings), with_postgres=not settings.database_url, with_valkey=not settings.redis_url,
                         holder=UP) as servers:
         web_address.require_free_port(settings.host, settings.port)
-        for line in given or ():
+        for line in given:
             say(line)
         whole = settled(settings, database_url=servers.database_url, redis_url=servers.redis_url)
-        _say_private(whole, servers, say)
+        _say_private(servers, say)
         parts.prepare(whole, bool(servers.database_url), say)
         servers.state.announce(database_url=servers.database_url or None, redis_url=servers.redis_url or None)
         supervisor = Supervisor(
@@ -98,10 +98,11 @@ def _check_given(settings: Settings) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _say_private(settings: Settings, servers: PrivateServers, say: Callable[[str], None]) -> None:
-    for name, url in (("PostgreSQL", servers.database_url), ("Valkey", servers.redis_url)):
+def _say_private(servers: PrivateServers, say: Callable[[str], None]) -> None:
+    for name, url, home in (("PostgreSQL", servers.database_url, servers.postgres_home),
+                            (_("Redis-compatible server"), servers.redis_url, servers.state.path)):
         if url:
-            say(_("Private {name} is ready (data in {folder})").format(name=name, folder=settings.state_dir))
+            say(_("Private {name} is ready (data in {folder})").format(name=name, folder=home))
 
 
 def _children_environment(settings: Settings) -> dict[str, str]:

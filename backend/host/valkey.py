@@ -22,7 +22,7 @@ class PrivateValkey:
         self._socket = socket_folder / "redis.sock"
         self.redis_url = f"unix://{quote(str(self._socket), safe='/')}?db=0"
         self.server = ServerProcess(
-            "Valkey", log_path=log_path, stop_signal=signal.SIGTERM, forced_stop_signal=signal.SIGKILL)
+            "Redis-compatible server", log_path=log_path, stop_signal=signal.SIGTERM, forced_stop_signal=signal.SIGKILL)
         self._home = home
         self._is_durable = is_durable
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, RowMapping, text
 from sqlalchemy.exc import DataError
 
 from backend.content.errors import ErrorKind
@@ -55,6 +55,11 @@ left join public.resource_recommendation_metadata r
 left join public.quiz_metadata q
        on q.roadmap_id = c.roadmap_id and q.concept_id = c.concept_id and q.roadmap_id = any(:owner_ids)
 """
+_AMONG_THESE = """
+where (c.roadmap_id, c.concept_id) in (select * from unnest(cast(:roadmap_ids as text[]), cast(:concept_ids as text[])))
+"""
+# What the query calls a kind's columns; a look-up, because composing the names took a tenth of a full rebuild.
+_ROW, _STATUS, _AT, _LENGTH = ({kind: f"{kind}_{name}" for kind in CONCEPT_KINDS} for name in ("row", "status", "at", "length"))
 # Healthy beyond doubt; "[{" is how a list with something in it begins, in json as written and in jsonb as printed.
 _NOT_PLAINLY_HEALTHY = f"""
 where not coalesce(
@@ -82,7 +87,8 @@ select c.novel_id, c.chapter_number, c.title, c.status, c.error_message, c.creat
        coalesce(c.content, '') !~ '[^{_BLANKS}]' as is_blank,
        not exists (select 1 from public.options o where o.chapter_id = c.id) as has_no_options
 from public.chapters c where c.novel_id = any(:owner_ids) and (:every or not (
-    c.status = 'completed' and coalesce(c.content, '') ~ '[^{_BLANKS}]' and exists (select 1 from public.options o where o.chapter_id = c.id)))
+    c.status = 'completed' and coalesce(c.content, '') ~ '[^{_BLANKS}]'
+    and exists (select 1 from public.options o where o.chapter_id = c.id)))
 order by c.novel_id, c.chapter_number
 """
 _NEXT_CHAPTERS = """
@@ -119,6 +125,21 @@ class _OwnerRows:
     tasks: list[TaskFacts] = field(default_factory=list)
     errors: dict[ContentKey, RecordedError] = field(default_factory=dict)
     retried_at: dict[ContentKey, datetime] = field(default_factory=dict)
+
+
+_SavedRow = tuple[Saved, str | None, str]  # saved, what the row itself declares, fault
+
+
+@dataclass(frozen=True, slots=True)
+class _ConceptRow:
+    """A concept with one combination of its rows of content."""
+
+    found: RowMapping
+    saved: dict[ContentKind, _SavedRow]
+
+    @classmethod
+    def of(cls, found: RowMapping) -> "_ConceptRow":
+        return cls(found, {kind: _saved(kind, found) for kind in CONCEPT_KINDS})
 
 
 def load_facts(connection: Connection, owners: Iterable[Owner], *, every_key: bool = False) -> dict[Owner, OwnerFacts]:
@@ -160,10 +181,8 @@ def _unreadable_roadmap(connection: Connection, roadmap_id: str, fault: str) -> 
 def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
     roadmaps = connection.execute(text(_ROADMAPS), {"owner_ids": owner_ids}).all()
     concepts = _concepts(connection, owner_ids, every_key)
-    # A good row beside a bad one makes the key healthy, but the query has left it out: look at all rows of these.
-    doubtful = [] if every_key else [roadmap_id for roadmap_id, rows in concepts.items() if any(map(_has_bad_row, rows))]
-    if doubtful:
-        concepts |= _concepts(connection, doubtful, every_key=True)
+    if not every_key:
+        _add_rows_beside_bad_ones(connection, concepts)
     suspects = [row.owner_id for row in roadmaps if every_key or row.is_suspect or concepts[row.owner_id] or not _has_good_cover(row)]
     kept = _owner_rows(connection, OwnerKind.ROADMAP, suspects)
     return {
@@ -172,81 +191,100 @@ def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool)
     }
 
 
-def _concepts(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[str, list[Row[Any]]]:
+def _concepts(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[str, list[_ConceptRow]]:
     """roadmap_id -> its suspect concepts, one row for each combination of rows of content."""
-    concepts: dict[str, list[Row[Any]]] = defaultdict(list)
+    concepts: dict[str, list[_ConceptRow]] = defaultdict(list)
     query = _CONCEPTS if every_key else _CONCEPTS + _NOT_PLAINLY_HEALTHY
-    for row in connection.execute(text(query), {"owner_ids": owner_ids}):
-        if row.concept_id:
-            concepts[row.roadmap_id].append(row)
+    for found in connection.execute(text(query), {"owner_ids": owner_ids}).mappings():
+        if found["concept_id"]:
+            concepts[found["roadmap_id"]].append(_ConceptRow.of(found))
     return concepts
 
 
-def _has_bad_row(concept: Row[Any]) -> bool:
-    return any(
-        concept._mapping[f"{kind}_row"] is not None and _saved(kind, concept)[0] is not Saved.VALID for kind in CONCEPT_KINDS)
+def _add_rows_beside_bad_ones(connection: Connection, concepts: dict[str, list[_ConceptRow]]) -> None:
+    """A good row beside a bad one makes the key healthy, but the query has left it out: look at all rows of these concepts."""
+    doubtful = sorted({
+        (roadmap_id, row.found["concept_id"]) for roadmap_id, rows in concepts.items() for row in rows if _has_bad_row(row)})
+    if not doubtful:
+        return
+    roadmap_ids, concept_ids = (list(ids) for ids in zip(*doubtful, strict=True))
+    parameters = {"owner_ids": sorted(set(roadmap_ids)), "roadmap_ids": roadmap_ids, "concept_ids": concept_ids}
+    for found in connection.execute(text(_CONCEPTS + _AMONG_THESE), parameters).mappings():
+        concepts[found["roadmap_id"]].append(_ConceptRow.of(found))
 
 
-def _roadmap_facts(row: Row[Any], concepts: list[Row[Any]], rows: _OwnerRows, every_key: bool) -> OwnerFacts:
+def _has_bad_row(concept: _ConceptRow) -> bool:
+    return any(concept.saved[kind][0] is not Saved.VALID and concept.found[_ROW[kind]] is not None for kind in CONCEPT_KINDS)
+
+
+def _roadmap_facts(row: Row[Any], concepts: list[_ConceptRow], rows: _OwnerRows, every_key: bool) -> OwnerFacts:
     # SQL forgives a layout that Python calls a fault: of a suspect roadmap Python says which concepts there are.
     framework = read_framework(row.framework_data) if row.is_suspect else None
     read = {concept.concept_id: concept for concept in framework.concepts} if framework else {}
     keys: dict[ContentKey, KeyFacts] = {}
     ranks: dict[ContentKey, tuple] = {}
+    sound: set[tuple[ContentKind, str]] = set()  # two kinds of three of a suspect concept are: no facts are made of them
     for concept in concepts:
-        if framework and concept.concept_id not in read:
+        concept_id = concept.found["concept_id"]
+        if framework and concept_id not in read:
             continue
         for kind in CONCEPT_KINDS:
-            facts = _concept_key(kind, concept, row, rows, read.get(concept.concept_id))
+            if not (every_key or framework) and _is_sound(kind, concept):
+                sound.add((kind, concept_id))
+                continue
+            facts = _concept_key(kind, concept, row, rows, read.get(concept_id))
             rank = _rank(kind, concept, facts.saved)
             if facts.key not in keys or rank > ranks[facts.key]:
                 keys[facts.key], ranks[facts.key] = facts, rank
+    keys = {key: facts for key, facts in keys.items() if (key.kind, key.part) not in sound}
     if every_key or not _has_good_cover(row):
         cover = _cover_key(row)
         keys[cover.key] = cover
     return _owner_facts(OwnerKind.ROADMAP, row, tuple(keys.values()), rows, framework.faults if framework else ())
 
 
-def _rank(kind: ContentKind, concept: Row[Any], saved: Saved) -> tuple:
+def _is_sound(kind: ContentKind, concept: _ConceptRow) -> bool:
+    return concept.saved[kind][0] is Saved.VALID and concept.found[_STATUS[kind]] == ContentStatus.COMPLETED
+
+
+def _rank(kind: ContentKind, concept: _ConceptRow, saved: Saved) -> tuple:
     """Of several rows for one key a valid one counts, else the newest; always the same one."""
-    found = concept._mapping
-    version = concept.tutorial_version or 0 if kind is ContentKind.TUTORIAL else 0
-    at = found[f"{kind}_at"]
-    return saved is Saved.VALID, version, at is not None, at or 0, found[f"{kind}_row"] or ""
+    found = concept.found
+    version = found["tutorial_version"] or 0 if kind is ContentKind.TUTORIAL else 0
+    at = found[_AT[kind]]
+    return saved is Saved.VALID, version, at is not None, at or 0, found[_ROW[kind]] or ""
 
 
 def _concept_key(
-    kind: ContentKind, concept: Row[Any], roadmap: Row[Any], rows: _OwnerRows, read: Concept | None,
+    kind: ContentKind, concept: _ConceptRow, roadmap: Row[Any], rows: _OwnerRows, read: Concept | None,
 ) -> KeyFacts:
     """Facts from one row of the query. `read`: the concept as Python reads it, where that is not the same."""
-    key = ContentKey(kind, roadmap.owner_id, concept.concept_id)
-    found = concept._mapping
-    saved, row_declares, fault = _saved(kind, concept)
-    declared = read.declared(kind) if read else found[f"{kind}_status"]
+    found = concept.found
+    key = ContentKey(kind, roadmap.owner_id, found["concept_id"])
+    saved, row_declares, fault = concept.saved[kind]
+    declared = read.declared(kind) if read else found[_STATUS[kind]]
     return KeyFacts(
-        key, saved, declared or row_declares, roadmap.created_at, saved_at=found[f"{kind}_at"], fault=fault,
-        error=rows.errors.get(key), title=(read.name if read else concept.name) or concept.concept_id)
+        key, saved, declared or row_declares, roadmap.created_at, saved_at=found[_AT[kind]], fault=fault,
+        error=rows.errors.get(key), title=(read.name if read else found["name"]) or key.part)
 
 
-def _saved(kind: ContentKind, concept: Row[Any]) -> tuple[Saved, str | None, str]:
-    """(saved, what the row itself declares, fault)."""
-    found = concept._mapping
-    if found[f"{kind}_row"] is None:
+def _saved(kind: ContentKind, found: RowMapping) -> _SavedRow:
+    if found[_ROW[kind]] is None:
         return Saved.NONE, None, ""
     if kind is ContentKind.TUTORIAL:
-        return _saved_tutorial(concept)
-    if found[f"{kind}_length"] > 0:
+        return _saved_tutorial(found)
+    if found[_LENGTH[kind]] > 0:
         return Saved.VALID, None, ""
     return Saved.BROKEN, None, {ContentKind.RESOURCES: "no resources", ContentKind.QUIZ: "no questions"}[kind]
 
 
-def _saved_tutorial(concept: Row[Any]) -> tuple[Saved, str | None, str]:
-    status = concept.tutorial_row_status or ContentStatus.COMPLETED
+def _saved_tutorial(found: RowMapping) -> _SavedRow:
+    status = found["tutorial_row_status"] or ContentStatus.COMPLETED
     if status == ContentStatus.FAILED:
         return Saved.FAILED, status, ""
     if status != ContentStatus.COMPLETED:
         return Saved.NONE, status, ""
-    if not (concept.tutorial_url or "").strip():
+    if not (found["tutorial_url"] or "").strip():
         return Saved.BROKEN, status, "no text"
     return Saved.VALID, None, ""
 

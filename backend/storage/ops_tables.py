@@ -107,7 +107,10 @@ problems = Table(
     Index("ix_problems_since_at", "since_at", "kind", "owner_id", "part"),
     Index("ix_problems_owner_id", "owner_id"),
     Index("ix_problems_cause_id", "cause_id", "since_at"),
-    Index("ix_problems_kinds", "problem_kind", "kind", "cause_id", "owner_id"),
+    # These three answer from the index alone: numbers by kind, by age and by cause, and the order by attempts.
+    Index("ix_problems_kinds", "problem_kind", "kind", "cause_id", "owner_id", "since_at"),
+    Index("ix_problems_causes", "cause_id", "owner_id", "since_at"),
+    Index("ix_problems_attempts", text("attempts desc"), "since_at", "kind", "owner_id", "part"),
 )
 
 causes = Table(

@@ -1,22 +1,33 @@
 """ops.problems: the detector's answers, kept. Written only by the drain of ops.dirty."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from backend.content.causes import cause_of
+from backend.content.causes import Cause, cause_of
 from backend.content.detector import judge_owner
 from backend.content.facts import Limits, OwnerFacts
-from backend.content.keys import ContentKind, Owner, OwnerKind
+from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import Problem
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import causes, dirty, problems, rechecks
 
 DRAIN_LOCK = 7_203_002
+LANES = 2  # threads of a full rebuild, and connections: PostgreSQL reads one batch while Python judges the other
 DRAIN_OWNERS = 1000  # the batch of a full rebuild: memory stays flat, and the planner hashes instead of looping
+_NAMES = [column.name for column in problems.c]
+_CHANGING = [name for name in _NAMES if name not in ("kind", "owner_id", "part", "first_seen_at")]
+# One JSON document for all rows: half the time of a statement for each row, on both sides.
+_KEEP_PROBLEMS = text(
+    f"insert into ops.problems as p ({', '.join(_NAMES)}) select {', '.join(_NAMES)} from json_populate_recordset("
+    "  null::ops.problems, cast(:rows as json)) "
+    f"on conflict (kind, owner_id, part) do update set {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
+    f"where ({', '.join(f'p.{name}' for name in _CHANGING)}) is distinct from ({', '.join(f'excluded.{name}' for name in _CHANGING)})")
 _OWNER_KINDS_OF = {
     OwnerKind.ROADMAP: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.ROADMAP],
     OwnerKind.NOVEL: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.NOVEL],
@@ -25,17 +36,39 @@ _OWNER_KINDS_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    owners: int
-    problems: int
+    owners: int = 0
+    problems: int = 0
+
+    def __add__(self, other: "Drained") -> "Drained":
+        return Drained(self.owners + other.owners, self.problems + other.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    problem: Problem
+    cause: Cause
+    facts: OwnerFacts
 
 
 def drain(engine: Engine, clock: Callable[[], datetime], limits: Limits, *, batch_owners: int = DRAIN_OWNERS) -> Drained:
     """Look again at every owner that is dirty or due, until none is left. Cost follows what changed."""
-    owner_count = problem_count = 0
+    if not _is_backlog(engine, batch_owners):
+        return _drain_lane(engine, clock, limits, batch_owners)
+    with ThreadPoolExecutor(LANES, thread_name_prefix="drain") as lanes:
+        drained = [lanes.submit(_drain_lane, engine, clock, limits, batch_owners) for _lane in range(LANES)]
+        return sum((lane.result() for lane in drained), Drained())
+
+
+def _drain_lane(engine: Engine, clock: Callable[[], datetime], limits: Limits, batch_owners: int) -> Drained:
+    drained = Drained()
     while batch := drain_batch(engine, clock, limits, batch_owners=batch_owners):
-        owner_count += batch.owners
-        problem_count += batch.problems
-    return Drained(owner_count, problem_count)
+        drained += batch
+    return drained
+
+
+def _is_backlog(engine: Engine, batch_owners: int) -> bool:
+    with engine.connect() as connection:
+        return bool(connection.scalar(select(select(dirty.c.dirty_id).offset(batch_owners).exists())))
 
 
 def drain_batch(
@@ -70,18 +103,18 @@ def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limi
     """
     _lock_owners(connection, owners)
     facts = load_facts(connection, owners)
-    found: list[tuple[Problem, OwnerFacts]] = []
+    found: list[_Found] = []
     due: dict[Owner, datetime] = {}
     for owner, owner_facts in facts.items():
         for verdict in judge_owner(owner_facts, now, limits):
             if verdict.problem:
-                found.append((verdict.problem, owner_facts))
+                found.append(_Found(verdict.problem, cause_of(verdict.problem), owner_facts))
             if verdict.look_again_at:
                 due[owner] = min(verdict.look_again_at, due.get(owner, verdict.look_again_at))
-    _forget_gone(connection, owners, [problem for problem, _facts in found])
-    _keep_causes(connection, [problem for problem, _facts in found], now)
+    _forget_gone(connection, owners, [each.problem.key for each in found])
     _keep_problems(connection, found, now)
     _keep_rechecks(connection, due)
+    _keep_causes(connection, {each.cause.cause_id: each.cause for each in found}, now)  # last: all drains share these rows
     return len(found)
 
 
@@ -110,11 +143,11 @@ def _lock_owners(connection: Connection, owners: Sequence[Owner]) -> None:
         {"space": DRAIN_LOCK, "names": names})
 
 
-def _forget_gone(connection: Connection, owners: Iterable[Owner], found: Sequence[Problem]) -> None:
+def _forget_gone(connection: Connection, owners: Iterable[Owner], found: Sequence[ContentKey]) -> None:
     for owner_kind, kinds in _OWNER_KINDS_OF.items():
         owner_ids = [owner.owner_id for owner in owners if owner.kind is owner_kind]
         if owner_ids:
-            kept = [problem.key for problem in found if problem.key.kind.owner_kind is owner_kind]
+            kept = [key for key in found if key.kind.owner_kind is owner_kind]
             connection.execute(text(
                 "delete from ops.problems p where p.owner_id = any(:owner_ids) and p.kind = any(:kinds) and not exists ("
                 "  select 1 from unnest(cast(:k as text[]), cast(:o as text[]), cast(:p as text[])) as kept(kind, owner_id, part)"
@@ -123,8 +156,7 @@ def _forget_gone(connection: Connection, owners: Iterable[Owner], found: Sequenc
                  "o": [key.owner_id for key in kept], "p": [key.part for key in kept]})
 
 
-def _keep_causes(connection: Connection, found: Sequence[Problem], now: datetime) -> None:
-    known = {cause.cause_id: cause for cause in map(cause_of, found)}
+def _keep_causes(connection: Connection, known: dict[str, Cause], now: datetime) -> None:
     if not known:
         return
     statement = insert(causes).values([
@@ -136,27 +168,20 @@ def _keep_causes(connection: Connection, found: Sequence[Problem], now: datetime
         where=causes.c.last_seen_at < func.now() - text("interval '1 minute'")))
 
 
-def _keep_problems(connection: Connection, found: Sequence[tuple[Problem, OwnerFacts]], now: datetime) -> None:
+def _keep_problems(connection: Connection, found: Sequence[_Found], now: datetime) -> None:
     if not found:
         return
-    attempts = _attempts(connection, {problem.key.owner_id for problem, _facts in found})
-    rows = [_row(problem, facts, attempts, now) for problem, facts in found]
-    rows.sort(key=lambda row: (row["owner_id"], row["kind"], row["part"]))
-    statement = insert(problems)
-    changing = [column for column in problems.c if column.name not in ("kind", "owner_id", "part", "first_seen_at")]
-    connection.execute(statement.on_conflict_do_update(
-        index_elements=[problems.c.kind, problems.c.owner_id, problems.c.part],
-        set_={column.name: statement.excluded[column.name] for column in changing},
-        where=func.row(*changing).is_distinct_from(func.row(*(statement.excluded[column.name] for column in changing))),
-    ), rows)
+    attempts = _attempts(connection, {each.problem.key.owner_id for each in found})
+    rows = sorted((_row(each, attempts, now) for each in found), key=lambda row: (row["owner_id"], row["kind"], row["part"]))
+    connection.execute(_KEEP_PROBLEMS, {"rows": json.dumps(rows, default=datetime.isoformat)})
 
 
-def _row(problem: Problem, facts: OwnerFacts, attempts: dict[tuple[str, str, str], int], now: datetime) -> dict[str, object]:
-    key = problem.key
+def _row(found: _Found, attempts: dict[tuple[str, str, str], int], now: datetime) -> dict[str, object]:
+    problem, facts, key = found.problem, found.facts, found.problem.key
     title = problem.title or facts.title
     return {
         "kind": key.kind, "owner_id": key.owner_id, "part": key.part, "problem_kind": problem.kind,
-        "cause_id": cause_of(problem).cause_id, "declared": problem.declared, "detail": problem.detail,
+        "cause_id": found.cause.cause_id, "declared": problem.declared, "detail": problem.detail,
         "error_kind": problem.error_kind, "error_message": problem.error_message, "title": title, "owner_title": facts.title,
         "attempts": attempts.get((key.kind, key.owner_id, key.part), 0),
         "since_at": problem.since_at or facts.created_at, "first_seen_at": now,

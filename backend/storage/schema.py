@@ -36,6 +36,8 @@ def check_migrated(connection: Connection) -> None:
         for table in metadata.sorted_tables
         if table.name not in set(inspector.get_table_names(schema=schema))
     ]
+    if len(absent) == len(platform.sorted_tables) + len(ops.sorted_tables):
+        raise SchemaError(_("The database is empty. Run: redrive migrate"))
     if absent:
         raise SchemaError(_("The database lacks {tables}. Run: redrive migrate").format(tables=", ".join(sorted(absent))))
     check_platform_columns(connection)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, cast, func, select, text, tuple_
 
 from backend.clock import utc_now
 from backend.content import wording
@@ -89,12 +89,20 @@ def problem_page(
     with redrive.engine.connect() as connection:
         condition = matches(problem_filter, utc_now())
         total = connection.scalar(select(func.count()).select_from(problems).where(condition)) or 0
-        rows = connection.execute(
-            select(problems, causes.c.title.label("cause_title"), causes.c.error_kind.label("cause_kind"))
-            .join(causes, causes.c.cause_id == problems.c.cause_id, isouter=True).where(condition)
-            .order_by(*_ORDER[sort]).limit(page_size).offset((page - 1) * page_size)).all()
+        rows = connection.execute(_page_query(condition, page, page_size, sort)).all() if total else []
         working = keys_in_work(connection, [ContentKey(ContentKind(row.kind), row.owner_id, row.part) for row in rows])
         return ProblemPage(as_of(connection), tuple(_row(row, working) for row in rows), total)
+
+
+def _page_query(condition: ColumnElement[bool], page: int, page_size: int, sort: Sort) -> Select:
+    """Only the keys are counted off, in an index where there is one: 90,000 whole rows would take 60 ms, their keys take 10."""
+    shown = (
+        select(problems.c.kind, problems.c.owner_id, problems.c.part).where(condition)
+        .order_by(*_ORDER[sort]).limit(page_size).offset((page - 1) * page_size).subquery("shown"))
+    same_key = and_(*(problems.c[column.name] == column for column in shown.c))
+    return (
+        select(problems, causes.c.title.label("cause_title"), causes.c.error_kind.label("cause_kind"))
+        .join(shown, same_key).join(causes, causes.c.cause_id == problems.c.cause_id, isouter=True).order_by(*_ORDER[sort]))
 
 
 def problems_of(redrive: Redrive, keys: list[ContentKey]) -> dict[ContentKey, ProblemKind]:
@@ -123,11 +131,14 @@ def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
 
 def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 50) -> tuple[CauseRow, ...]:
     """Causes of the problems that match, the largest first."""
-    grouped = (
-        select(problems.c.cause_id, func.count().label("problem_count"), func.count(problems.c.owner_id.distinct()).label("owner_count"),
-               func.min(problems.c.since_at).label("oldest_since_at"))
-        .where(matches(problem_filter, utc_now())).group_by(problems.c.cause_id)
-        .order_by(func.count().desc(), problems.c.cause_id).limit(limit).subquery())
+    by_owner = (
+        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("since_at"))
+        .where(matches(problem_filter, utc_now())).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
+    problem_count = cast(func.sum(by_owner.c.count), Integer)
+    grouped = (  # in two steps: count(distinct owner_id) would sort every problem
+        select(by_owner.c.cause_id, problem_count.label("problem_count"), func.count().label("owner_count"),
+               func.min(by_owner.c.since_at).label("oldest_since_at"))
+        .group_by(by_owner.c.cause_id).order_by(problem_count.desc(), by_owner.c.cause_id).limit(limit).subquery())
     with redrive.engine.connect() as connection:
         rows = connection.execute(
             select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 
 from backend.clock import utc_now
 from backend.content.problems import ProblemKind
@@ -62,13 +62,22 @@ def overview(redrive: Redrive) -> Overview:
 
 
 def _by_age(redrive: Redrive) -> dict[str, dict[ProblemKind, int]]:
+    """Only the young are looked at, through the index on their age; what is left of the total is old."""
     now = utc_now()
-    age = case(*((problems.c.since_at > now - bound, name) for bound, name in AGES if bound), else_=AGES[-1][1]).label("age")
+    bounds = [bound for bound, _name in AGES if bound]
+    younger = select(problems.c.problem_kind, *(
+        func.count().filter(problems.c.since_at > now - bound).label(f"younger_{position}") for position, bound in enumerate(bounds)
+    )).where(problems.c.since_at > now - bounds[-1]).group_by(problems.c.problem_kind).subquery("younger")
+    total = select(problems.c.problem_kind, func.count().label("count")).group_by(problems.c.problem_kind).subquery("total")
+    columns = [func.coalesce(younger.c[f"younger_{position}"], 0) for position in range(len(bounds))]
+    query = select(total.c.problem_kind, *columns, total.c.count).join(
+        younger, younger.c.problem_kind == total.c.problem_kind, isouter=True)
     found: dict[str, dict[ProblemKind, int]] = {name: {} for _bound, name in AGES}
     with redrive.engine.connect() as connection:
-        counted = select(age, problems.c.problem_kind, func.count().label("count")).group_by(age, problems.c.problem_kind)
-        for row in connection.execute(counted):
-            found[row.age][ProblemKind(row.problem_kind)] = row.count
+        for kind, *counts_up_to in connection.execute(query):
+            for (_bound, name), count, below in zip(AGES, counts_up_to, [0, *counts_up_to], strict=False):
+                if count > below:
+                    found[name][ProblemKind(kind)] = count - below
     return found
 
 

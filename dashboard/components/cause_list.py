@@ -7,6 +7,7 @@ from backend.content.scopes import ProblemFilter, Scope
 from backend.i18n import _, ngettext
 from backend.views.listing import CauseRow
 from dashboard import callbacks
+from dashboard.components.filters import as_query
 from dashboard.components.permission import may_retry, retry_help
 from dashboard.durations import age
 from dashboard.navigation import problems_page
@@ -27,7 +28,7 @@ def show_causes(rows: tuple[CauseRow, ...], narrowed: ProblemFilter = ProblemFil
 def _offer(row: CauseRow, narrowed: ProblemFilter) -> None:
     aim = _within(narrowed, row.cause_id)
     words = wording.scope(Scope.matching(aim), cause=row.title)
-    st.page_link(problems_page(), label=_("Show"), icon=":material/filter_list:", query_params={"cause": row.cause_id},
+    st.page_link(problems_page(), label=_("Show"), icon=":material/filter_list:", query_params=as_query(aim),
                  help=_("The problems of this cause"))
     st.button(_("Retry all"), key=f"retry-cause-{row.cause_id}", icon=":material/replay:", disabled=not may_retry(),
               help=retry_help(plain(_("Plan a retry of {items} with this cause").format(items=wording.items(row.problem_count)))),

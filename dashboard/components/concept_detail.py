@@ -4,7 +4,7 @@ import streamlit as st
 
 from backend.content import wording
 from backend.content.keys import CONCEPT_KINDS, ContentKey
-from backend.content.problems import KeyState
+from backend.content.problems import KeyState, ProblemKind
 from backend.i18n import _
 from backend.views.operations import ItemRow
 from backend.views.roadmap import Cell, ConceptRow, RoadmapView
@@ -50,13 +50,23 @@ def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
         st.button(_("Retry {kind}").format(kind=kind.lower()), key=f"retry-{cell.key}", type="primary", icon=":material/replay:",
                   disabled=not may_retry() or cell.state is not KeyState.PROBLEM, on_click=callbacks.retry_one,
                   args=(cell.key, wording.content_key(cell.key, row.name, owner_title)), help=retry_help(_retry_words(cell)))
-    reason = escaped(cell.reason.split(" Last error:")[0]) if cell.reason and cell.state is KeyState.PROBLEM else ""
+    reason = escaped(_why(cell))
     since = _("since {age}").format(age=age(cell.problem.since_at)) if cell.problem and cell.problem.since_at else ""
     st.html(f'<div class="rd rd-wrap">{blocks.toned(_look(cell))} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
 
 
 def _look(cell: Cell):
     return cell_look(cell.state, cell.problem.kind if cell.problem else None)
+
+
+def _why(cell: Cell) -> str:
+    """The reason without the error, which stands below in full."""
+    if cell.problem is None or cell.state is not KeyState.PROBLEM:
+        return ""
+    if not cell.problem.error_message:
+        return cell.reason
+    return wording.reason(cell.problem.kind, cell.problem.declared, cell.problem.detail, "") if (
+        cell.problem.kind is not ProblemKind.FAILED) else wording.PROBLEM_MEANINGS[ProblemKind.FAILED]
 
 
 def _retry_words(cell: Cell) -> str:

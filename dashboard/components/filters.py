@@ -67,22 +67,16 @@ def show_filters(asked: AskedFor, counts: Counts, owners: dict[str, str], causes
     kinds = [kind for kind in PROBLEM_KINDS if counts.by_problem_kind.get(kind) or kind in asked.filter.problem_kinds]
     _pills(_("Problem"), "problem", kinds,
            lambda kind: f"{PROBLEM_KINDS[kind].mark} {PROBLEM_KINDS[kind].word} {counts.by_problem_kind.get(kind, 0):,}")
-    columns = st.columns([1.25, 1.25, 1.5, 0.8, 0.8, 1.3], vertical_alignment="bottom", gap="small")
-    with columns[0]:
+    with st.grid(min_column_width=150, vertical_alignment="bottom", gap="small"):
         _multiselect(_("Content"), "kind", list(ContentKind),
                      lambda kind: f"{wording.CONTENT_KINDS[kind]} ({counts.by_kind.get(kind, 0):,})")
-    with columns[1]:
         _choose(_("Roadmap or novel"), "owner", _with(owners, asked.filter.owner_id), _("All"))
-    with columns[2]:
         titles = {row.cause_id: f"{row.problem_count:,} · {row.title}" for row in causes}
         _choose(_("Cause"), "cause", _with(titles, asked.filter.cause_id), _("All"))
-    with columns[3]:
         _choose(_("Age"), "age", {word: AGE_WORDS[word] for word in AGES}, AGE_WORDS[""])
-    with columns[4]:
         _choose(_("Attempts"), "attempts", {word: attempts_words(int(word)) for word in _attempt_choices()}, _("Any"))
-    with columns[5]:
         session.seed_widget("filter-text", session.url_value("text"))
-        st.text_input(_("Text of the error or title"), key="filter-text", type="search", placeholder=_("e.g. timeout"),
+        st.text_input(_("Text"), key="filter-text", type="search", placeholder=_("e.g. timeout"),
                       icon=":material/search:", on_change=_changed, args=("text",))
 
 
@@ -123,6 +117,16 @@ def _changed(name: str) -> None:
     value = session.widget_value(f"filter-{name}")
     session.write_url(name, [str(word) for word in value] if isinstance(value, list | tuple) else str(value or "").strip())
     session.forget_url(["page"])
+
+
+def as_query(problem_filter: ProblemFilter) -> dict[str, str | list[str]]:
+    """The filter as query parameters of a link; what does not narrow is left out."""
+    ages = {seconds: word for word, seconds in AGES.items()}
+    values: dict[str, str | list[str]] = {
+        "problem": [str(kind) for kind in problem_filter.problem_kinds], "kind": [str(kind) for kind in problem_filter.kinds],
+        "owner": problem_filter.owner_id, "cause": problem_filter.cause_id, "age": ages.get(problem_filter.minimum_age_seconds, ""),
+        "attempts": str(problem_filter.minimum_attempts or ""), "text": problem_filter.text}
+    return {name: value for name, value in values.items() if value}
 
 
 def clear_filters() -> None:

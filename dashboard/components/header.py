@@ -7,7 +7,7 @@ import streamlit as st
 from backend.clock import utc_now
 from backend.i18n import _
 from backend.views.overview import Crew
-from dashboard import reads, session
+from dashboard import session
 from dashboard.durations import clock_time, span
 from dashboard.session import NoticeKind
 from dashboard.untrusted import plain
@@ -41,10 +41,20 @@ def show_banners(crew: Crew) -> None:
                      "Whether workers are alive cannot be told."), icon=":material/cloud_off:")
     elif not crew.workers:
         st.warning(_("**No worker is alive.** What you retry waits until one is started: `redrive worker`."), icon=":material/engineering:")
+    else:
+        _show_unserved(crew)
     if not crew.is_maintained:
         since = _("since {time}").format(time=clock_time(crew.maintenance_beat_at)) if crew.maintenance_beat_at else _("so far")
         st.warning(_("**Maintenance is silent {since}: sending is parked** and this list does not follow changes. "
                      "Start it: `redrive maintenance`.").format(since=since), icon=":material/pause_circle:")
+
+
+def _show_unserved(crew: Crew) -> None:
+    """A queue in which something waits and that no living worker serves."""
+    for priority, waiting in (crew.waiting_jobs or {}).items():
+        if waiting and not any(worker.queue.endswith(f"-{priority}") for worker in crew.workers or ()):
+            st.warning(_("**No worker serves the queue {queue}, where {count} wait.** Start one: `redrive worker --queue {queue}`.").format(
+                queue=priority, count=waiting), icon=":material/engineering:")
 
 
 def show_notices() -> None:
@@ -54,6 +64,3 @@ def show_notices() -> None:
         shown = {NoticeKind.ERROR: st.error, NoticeKind.WARNING: st.warning}.get(notice.kind, st.info)
         shown(plain(notice.text))
 
-
-def page_crew() -> Crew:
-    return reads.crew()

@@ -1,39 +1,48 @@
 """The health of the crew at the foot of the sidebar, looked at every few seconds."""
 
 import streamlit as st
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.bootstrap import NotConfigured
 from backend.clock import utc_now
 from backend.i18n import _, ngettext
+from backend.views.availability import DATABASE_ERRORS
 from backend.views.overview import Crew
 from dashboard import reads, session
 from dashboard.durations import clock_time
 from dashboard.palette import AMBER, GREEN, RED, Look
 from dashboard.untrusted import escaped
 
-LOOK_SECONDS = 10
+LOOK_SECONDS = 5
+LOOK_SECONDS_BESIDE_LIVE = 10  # the live part looks every 2 s by itself
+
+
+def note_drawn() -> None:
+    """Remember the state of the crew that the page is about to show. Never raises: a page tells its outage itself."""
+    session.remember_drawn(_look()[0])
 
 
 def show_health() -> None:
-    """In the sidebar. Draws the page again when operations began or ended that it does not show yet."""
-    st.fragment(_health, run_every=LOOK_SECONDS)()
+    """In the sidebar. Draws the page again when the crew or the set of running operations is not what it shows."""
+    drawn = session.drawn()
+    is_live = drawn is not None and bool(drawn.active_operations)
+    st.fragment(_health, run_every=LOOK_SECONDS_BESIDE_LIVE if is_live else LOOK_SECONDS)()
 
 
 def _health() -> None:
-    try:
-        lines = crew_lines(reads.crew())
-        active = frozenset(found.operation_id for found in reads.active_operations() if found.is_active)
-    except NotConfigured:
-        return
-    except (DBAPIError, PoolTimeout):
-        st.html(_block([Look(RED, "✕", _("PostgreSQL does not answer"))]))
-        return
-    st.html(_block(lines))
-    if active != session.active_when_drawn():
-        session.remember_active(active)
+    now, crew = _look()
+    st.html(_block(crew_lines(crew) if crew else [Look(RED, "✕", _("PostgreSQL does not answer"))]))
+    if now != session.drawn():
+        session.remember_drawn(now)
+        session.suspect_outage()
         st.rerun()
+
+
+def _look() -> tuple[session.Drawn, Crew | None]:
+    try:
+        crew, active = reads.crew(), reads.ids_of_active(reads.active_operations())
+    except (*DATABASE_ERRORS, NotConfigured):
+        return session.Drawn(frozenset(), is_database_up=False), None
+    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers)), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:

@@ -3,6 +3,9 @@
 Apart from the tables on purpose: a tick redraws this part only, so nobody's selection or place is lost.
 """
 
+from collections import Counter
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
@@ -21,40 +24,48 @@ from dashboard.untrusted import escaped
 POLL_SECONDS = 2
 MARKED_ITEMS = 300   # above this a bar of the counts stands for the marks
 LISTED_ITEMS = 200
-SHOWN_OPERATIONS = 5
+SHOWN_RUNNING = 4
+SHOWN_ENDED = 3
 NAMED_FAILURES = 3
 
 
 def show_live(*, empty_words: str = "") -> None:
-    """Running operations, and those that ended in the last minutes. `empty_words` are said when there is none."""
-    active = [found.operation_id for found in reads.active_operations() if found.is_active]
-    session.remember_active(active)
-    st.fragment(_live, run_every=POLL_SECONDS if active else None)(empty_words)
-
-
-def _live(empty_words: str) -> None:
-    guarded_part(lambda: _show(empty_words))
-
-
-def _show(empty_words: str) -> None:
-    operations = reads.active_operations()
-    active = frozenset(found.operation_id for found in operations if found.is_active)
-    if active != session.active_when_drawn():
-        st.rerun()  # once: the tables follow what was settled, and polling begins or stops
+    """Running operations, then those that ended in the last minutes. `empty_words` are said when there is none."""
+    drawn = session.drawn()
+    is_polled = drawn is not None and bool(drawn.active_operations)
+    st.fragment(_live, run_every=POLL_SECONDS if is_polled else None)()
     hidden = session.hidden_operations()
-    shown = [found for found in operations if found.is_active or found.operation_id not in hidden]
-    if not shown and empty_words:
-        st.caption(empty_words)
-    for progress in shown[:SHOWN_OPERATIONS]:
+    operations = reads.active_operations()
+    ended = [found for found in operations if not found.is_active and found.operation_id not in hidden]
+    for progress in ended[:SHOWN_ENDED]:
         _show_operation(progress)
-    if len(shown) > SHOWN_OPERATIONS:
-        st.caption(_("{count} more operations run or ended just now.").format(count=len(shown) - SHOWN_OPERATIONS))
+    if not operations and empty_words:
+        st.caption(empty_words)
+
+
+def _live() -> None:
+    guarded_part(_show_running)
+
+
+def _show_running() -> None:
+    operations = reads.active_operations()
+    drawn = session.drawn()
+    if drawn is not None and reads.ids_of_active(operations) != drawn.active_operations:
+        st.rerun()  # once: the tables follow what was settled, and polling begins or stops
+    running = [found for found in operations if found.is_active]
+    if not running:
+        return
+    with st.container(key="live-running", gap="small"):
+        for progress in running[:SHOWN_RUNNING]:
+            _show_operation(progress)
+        if len(running) > SHOWN_RUNNING:
+            st.caption(_("{count} more operations run.").format(count=len(running) - SHOWN_RUNNING))
 
 
 def _show_operation(progress: Progress) -> None:
     with st.container(border=True, key=f"operation-{progress.operation_id}", gap="xsmall"):
-        st.html(operation_block(progress))
-        with st.container(horizontal=True, gap="small"):
+        with st.container(horizontal=True, wrap=False, gap="medium", vertical_alignment="center"):
+            st.html(operation_block(progress), width="stretch")
             is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
             if not progress.is_active:
                 st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
@@ -63,13 +74,19 @@ def _show_operation(progress: Progress) -> None:
             _list_items(progress)
 
 
-@st.cache_data(ttl=60, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
+@st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
 def operation_block(progress: Progress) -> str:
-    """Name, state, bar, marks and numbers of an operation. The same progress is drawn once for all sessions."""
+    """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions."""
+    if not progress.is_active:
+        return f'<div class="rd">{_head(progress, outcome_words(progress), _who(progress))}</div>'
+    rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
+    if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
+        counted = Counter(row.state for row in rows)
+        progress = replace(progress, counts={state: counted[state] for state in ItemState})
     parts = [(ITEM_STATES[state], progress.counts[state]) for state in _BAR_ORDER]
-    lines = [_head(progress), blocks.bar(parts, progress.total), f'<div class="rd-row rd-small">{blocks.legend(parts)}</div>']
-    if progress.is_active and progress.total <= MARKED_ITEMS:
-        lines.insert(1, blocks.marks(reads.items_of(progress.operation_id, MARKED_ITEMS), item_words))
+    who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
+    lines = [_head(progress, pace(progress)), blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
+             f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED]:
         lines.append(_failures(progress))
     return f'<div class="rd">{"".join(lines)}</div>'
@@ -79,13 +96,17 @@ _BAR_ORDER = (ItemState.SUCCEEDED, ItemState.SKIPPED, ItemState.FAILED, ItemStat
               ItemState.PLANNED)
 
 
-def _head(progress: Progress) -> str:
-    who = _("by {actor}").format(actor=progress.actor_id) + (f", “{progress.reason}”" if progress.reason else "")
-    numbers = pace(progress) if progress.is_active else outcome_words(progress)
-    return (f'<div class="rd-row">{blocks.toned(OPERATION_STATES[progress.state])}'
-            f'<span class="rd-strong rd-wrap">{escaped(_("Retry: {scope}").format(scope=progress.name))}</span>'
-            f'<span class="rd-quiet rd-small rd-wrap">{escaped(who)}</span>'
-            f'<span class="rd-push rd-strong">{escaped(numbers)}</span></div>')
+def _head(progress: Progress, numbers: str, who: str = "") -> str:
+    name = escaped(_("Retry: {scope}").format(scope=progress.name))
+    return (f'<div class="rd-row" style="flex-wrap:nowrap">{blocks.toned(OPERATION_STATES[progress.state])}'
+            f'<span class="rd-strong rd-cut" style="flex:0 1 auto" title="{name}">{name}</span>'
+            f'<span class="rd-quiet rd-small rd-cut" style="flex:0 3 auto" title="{escaped(who)}">{escaped(who)}</span>'
+            f'<span class="rd-push rd-strong" style="flex:none">{escaped(numbers)}</span></div>')
+
+
+def _who(progress: Progress) -> str:
+    who = _("by {actor}").format(actor=progress.actor_id)
+    return f"{who}, “{progress.reason}”" if progress.reason else who
 
 
 def pace(progress: Progress) -> str:
@@ -128,7 +149,8 @@ def item_words(row: ItemRow) -> str:
 
 
 def _list_items(progress: Progress) -> None:
-    rows = reads.items_of(progress.operation_id, LISTED_ITEMS)
+    failed = reads.items_in_state(progress.operation_id, ItemState.FAILED, LISTED_ITEMS)
+    rows = [*failed, *(row for row in reads.items_of(progress.operation_id, LISTED_ITEMS) if row.state is not ItemState.FAILED)]
     frame = pd.DataFrame({
         _("State"): [ITEM_STATES[row.state].text for row in rows],
         _("Item"): [item_words(row) for row in rows],
@@ -139,7 +161,8 @@ def _list_items(progress: Progress) -> None:
     })
     st.dataframe(frame, hide_index=True, height=min(36 + 35 * len(rows), 320), key=f"list-{progress.operation_id}")
     if progress.total > len(rows):
-        st.caption(_("The first {shown:,} of {total:,} items in the order of the plan.").format(shown=len(rows), total=progress.total))
+        st.caption(_("What failed, and the first of the others: {shown:,} of {total:,} items.").format(
+            shown=len(rows), total=progress.total))
 
 
 def written_by(row: ItemRow) -> str:

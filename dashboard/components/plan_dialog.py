@@ -54,7 +54,8 @@ def _numbers(plan: Plan) -> str:
     kinds = " · ".join(f"{count:,} {escaped(wording.CONTENT_KINDS[kind].lower())}" for kind, count in by_kind.most_common())
     where = ngettext("in {count} roadmap", "in {count} roadmaps", owners).format(count=owners)
     rows = [(_("Included"), f'<span class="rd-strong">{escaped(wording.items(len(plan.included)))}</span> {escaped(where)}'),
-            (_("Problems"), f'<span class="rd-row">{looks}</span>'), (_("Content"), kinds), *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]
+            (_("Problems"), f'<span class="rd-row">{looks}</span>'), (_("Content"), kinds),
+            *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]
     if plan.repairs:
         rows.append((_("Repairs"), escaped(_("{items} only need their status put right: no call, no cost").format(
             items=wording.items(plan.repairs)))))

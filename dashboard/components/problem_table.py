@@ -37,16 +37,16 @@ def page_count(total: int) -> int:
     return max(1, -(-total // PAGE_SIZE))
 
 
-def show_table(page: ProblemPage, sort: Sort) -> None:
-    """One page of problems with marks for what is chosen."""
+def show_table(page: ProblemPage, sort: Sort, *, is_one_owner: bool) -> None:
+    """One page of problems with marks for what is chosen. `is_one_owner`: the filter names it, so no column does."""
     shown = [row.key for row in page.rows]
     chosen = set(session.selected())
     key = table_key(shown, sort)
     st.dataframe(
-        _frame(page.rows), hide_index=True, key=key, height=min(ROW_HEIGHT * (len(shown) + 1) + 2, 640),
-        on_select=lambda: session.select_rows(key, shown), selection_mode="multi-row", row_height=ROW_HEIGHT,
+        _frame(page.rows), hide_index=True, key=key, height=min(ROW_HEIGHT * len(shown) + 38, 640),
+        on_select=lambda: session.select_rows(key, shown), selection_mode="multi-row", placeholder="", row_height=ROW_HEIGHT,
         selection_default={"selection": {"rows": [position for position, found in enumerate(shown) if found in chosen]}},
-        column_config=_columns())
+        column_order=_order(page.rows, is_one_owner), column_config=_columns())
 
 
 def table_key(shown: list[ContentKey], sort: Sort) -> str:
@@ -94,6 +94,13 @@ def _frame(rows: tuple[ProblemRow, ...]) -> pd.DataFrame:
     }).style.map(_toned, subset=["problem"])
 
 
+def _order(rows: tuple[ProblemRow, ...], is_one_owner: bool) -> list[str]:
+    dropped = {"owner"} if is_one_owner else set()
+    if not any(row.operation_id for row in rows):
+        dropped.add("now")
+    return [name for name in _columns() if name not in dropped]
+
+
 def _address(row: ProblemRow) -> str | None:
     if row.key.kind.owner_kind is not OwnerKind.ROADMAP:
         return None
@@ -110,13 +117,13 @@ def _toned(text: str) -> str:
 
 def _columns() -> dict:
     return {
-        "problem": st.column_config.TextColumn(_("Problem"), width=105),
-        "content": st.column_config.TextColumn(_("Content"), width=90),
-        "title": st.column_config.TextColumn(_("Title"), width=180),
-        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=160),
-        "reason": st.column_config.TextColumn(_("Why"), width=300),
-        "since": st.column_config.DatetimeColumn(_("Since"), format="distance", width=110),
-        "attempts": st.column_config.NumberColumn(_("Tries"), width=60),
+        "problem": st.column_config.TextColumn(_("Problem"), width=100),
+        "content": st.column_config.TextColumn(_("Content"), width=85),
+        "title": st.column_config.TextColumn(_("Title"), width=170),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=145),
+        "reason": st.column_config.TextColumn(_("Why"), width=270),
+        "since": st.column_config.DatetimeColumn(_("Since"), format="distance", width=118),
+        "attempts": st.column_config.NumberColumn(_("Tries"), width=50),
         "now": st.column_config.TextColumn(_("Now"), width=105),
-        "open": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=80),
+        "open": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=70),
     }

@@ -9,7 +9,7 @@ from backend.views.listing import CauseRow
 from dashboard import reads, session
 from dashboard.components.cause_list import show_causes
 from dashboard.components.filters import clear_filters
-from dashboard.components.retry_bar import scope_of
+from dashboard.components.retry_bar import scope_of, show_scope
 
 VIEWS = {"": _("Every problem"), "cause": _("By cause")}
 SHOWN_CAUSES = 25
@@ -20,7 +20,14 @@ def asked_view() -> str:
     return asked if asked in VIEWS else ""
 
 
-def choose_view() -> None:
+def show_view_and_scope(words: str, total: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        _choose_view()
+        st.space("stretch")
+        show_scope(words, total)
+
+
+def _choose_view() -> None:
     session.seed_widget("problem-view", asked_view())
     st.segmented_control(_("View"), list(VIEWS), key="problem-view", format_func=lambda view: VIEWS[view], required=True,
                          on_change=lambda: session.write_url("view", session.widget_value("problem-view") or ""),

@@ -35,9 +35,9 @@ def show_bar(chosen: tuple[ContentKey, ...], shown: set[ContentKey], scope: Scop
             st.button(_("Retry selected items"), key="retry-selected", disabled=True, help=_("Choose rows in the table first."))
             st.caption(_("Nothing chosen."), width="content")
         st.space("stretch")
-        st.caption(plain(_("Scope: {scope}, {items}").format(scope=scope_words, items=wording.items(total))), width="content")
         st.button(_("Retry everything that is broken"), key="retry-everything", icon=":material/replay:",
-                  disabled=not may_retry() or not total, help=retry_help(_("Plan a retry of every problem in the scope shown, on all pages.")),
+                  disabled=not may_retry() or not total,
+                  help=retry_help(_("Plan a retry of every problem in the scope shown, on all pages.")),
                   on_click=callbacks.plan_retry, args=(scope, scope_words))
 
 
@@ -51,6 +51,11 @@ def _offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> Non
     where = _(", {count:,} of them on other pages or outside the filter").format(count=elsewhere) if elsewhere else ""
     st.caption(words + where, width="content")
     st.button(_("Clear selection"), key="clear-selection", type="tertiary", on_click=session.clear_selection)
+
+
+def show_scope(scope_words: str, total: int) -> None:
+    """What the filters narrow the list to, in words."""
+    st.caption(plain(_("Scope: {scope}, {items}").format(scope=scope_words, items=wording.items(total))), width="content")
 
 
 def scope_of(problem_filter: ProblemFilter) -> Scope:

@@ -45,7 +45,7 @@ def show_list() -> None:
     st.dataframe(
         pd.DataFrame({"title": [choice.title for choice in shown], "problems": [choice.problem_count for choice in shown],
                       "id": [choice.roadmap_id for choice in shown]}),
-        key="roadmap-list", hide_index=True, height=min(36 + 35 * len(shown), 620), selection_mode="single-row",
+        key="roadmap-list", hide_index=True, height=min(36 + 35 * len(shown), 620), selection_mode="single-cell",
         on_select=lambda: _open_row([choice.roadmap_id for choice in shown]),
         column_config={
             "title": st.column_config.TextColumn(_("Roadmap"), width="large"),
@@ -57,9 +57,9 @@ def show_list() -> None:
 
 def _open_row(roadmap_ids: list[str]) -> None:
     state = session.widget_value("roadmap-list")
-    rows = state["selection"]["rows"] if state else []
-    if rows and rows[0] < len(roadmap_ids):
-        open_roadmap(roadmap_ids[rows[0]])
+    cells = state["selection"]["cells"] if state else []
+    if cells and cells[0][0] < len(roadmap_ids):
+        open_roadmap(roadmap_ids[cells[0][0]])
 
 
 def show_picker(roadmap_id: str, title: str) -> None:

@@ -55,8 +55,8 @@ def _resource(entry: dict[str, Any]) -> str:
     title = escaped(_word(entry, "title") or _("without a title"))
     kind, description = escaped(_word(entry, "type")), escaped(_word(entry, "description"))
     named = f'<a href="{escaped(url)}" target="_blank" rel="noopener noreferrer nofollow">{title}</a>' if url else title
-    return (f'<p class="rd-wrap" style="margin:.2rem 0 .5rem"><span class="rd-strong">{named}</span> <span class="rd-quiet">{kind}</span><br>'
-            f'<span class="rd-quiet rd-small">{description}<br>{escaped(str(entry.get("url") or ""))}</span></p>')
+    return (f'<p class="rd-wrap" style="margin:.2rem 0 .5rem"><span class="rd-strong">{named}</span> <span class="rd-quiet">{kind}</span>'
+            f'<br><span class="rd-quiet rd-small">{description}<br>{escaped(str(entry.get("url") or ""))}</span></p>')
 
 
 def _question(number: int, entry: dict[str, Any]) -> str:

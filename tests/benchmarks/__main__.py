@@ -9,12 +9,17 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import listing, rebuild
+from tests.benchmarks import changes, chunk, confirm, listing, rebuild, sessions, start
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "a": changes.run,
     "b": rebuild.run,
     "c": listing.run,
+    "d": confirm.run,
+    "e": chunk.run,
+    "f": sessions.run,
+    "g": start.run,
 }
 
 

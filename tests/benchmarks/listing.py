@@ -11,7 +11,6 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.redrive import Redrive
 from backend.storage import problems
-from backend.storage.samples import take
 from backend.views import listing, overview
 from backend.views.listing import Sort
 from tests.benchmarks import platform
@@ -44,9 +43,10 @@ def _fill(redrive: Redrive) -> int:
     problems.mark_all_dirty(redrive.engine)
     problems.drain(redrive.engine, utc_now, redrive.limits)
     with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.problems set attempts = 1 + length(part || owner_id || kind) % 4 where part ~ '[37]$'"))
-        for _sample in range(2):
-            take(connection, utc_now())
+        connection.execute(text("update ops.problems set attempts = 1 + abs(hashtext(part || owner_id)) % 4 where part ~ '[37]$'"))
+        connection.execute(text(
+            "insert into ops.problem_samples select now() - make_interval(secs => 30 * n), kind, 10000 + n % 977 "
+            "from generate_series(1, 2880) n cross join unnest(array['failed', 'missing', 'stale', 'invalid', 'drifted']) kind"))
         surplus = "(select ctid from ops.problems order by md5(owner_id || kind || part) offset :kept)"
         connection.execute(text(f"delete from ops.problems where ctid in {surplus}"), {"kept": PROBLEMS})
     with redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

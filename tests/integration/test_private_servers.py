@@ -216,6 +216,21 @@ def test_a_long_state_folder_path_still_works(state: Path) -> None:
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_a_throw_away_server_whose_folder_is_out_of_reach_leaves_no_files_elsewhere(state: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has to run PostgreSQL as another user")
+    state.chmod(0o700)
+
+    with PrivateServers(state / "inside", durable=False) as servers, connect(servers) as connection:
+        answer = connection.execute("select 1").fetchone()
+        home = servers.postgres_home
+
+    assert answer == (1,)
+    assert home != state / "inside"
+    assert not home.exists()
+    assert state.stat().st_mode & 0o777 == 0o700  # nobody else's folder is loosened
+
+
 def test_starting_in_another_thread_than_the_main_one_is_refused(state: Path) -> None:
     said: list[str] = []
 

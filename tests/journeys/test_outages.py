@@ -43,11 +43,11 @@ def test_with_postgresql_stopped_a_page_says_so_and_recovers_by_itself(page: Pag
 
     with without(stack, "postgres"):
         page.reload()
-        expect(page.get_by_text("PostgreSQL does not answer")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("PostgreSQL does not answer.")).to_be_visible(timeout=PATIENCE)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, f"outage-{path or 'overview'}")
 
-    expect(page.get_by_text("PostgreSQL does not answer")).to_have_count(0, timeout=PATIENCE)
+    expect(page.get_by_text("PostgreSQL does not answer.")).to_have_count(0, timeout=PATIENCE)
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

@@ -1,0 +1,118 @@
+"""What every page owes: full, empty and in an outage, in words; an as-of time; what the writer is."""
+
+import pytest
+
+from backend.content.keys import ContentKind
+from backend.storage.ops_tables import heartbeats
+from tests.factories import add_roadmap, concept
+from tests.pages.conftest import OpenPage, button, forget_reads, has_button, words_of
+
+PAGES = ("overview", "problems", "roadmap")
+
+
+def add_broken(redrive) -> None:
+    add_roadmap(redrive.engine, concepts=[concept("a", status="failed"), concept("b")], saved=[ContentKind.QUIZ])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_tells_as_of_when_it_is_true_and_who_would_write(open_page: OpenPage, redrive, name):
+    add_broken(redrive)
+
+    page = open_page(name)
+
+    assert not page.exception
+    assert page.title[0].value == name.capitalize()
+    assert "As of " in words_of(page)
+    assert "Offline writer" in words_of(page)
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("overview", "Nothing is broken."), ("problems", "Nothing is broken"), ("roadmap", "There is no roadmap")])
+def test_an_empty_platform_is_told_in_words(open_page: OpenPage, name, words):
+    page = open_page(name)
+
+    assert not page.exception
+    assert words in words_of(page)
+    assert not page.dataframe
+    assert not has_button(page, "Retry everything that is broken")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_outage_is_never_shown_as_an_empty_platform_and_ends_by_itself(
+    open_page: OpenPage, redrive, stop_database, start_database, name,
+):
+    add_broken(redrive)
+    page = open_page(name)
+
+    stop_database()
+    page.run()
+
+    assert not page.exception
+    assert "PostgreSQL does not answer." in page.error[0].value
+    assert not page.dataframe
+    assert "Nothing is broken" not in words_of(page)
+
+    start_database()
+    page.run()
+
+    assert not page.error
+    assert "As of " in words_of(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_redis_down_is_told_as_parked_and_never_as_no_workers(open_page: OpenPage, redrive, stop_redis, name):
+    add_broken(redrive)
+    page = open_page(name)
+
+    stop_redis()
+    page.run()
+
+    assert not page.exception
+    assert "sending is parked" in page.warning[0].value
+    assert "No worker is alive" not in words_of(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_silent_maintenance_is_told(open_page: OpenPage, redrive, name):
+    page = open_page(name)
+    with redrive.engine.begin() as connection:
+        connection.execute(heartbeats.delete())
+    forget_reads()
+
+    page.run()
+
+    assert any("Maintenance is silent so far: sending is parked" in warning.value for warning in page.warning)
+    assert "Maintenance is silent" in words_of(page)
+
+
+def test_a_page_without_servers_names_the_next_step(environment, open_page: OpenPage):
+    page = open_page("overview")
+    environment.delenv("DATABASE_URL")
+    forget_reads()
+
+    page.run()
+
+    assert "make run" in page.error[0].value
+    assert not page.exception
+
+
+def test_a_defect_is_told_without_a_traceback(open_page: OpenPage, monkeypatch):
+    page = open_page("overview")
+    monkeypatch.setattr("dashboard.reads.read_overview", lambda: 1 / 0)
+
+    page.run()
+
+    assert "met a fault of its own" in page.error[0].value
+    assert not page.exception
+    assert "ZeroDivisionError" not in words_of(page)
+
+
+def test_a_viewer_sees_everything_and_cannot_retry(environment, open_page: OpenPage, redrive):
+    add_broken(redrive)
+    environment.setenv("REDRIVE_OPERATOR_ROLE", "viewer")
+
+    page = open_page("problems")
+
+    everything = button(page, "Retry everything that is broken")
+    assert everything.disabled
+    assert "needs the role operator" in everything.help
