@@ -18,7 +18,7 @@ def main() -> None:
     st.logo(str(HERE / "logo.svg"), size="large")
     note_drawn()
     page = st.navigation(pages())
-    guarded(page.run)
+    guarded(page.run, page.title)
     with st.sidebar:
         show_health()
 

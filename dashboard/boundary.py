@@ -16,11 +16,11 @@ log = structlog.get_logger()
 RETRY_SECONDS = 2
 
 
-def guarded(show: Callable[[], None]) -> None:
+def guarded(show: Callable[[], None], title: str) -> None:
     """Show a page, or why it cannot be shown."""
     try:
         if session.take_outage_suspicion():
-            reads.ask_database()
+            _ask_database(title)
         show()
     except NotConfigured as exc:
         st.error(str(exc), icon=":material/settings_alert:")
@@ -29,6 +29,15 @@ def guarded(show: Callable[[], None]) -> None:
             _show_outage(exc)
         else:
             _show_defect(exc)
+
+
+def _ask_database(title: str) -> None:
+    """Before the page reads anything: cached reads may hide for a second that the database is gone."""
+    try:
+        reads.ask_database()
+    except DATABASE_ERRORS:
+        st.title(title, anchor=False)
+        raise
 
 
 def guarded_part(show: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ with st.spinner(_("Counting what is broken …")):
     found, who, points = read_overview(), crew(), trend(24)
 show_header(found.as_of, who)
 parts.show_totals(found)
-st.subheader(_("Running now"), anchor=False)
+st.subheader(_("Running now, and just ended"), anchor=False)
 show_live(empty_words=_("Nothing runs, and nothing ended in the last minutes."))
 with st.container(key="overview-body"):
     left, right = st.columns([3, 2], gap="large")

@@ -21,7 +21,7 @@ show_header(found.as_of, who)
 show_live()
 filters.show_filters(asked, everything, owners, all_causes)
 if not found.total:
-    show_nothing_found(asked.filter)
+    show_nothing_found(asked.filter, found.as_of)
 else:
     words = scope_words(asked.filter, owners, all_causes)
     show_view_and_scope(words, found.total)

@@ -1,6 +1,6 @@
 """What an action is aimed at: a filter over the problems, or an explicit set of content keys. Never empty by accident."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -20,7 +20,7 @@ class ProblemFilter:
 
     @property
     def is_everything(self) -> bool:
-        return self == ProblemFilter()
+        return replace(self, text=self.text.strip()) == ProblemFilter()
 
 
 @dataclass(frozen=True, slots=True)

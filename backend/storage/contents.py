@@ -13,6 +13,7 @@ from backend.content.framework import STATUS_FIELDS, Concept, Framework, read_fr
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ContentStatus
 from backend.content.written import Quiz, Resources, Tutorial
+from backend.storage.facts import BLANKS
 from backend.storage.platform_tables import (
     as_jsonb,
     quiz_metadata,
@@ -104,15 +105,16 @@ def saved_fields(connection: Connection, key: ContentKey) -> FrameworkFields:
         ContentKind.TUTORIAL:
             "select 'completed' as content_status, tutorial_id as content_ref, summary as content_summary, content_version "
             "from public.tutorial_metadata where roadmap_id = :r and concept_id = :c and is_latest "
-            "order by content_version desc limit 1",
+            f"and coalesce(content_status, 'completed') = 'completed' and content_url ~ '[^{BLANKS}]' "
+            "order by content_version desc, generated_at desc nulls last, tutorial_id desc limit 1",
         ContentKind.RESOURCES:
             "select 'completed' as resources_status, id as resources_id, json_array_length(resources::json) as resources_count "
             "from public.resource_recommendation_metadata where roadmap_id = :r and concept_id = :c "
-            "and left(resources::text, 1) = '[' order by json_array_length(resources::json) desc limit 1",
+            "and json_typeof(resources::json) = 'array' order by json_array_length(resources::json) desc limit 1",
         ContentKind.QUIZ:
             "select 'completed' as quiz_status, quiz_id, json_array_length(questions::json) as quiz_questions_count "
             "from public.quiz_metadata where roadmap_id = :r and concept_id = :c "
-            "and left(questions::text, 1) = '[' order by json_array_length(questions::json) desc limit 1",
+            "and json_typeof(questions::json) = 'array' order by json_array_length(questions::json) desc limit 1",
     }[key.kind]
     row = connection.execute(text(query), {"r": key.owner_id, "c": key.part}).mappings().one_or_none()
     if row is None:

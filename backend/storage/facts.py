@@ -26,7 +26,7 @@ _ODD_LAYOUT = (
     f"? (!({_HAS_ID}) || ({_HAS_ID}) is unknown)', '{{}}', true), true)")
 
 # Everything that str.strip takes off; PostgreSQL's own class leaves NBSP and, by locale, the Chinese space.
-_BLANKS = " \\t-\\r\\u001c-\\u001f\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
+BLANKS = " \\t-\\r\\u001c-\\u001f\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
 
 _CONCEPTS = """
 with owner as materialized (
@@ -63,7 +63,7 @@ _ROW, _STATUS, _AT, _LENGTH = ({kind: f"{kind}_{name}" for kind in CONCEPT_KINDS
 # Healthy beyond doubt; "[{" is how a list with something in it begins, in json as written and in jsonb as printed.
 _NOT_PLAINLY_HEALTHY = f"""
 where not coalesce(
-    c.tutorial_status = 'completed' and t.content_url ~ '[^{_BLANKS}]' and coalesce(t.content_status, 'completed') = 'completed'
+    c.tutorial_status = 'completed' and t.content_url ~ '[^{BLANKS}]' and coalesce(t.content_status, 'completed') = 'completed'
     and c.resources_status = 'completed' and left(r.resources::text, 2) = '[{{'
     and c.quiz_status = 'completed' and left(q.questions::text, 2) = '[{{', false)
 """
@@ -84,10 +84,10 @@ from (
 
 _CHAPTERS = f"""
 select c.novel_id, c.chapter_number, c.title, c.status, c.error_message, c.created_at, c.generation_completed_at,
-       coalesce(c.content, '') !~ '[^{_BLANKS}]' as is_blank,
+       coalesce(c.content, '') !~ '[^{BLANKS}]' as is_blank,
        not exists (select 1 from public.options o where o.chapter_id = c.id) as has_no_options
 from public.chapters c where c.novel_id = any(:owner_ids) and (:every or not (
-    c.status = 'completed' and coalesce(c.content, '') ~ '[^{_BLANKS}]'
+    c.status = 'completed' and coalesce(c.content, '') ~ '[^{BLANKS}]'
     and exists (select 1 from public.options o where o.chapter_id = c.id)))
 order by c.novel_id, c.chapter_number
 """

@@ -75,8 +75,10 @@ def drain_batch(
     engine: Engine, clock: Callable[[], datetime], limits: Limits, *, batch_owners: int = DRAIN_OWNERS,
 ) -> Drained | None:
     """Look again at some of the owners that are dirty or due, in one transaction. None: there are none."""
+    with engine.begin() as connection:  # its own: rows of rechecks held while waiting for an owner were a deadlock
+        _mark_due_dirty(connection, clock(), batch_owners)
     with engine.begin() as connection:
-        owners = _take_dirty(connection, clock(), batch_owners)
+        owners = _take_dirty(connection, batch_owners)
         if not owners:
             return None
         return Drained(len(owners), refresh(connection, owners, clock(), limits))
@@ -118,12 +120,15 @@ def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limi
     return len(found)
 
 
-def _take_dirty(connection: Connection, now: datetime, batch_owners: int) -> list[Owner]:
+def _mark_due_dirty(connection: Connection, now: datetime, batch_owners: int) -> None:
     connection.execute(text(
         "with due as (delete from ops.rechecks where (owner_kind, owner_id) in ("
         "  select owner_kind, owner_id from ops.rechecks where due_at <= :now order by due_at limit :batch for update skip locked)"
         "  returning owner_kind, owner_id) "
         "insert into ops.dirty (owner_kind, owner_id) select owner_kind, owner_id from due"), {"now": now, "batch": batch_owners})
+
+
+def _take_dirty(connection: Connection, batch_owners: int) -> list[Owner]:
     rows = connection.execute(text(
         "with taken as (delete from ops.dirty where dirty_id in ("
         "  select dirty_id from ops.dirty order by dirty_id limit :batch for update skip locked)"

@@ -51,7 +51,8 @@ def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
                   disabled=not may_retry() or cell.state is not KeyState.PROBLEM, on_click=callbacks.retry_one,
                   args=(cell.key, wording.content_key(cell.key, row.name, owner_title)), help=retry_help(_retry_words(cell)))
     reason = escaped(_why(cell))
-    since = _("since {age}").format(age=age(cell.problem.since_at)) if cell.problem and cell.problem.since_at else ""
+    is_broken = cell.problem is not None and cell.state is KeyState.PROBLEM
+    since = age(cell.problem.since_at) if is_broken and cell.problem.since_at else ""
     st.html(f'<div class="rd rd-wrap">{blocks.toned(_look(cell))} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
 
 

@@ -19,17 +19,21 @@ def show_title(title: str) -> None:
     st.title(title, anchor=False)
 
 
+def is_behind(as_of: datetime) -> bool:
+    """The list may miss something: what changed since then has not been looked at."""
+    return (utc_now() - as_of).total_seconds() > BEHIND_SECONDS
+
+
 def show_header(as_of: datetime, crew: Crew) -> None:
     """As of when, by whom it would be written, and the banners."""
-    behind = (utc_now() - as_of).total_seconds()
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption(_("As of {time}").format(time=clock_time(as_of)), width="content")
         if crew.is_offline_writer:
             st.badge(_("Offline writer: retries write sample text"), icon=":material/science:", color="orange", help=_(
                 "No model is configured (OPENAI_API_KEY, OPENAI_BASE_URL), so a built-in writer makes sample text."))
-    if behind > BEHIND_SECONDS:
+    if is_behind(as_of):
         st.warning(_("This list is {span} behind: changes since {time} have not been looked at yet.").format(
-            span=span(behind), time=clock_time(as_of)), icon=":material/history:")
+            span=span((utc_now() - as_of).total_seconds()), time=clock_time(as_of)), icon=":material/history:")
     show_banners(crew)
     show_notices()
 

@@ -9,6 +9,7 @@ from backend.i18n import _, ngettext
 from backend.views.overview import Crew, Overview, TrendPoint
 from dashboard import callbacks
 from dashboard.components import blocks, charts
+from dashboard.components.header import is_behind
 from dashboard.components.health import crew_lines
 from dashboard.components.permission import may_retry, retry_help
 from dashboard.durations import age
@@ -22,8 +23,7 @@ TREND_POINTS_AT_LEAST = 2
 def show_totals(found: Overview) -> None:
     """How many in all, of which kind, and the oldest."""
     if not found.counts.total:
-        st.html(f'<div class="rd">{blocks.toned(Look(GREEN, "✓", _("Nothing is broken.")))} '
-                f'<span class="rd-quiet">{escaped(_("Every piece of content is there, or not due yet."))}</span></div>')
+        _show_none(found)
         return
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -40,6 +40,14 @@ def show_totals(found: Overview) -> None:
                     st.page_link(problems_page(), label=f"{look.mark} **{count:,}** {look.word.lower()}",
                                  query_params={"problem": str(kind)}, help=wording.PROBLEM_MEANINGS[kind])
         _show_oldest(found)
+
+
+def _show_none(found: Overview) -> None:
+    if is_behind(found.as_of):
+        st.html(f'<div class="rd">{escaped(_("No problem was listed at that time."))}</div>')
+        return
+    st.html(f'<div class="rd">{blocks.toned(Look(GREEN, "✓", _("Nothing is broken.")))} '
+            f'<span class="rd-quiet">{escaped(_("Every piece of content is there, or not due yet."))}</span></div>')
 
 
 def _total_block(found: Overview) -> str:

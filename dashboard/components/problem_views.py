@@ -1,5 +1,7 @@
 """The two views of the problem list, its empty case, and its scope in words."""
 
+from datetime import datetime
+
 import streamlit as st
 
 from backend.content import wording
@@ -9,6 +11,7 @@ from backend.views.listing import CauseRow
 from dashboard import reads, session
 from dashboard.components.cause_list import show_causes
 from dashboard.components.filters import clear_filters
+from dashboard.components.header import is_behind
 from dashboard.components.retry_bar import scope_of, show_scope
 
 VIEWS = {"": _("Every problem"), "cause": _("By cause")}
@@ -47,9 +50,12 @@ def scope_words(problem_filter: ProblemFilter, owners: dict[str, str], causes: t
     return wording.scope(scope_of(problem_filter), owner_title=owners.get(problem_filter.owner_id, ""), cause=cause[:80])
 
 
-def show_nothing_found(problem_filter: ProblemFilter) -> None:
+def show_nothing_found(problem_filter: ProblemFilter, as_of: datetime) -> None:
     """The empty case: nothing is broken, or nothing matches."""
     if problem_filter.is_everything:
+        if is_behind(as_of):
+            st.info(_("No problem was listed at that time."), icon=":material/history:")
+            return
         st.success(_("Nothing is broken: every piece of content is there, or not due yet."), icon=":material/check_circle:")
         return
     st.info(_("No problem matches these filters."), icon=":material/filter_alt_off:")

@@ -30,6 +30,7 @@ _REASONS = (
     "Work-horse terminated unexpectedly; waitpid returned 9 (signal 9)",
     "value too long for type character varying(500)",
 )
+_LONG = "The smallest case shows it best: write down what is there before the step and after it, and compare the two line by line. "
 _NAMES = ("Backpressure", "Vector search", "Idempotent writes", "Cache invalidation", "Query planning", "Consensus", "Event sourcing")
 
 
@@ -37,6 +38,7 @@ _NAMES = ("Backpressure", "Vector search", "Idempotent writes", "Cache invalidat
 class Platform:
     roadmaps: int
     broken_share: float = 0.03  # of the content keys
+    is_terse: bool = True       # short texts; else as long as in the demo: 500 characters a question, 220 a resource
 
     @property
     def keys(self) -> int:
@@ -46,9 +48,12 @@ class Platform:
 def load(database_url: str, platform: Platform) -> float:
     """Fill a migrated, empty database; nothing is marked dirty. Returns the seconds it took."""
     started = time.perf_counter()
-    with ThreadPoolExecutor(LOADERS) as loaders:
-        for done in [loaders.submit(_load_table, database_url, table, insert) for table, insert in _inserts(platform)]:
-            done.result()
+    loaders = ThreadPoolExecutor(LOADERS)
+    try:
+        for loading in [loaders.submit(_load_table, database_url, table, insert) for table, insert in _inserts(platform)]:
+            loading.result()
+    finally:
+        loaders.shutdown(wait=False, cancel_futures=True)  # on Ctrl-C the server's end ends the statements that still run
     return time.perf_counter() - started
 
 
@@ -76,13 +81,14 @@ def _inserts(platform: Platform) -> list[tuple[str, str]]:
         ("quiz_metadata", f"""
             insert into public.quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions, easy_count, medium_count,
                 hard_count, generated_at)
-            select 'quiz-' || {_CONTENT_ID}, {_CONCEPT_ID}, {_ROADMAP_ID}, {_list_unless_broken(faults["quiz"], _QUESTIONS)}, 4, 1, 2, 1,
-                {_CREATED_AT} {keys} where {_has_row(faults["quiz"])}"""),
+            select 'quiz-' || {_CONTENT_ID}, {_CONCEPT_ID}, {_ROADMAP_ID}, {_list_unless_broken(faults["quiz"], _questions(platform))},
+                4, 1, 2, 1, {_CREATED_AT} {keys} where {_has_row(faults["quiz"])}"""),
         ("resource_recommendation_metadata", f"""
             insert into public.resource_recommendation_metadata (id, concept_id, roadmap_id, resources, resources_count,
                 search_queries_used, generated_at)
-            select 'resources-' || {_CONTENT_ID}, {_CONCEPT_ID}, {_ROADMAP_ID}, {_list_unless_broken(faults["resources"], _RESOURCES)}, 3,
-                '["explained", "in practice"]'::json, {_CREATED_AT} {keys} where {_has_row(faults["resources"])}"""),
+            select 'resources-' || {_CONTENT_ID}, {_CONCEPT_ID}, {_ROADMAP_ID},
+                {_list_unless_broken(faults["resources"], _resources(platform))}, 3, '["explained", "in practice"]'::json,
+                {_CREATED_AT} {keys} where {_has_row(faults["resources"])}"""),
         ("tutorial_metadata", f"""
             insert into public.tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url, content_status,
                 estimated_completion_time, generated_at)
@@ -122,14 +128,24 @@ def _name(number: str) -> str:
     return f"(array{list(_NAMES)})[1 + {number} % {len(_NAMES)}] || ', part ' || {number}"
 
 
-_RESOURCES = "'[' || " + " || ', ' || ".join(
-    f"""'{{"title": "{title}", "url": "https://example.org/{word}/' || n || '/' || c || '", "type": "{word}", """
-    """"description": "Shows the idea on a case that you can repeat."}'"""
-    for title, word in (("Start here", "article"), ("See it move", "video"), ("Look it up", "documentation"))) + " || ']'"
-_QUESTIONS = "'[' || " + " || ', ' || ".join(
-    f"""'{{"question": "Which statement holds in case {number} of ' || c || '?", "options": ["Always", "Never", "Sometimes"], """
-    f""""correct_options": [{number % 3}], "explanation": "It follows from the definition.", "difficulty": "{level}"}}'"""
-    for number, level in enumerate(("easy", "medium", "medium", "hard"))) + " || ']'"
+def _resources(platform: Platform) -> str:
+    """SQL: a list of three as JSON text."""
+    description = "Shows the idea on a case that you can repeat. " + ("" if platform.is_terse else _LONG[:70])
+    entries = (
+        f"""'{{"title": "{title}", "url": "https://example.org/{word}/' || n || '/' || c || '", "type": "{word}", """
+        f""""description": "{description}"}}'"""
+        for title, word in (("Start here", "article"), ("See it move", "video"), ("Look it up", "documentation")))
+    return "'[' || " + " || ', ' || ".join(entries) + " || ']'"
+
+
+def _questions(platform: Platform) -> str:
+    """SQL: a list of four as JSON text."""
+    explanation = "It follows from the definition. " + ("" if platform.is_terse else 2 * _LONG + _LONG[:60])
+    entries = (
+        f"""'{{"question": "Which statement holds in case {number} of ' || c || '?", "options": ["Always", "Never", "Sometimes"], """
+        f""""correct_options": [{number % 3}], "explanation": "{explanation}", "difficulty": "{level}"}}'"""
+        for number, level in enumerate(("easy", "medium", "medium", "hard")))
+    return "'[' || " + " || ', ' || ".join(entries) + " || ']'"
 
 
 def _insert_roadmaps(platform: Platform, faults: dict[str, str]) -> str:

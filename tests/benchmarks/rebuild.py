@@ -16,7 +16,7 @@ from tests.benchmarks.platform import Platform
 from tests.benchmarks.stand import Stand, measured_apart
 from tests.benchmarks.table import Figure, median
 
-PLATFORM = Platform(10_000)
+PLATFORM = Platform(10_000, is_terse=False)
 ROUNDS = 3          # of the rebuild and of a slice of the old way, in turn: noise of the machine meets both
 MODULE = "tests.benchmarks.rebuild"
 

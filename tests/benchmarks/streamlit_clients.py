@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.benchmarks.table import percentile
@@ -19,6 +20,7 @@ from tests.benchmarks.table import percentile
 CONNECT_EVERY_SECONDS = 0.1
 SETTLE_SECONDS = 6.0
 PATIENCE_SECONDS = 120.0
+OPERATION_WORDS = " done"  # of "12 of 60 done", in the block of the running operation
 LIVE_SECONDS = 2.0  # the interval of the fragment that is measured
 
 
@@ -31,6 +33,8 @@ class Session:
     intervals: dict[str, float] = field(default_factory=dict)  # fragment id -> seconds, as AutoRerun messages tell
     known_messages: list[str] = field(default_factory=list)    # what a browser keeps: it is not sent again
     received_bytes: int = 0
+    drawn_parts: int = 0
+    has_seen_operation: bool = False
     exceptions: int = 0
 
     async def rerun(self, fragment_id: str = "") -> None:
@@ -56,15 +60,23 @@ class Session:
         match message.WhichOneof("type"):
             case "new_session":
                 self.page_hash = message.new_session.page_script_hash
-                if not message.new_session.fragment_ids_this_run:
-                    self.intervals.clear()
             case "auto_rerun":
                 self.intervals[message.auto_rerun.fragment_id] = message.auto_rerun.interval
-            case "delta" if message.delta.new_element.WhichOneof("type") == "exception":
-                self.exceptions += 1
+            case "delta":
+                self._draw(message.delta.new_element)
+            case "ref_hash":
+                self.drawn_parts += 1
+            case "script_finished" if message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                self.intervals.clear()  # the whole page is drawn again, and tells its fragments anew
             case "script_finished":
-                return message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+                return True
         return False
+
+
+    def _draw(self, element: Element) -> None:
+        self.drawn_parts += 1
+        self.exceptions += element.WhichOneof("type") == "exception"
+        self.has_seen_operation |= OPERATION_WORDS in element.html.body
 
 
 @dataclass(slots=True)
@@ -74,6 +86,8 @@ class Crowd:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     loads: list[float] = field(default_factory=list)  # seconds of each first page
     ticks: list[float] = field(default_factory=list)  # seconds of each tick of the live fragment, while counting
+    tick_bytes: list[int] = field(default_factory=list)
+    empty_ticks: int = 0                              # that drew nothing
     sessions: list[Session] = field(default_factory=list)
 
     async def visit(self) -> None:
@@ -94,10 +108,12 @@ class Crowd:
                 due = {fragment: due.get(fragment, time.perf_counter() + seconds) for fragment, seconds in session.intervals.items()}
             fragment = min(due, key=due.__getitem__)
             await asyncio.sleep(max(0.0, due[fragment] - time.perf_counter()))
-            started = time.perf_counter()
+            started, bytes_before, parts_before = time.perf_counter(), session.received_bytes, session.drawn_parts
             await session.rerun(fragment)
             if self.is_counting and session.intervals.get(fragment) == LIVE_SECONDS:
                 self.ticks.append(time.perf_counter() - started)
+                self.tick_bytes.append(session.received_bytes - bytes_before)
+                self.empty_ticks += session.drawn_parts == parts_before
             if fragment in session.intervals:
                 due[fragment] = max(due[fragment] + session.intervals[fragment], time.perf_counter())
 
@@ -118,10 +134,11 @@ async def measure(port: int, sessions: int, seconds: float) -> dict[str, float]:
     crowd.is_counting, cpu_share = False, (time.process_time() - cpu_started) / seconds
     crowd.stopping.set()
     await asyncio.gather(*visits)
-    polling = sum(LIVE_SECONDS in session.intervals.values() for session in crowd.sessions)
+    polling = sum(LIVE_SECONDS in session.intervals.values() and session.has_seen_operation for session in crowd.sessions)
     return {
         "polling_sessions": polling, "ticks_per_second": len(crowd.ticks) / seconds, "median_seconds": percentile(crowd.ticks, 0.5),
         "p95_seconds": percentile(crowd.ticks, 0.95), "load_median_seconds": percentile(crowd.loads, 0.5),
+        "tick_bytes": percentile(crowd.tick_bytes, 0.5), "empty_ticks": crowd.empty_ticks,
         "exceptions": sum(session.exceptions for session in crowd.sessions), "client_cpu_share": cpu_share}
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from backend.content.keys import ContentKind
-from backend.storage.ops_tables import heartbeats
-from tests.factories import add_roadmap, concept
-from tests.pages.conftest import OpenPage, button, forget_reads, has_button, words_of
+from backend.storage.ops_tables import dirty, heartbeats
+from tests.factories import add_roadmap, ago, concept
+from tests.pages.conftest import OpenPage, button, forget_cached_reads, forget_reads, has_button, words_of
 
 PAGES = ("overview", "problems", "roadmap")
 
@@ -116,3 +116,16 @@ def test_a_viewer_sees_everything_and_cannot_retry(environment, open_page: OpenP
     everything = button(page, "Retry everything that is broken")
     assert everything.disabled
     assert "needs the role operator" in everything.help
+
+
+@pytest.mark.parametrize("name", ["overview", "problems"])
+def test_a_list_that_is_behind_never_says_that_nothing_is_broken(open_page: OpenPage, redrive, name):
+    page = open_page(name)
+    with redrive.engine.begin() as connection:
+        connection.execute(dirty.insert().values(owner_kind="roadmap", owner_id="r9", marked_at=ago(minutes=3)))
+    forget_cached_reads()
+
+    page.run()
+
+    assert any("This list is 3 min behind" in warning.value for warning in page.warning)
+    assert "Nothing is broken" not in words_of(page)
