@@ -13,6 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import settings as settings_module
 from backend.host.errors import HostError
@@ -62,11 +63,31 @@ def refuse_open_address(host: str) -> None:
         raise SystemExit(2) from exc
 
 
+class ContentPolicy:
+    """Content from models is untrusted: the browser is told to fetch pictures and fonts from this process alone."""
+
+    HEADER = (b"content-security-policy", b"img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'")
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), self.HEADER]
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy if scope["type"] == "http" else send)
+
+
 refuse_open_address(st.get_option("server.address") or "")
 app = st.App(
     Path(__file__).with_name("app.py"),
     lifespan=lifespan,
     routes=[Route("/healthz", healthz)],
     # Streamlit asks allowedHosts for its websocket only; our own routes need the same guard against rebound names.
-    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"], www_redirect=False)],
+    middleware=[
+        Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"], www_redirect=False),
+        Middleware(ContentPolicy),
+    ],
 )

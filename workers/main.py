@@ -9,7 +9,8 @@ import signal
 import click
 import structlog
 from redis import Redis
-from rq import Worker
+from redis.client import Pipeline
+from rq import Worker, worker_registration
 from rq.job import Job
 
 from backend import logs
@@ -22,6 +23,7 @@ from workers.generators.choose import choose_generator
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
+IDLE_BEAT_SECONDS = 5  # RQ waits worker_ttl - 15 s for a job before it beats again
 
 
 class OnlyOurJob(Job):
@@ -37,8 +39,15 @@ class OnlyOurJob(Job):
 class ItemWorker(Worker):
     job_class = OnlyOurJob
 
-    def get_heartbeat_ttl(self, job: Job) -> int:
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         return MONITORING_SECONDS * 3  # RQ's own 90 s would hide a dead worker's job for so long
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Besides RQ's own: a Redis that lost its data learns again that this worker is there."""
+        if not self.connection.hexists(self.key, "queues"):
+            self.connection.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self)
+        super().heartbeat(timeout, pipeline)
 
     def main_work_horse(self, job, queue):
         tie_to_parent(signal.SIGKILL)  # it does not outlive its worker; its items are taken back by their lease
@@ -60,7 +69,7 @@ def main(priority: str, burst: bool) -> None:
     worker = ItemWorker(
         [queue_name(Priority(priority))],
         connection=Redis.from_url(settings.redis_url.get_secret_value()),
-        serializer="json", job_monitoring_interval=MONITORING_SECONDS,
+        serializer="json", job_monitoring_interval=MONITORING_SECONDS, worker_ttl=IDLE_BEAT_SECONDS + 15,
         exception_handlers=[_log_failed_job], log_job_description=False)
     log.info("worker_started", queue=priority, pid=os.getpid())
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")

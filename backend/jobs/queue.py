@@ -6,18 +6,20 @@ Redis knows only what is running now. Nothing is decided from it but whether to 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 
+from backend.clock import utc_now
 from backend.content.status import Priority
 
 RUN_ITEMS = "workers.jobs.run_items"  # the one function that workers accept
 JOB_TIMEOUT_SECONDS = 4 * 3600        # a chunk may wait long on a slow model; silence of an item is found by its lease
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 24 * 3600
+WORKER_SILENCE = timedelta(seconds=20)  # a worker beats every 5 s, busy or idle
 
 
 class QueueDown(Exception):
@@ -86,11 +88,12 @@ class JobQueue:
             raise QueueDown(str(exc)) from exc
 
     def workers(self) -> tuple[WorkerSeen, ...]:
-        """Worker processes that Redis knows to be alive. Raises QueueDown."""
+        """Worker processes that showed life lately. Raises QueueDown."""
         try:
             found = Worker.all(connection=self._redis)
+            ours = [worker for worker in found if any(name.startswith("redrive-") for name in worker.queue_names())]
             return tuple(
                 WorkerSeen(worker.name, ", ".join(worker.queue_names()), worker.get_state() == "busy", worker.last_heartbeat)
-                for worker in found if any(name.startswith("redrive-") for name in worker.queue_names()))
+                for worker in ours if worker.last_heartbeat and utc_now() - worker.last_heartbeat < WORKER_SILENCE)
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc

@@ -192,3 +192,34 @@ def test_no_process_keeps_a_secret_in_its_log(redrive, settings, operator, queue
 
     assert "item_failed" in printed.out + printed.err
     assert "sk-very-secret" not in printed.out + printed.err
+
+
+def test_a_job_longer_than_the_heartbeat_does_not_end_its_worker(redrive, settings, operator):
+    add_roadmap(redrive.engine, concepts=[concept("a")], saved=(ContentKind.TUTORIAL, ContentKind.RESOURCES))
+
+    with ModelServer(latency_seconds=12) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE) as children:
+        progress = completed(redrive, confirmed(redrive, operator, Scope.everything()))
+        is_alive = children[1].poll() is None
+        calls = len(server.requests)
+
+    assert progress.counts[ItemState.SUCCEEDED] == 1
+    assert is_alive
+    assert calls == 1
+
+
+def test_workers_are_seen_again_after_redis_lost_everything(redrive, settings):
+    with started(settings, INTERACTIVE):
+        wait_for(lambda: redrive.queue.workers(), what="the worker to be seen")
+        redrive.redis.flushall()
+
+        seen = wait_for(lambda: redrive.queue.workers(), what="the worker to be seen again")
+
+    assert [worker.queue for worker in seen] == ["redrive-interactive"]
+
+
+def test_a_killed_worker_is_soon_not_counted_as_alive(redrive, settings):
+    with started(settings, INTERACTIVE) as (victim,):
+        wait_for(lambda: redrive.queue.workers(), what="the worker to be seen")
+        victim.kill()
+
+        wait_for(lambda: not redrive.queue.workers(), seconds=40, what="the worker to be gone")
