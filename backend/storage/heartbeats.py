@@ -1,5 +1,6 @@
 """ops.heartbeats: which long-lived processes of ours are alive."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, text
@@ -14,6 +15,14 @@ def beat(connection: Connection, process: str, *, role: str, now: datetime) -> N
     connection.execute(delete(heartbeats).where(heartbeats.c.beat_at < func.now() - text("interval '1 day'")))
 
 
-def last_beat_at(connection: Connection, role: str) -> datetime | None:
-    """When a process of this role was last alive. None: never."""
-    return connection.scalar(select(func.max(heartbeats.c.beat_at)).where(heartbeats.c.role == role))
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    started_at: datetime
+    beat_at: datetime
+
+
+def newest(connection: Connection, role: str) -> Heartbeat | None:
+    """The process of this role that was alive last. None: there never was one."""
+    row = connection.execute(select(heartbeats.c.started_at, heartbeats.c.beat_at).where(
+        heartbeats.c.role == role).order_by(heartbeats.c.beat_at.desc()).limit(1)).one_or_none()
+    return Heartbeat(row.started_at, row.beat_at) if row else None

@@ -23,6 +23,7 @@ AGES: tuple[tuple[timedelta | None, str], ...] = (
     (timedelta(days=7), _("1 to 7 days")), (None, _("over 7 days")),
 )
 MAINTENANCE_SILENCE = timedelta(seconds=15)
+STARTING = timedelta(seconds=30)  # workers load their libraries at low priority; on a busy machine that takes a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Crew:
     waiting_jobs: dict[Priority, int] | None
     maintenance_beat_at: datetime | None
     is_maintained: bool
+    is_starting: bool        # maintenance began a moment ago: workers that are not there yet may be on their way
     is_offline_writer: bool  # no model is configured: what is written is sample text
     model: str
 
@@ -98,13 +100,15 @@ def trend(redrive: Redrive, *, hours: int = 24) -> tuple[TrendPoint, ...]:
 def crew(redrive: Redrive) -> Crew:
     """Workers and maintenance. Redis down is told as such, never as no workers."""
     with redrive.engine.connect() as connection:
-        beat_at = heartbeats.last_beat_at(connection, "maintenance")
+        newest = heartbeats.newest(connection, "maintenance")
     try:
         workers = redrive.queue.workers()
         waiting = {priority: redrive.queue.length(priority) for priority in Priority}
     except QueueDown:
         workers = waiting = None
-    settings = redrive.settings
+    settings, now = redrive.settings, utc_now()
+    is_maintained = newest is not None and now - newest.beat_at < MAINTENANCE_SILENCE
     return Crew(
-        workers, waiting, beat_at, beat_at is not None and utc_now() - beat_at < MAINTENANCE_SILENCE,
+        workers, waiting, newest.beat_at if newest else None, is_maintained,
+        is_maintained and now - newest.started_at < STARTING,
         not (settings.openai_api_key or settings.openai_base_url), settings.model)

@@ -43,7 +43,7 @@ def show_banners(crew: Crew) -> None:
     if crew.workers is None:
         st.warning(_("**Redis does not answer: sending is parked.** What you retry is kept in PostgreSQL and is sent when Redis is back. "
                      "Whether workers are alive cannot be told."), icon=":material/cloud_off:")
-    elif not crew.workers:
+    elif not crew.workers and not crew.is_starting:
         st.warning(_("**No worker is alive.** What you retry waits until one is started: `redrive worker`."), icon=":material/engineering:")
     else:
         _show_unserved(crew)

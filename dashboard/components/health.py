@@ -42,7 +42,7 @@ def _look() -> tuple[session.Drawn, Crew | None]:
         crew, active = reads.crew(), reads.ids_of_active(reads.active_operations())
     except (*DATABASE_ERRORS, NotConfigured):
         return session.Drawn(frozenset(), is_database_up=False), None
-    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers)), crew
+    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:
@@ -58,6 +58,8 @@ def _workers(crew: Crew) -> Look:
         return Look(RED, "✕", _("Redis does not answer"))
     alive = len(crew.workers)
     busy = sum(worker.is_busy for worker in crew.workers)
+    if not alive and crew.is_starting:
+        return Look(AMBER, "…", _("Workers are starting"))
     words = ngettext("{count} worker alive", "{count} workers alive", alive).format(count=alive)
     if busy:
         words += _(", {busy} busy").format(busy=busy)

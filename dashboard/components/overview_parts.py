@@ -3,6 +3,7 @@
 import streamlit as st
 
 from backend.content import wording
+from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import Priority
 from backend.i18n import _, ngettext
@@ -51,8 +52,13 @@ def _show_none(found: Overview) -> None:
 
 
 def _total_block(found: Overview) -> str:
-    words = ngettext("problem", "problems", found.counts.total)
-    return f'<div class="rd"><span class="rd-number">{found.counts.total:,}</span> {escaped(words)}</div>'
+    """Cancelled creations stand apart: somebody wanted them so."""
+    cancelled = found.counts.by_problem_kind.get(ProblemKind.CANCELLED, 0)
+    broken = found.counts.total - cancelled
+    words = ngettext("problem", "problems", broken)
+    beside = ngettext(", and {count} that was cancelled", ", and {count} that were cancelled", cancelled).format(count=f"{cancelled:,}")
+    return (f'<div class="rd"><span class="rd-number">{broken:,}</span> {escaped(words)}'
+            f'<span class="rd-quiet">{escaped(beside) if cancelled else ""}</span></div>')
 
 
 def _show_oldest(found: Overview) -> None:

@@ -16,6 +16,7 @@ PAGES = {
 def show(page: Page, stack: Stack, path: str) -> None:
     page.goto(f"{stack.address}/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("stSidebar").get_by_text("As of")).to_be_visible(timeout=PATIENCE)  # drawn last
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
 
