@@ -1,6 +1,7 @@
 """The one door to gettext: every text that a person sees is written `_("...")`.
 
-Catalogues live in `backend/locale/<language>/LC_MESSAGES/redrive.mo`; a missing one means English.
+Catalogues live in `backend/locale/<language>/LC_MESSAGES/redrive.mo`; a missing one means English. REDRIVE_LANGUAGE is read
+here and not from the settings, which have texts themselves.
 """
 
 import gettext

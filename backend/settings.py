@@ -1,13 +1,18 @@
 """Every setting of Redrive: name, default and help in one place. README's table is tested against this file.
 
-Values come from the environment; nothing here is read anywhere else with os.environ.
+Values come from the environment. Only REDRIVE_LANGUAGE is read elsewhere, by backend.i18n: texts must be ready before there
+are settings. It stands here so that README tells it.
 """
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.i18n import _
+
+HEARTBEATS_IN_A_LEASE = 3  # below this one late heartbeat takes a living item back, and its text is paid for twice
 
 
 class Settings(BaseSettings):
@@ -28,16 +33,17 @@ class Settings(BaseSettings):
     # Web
     host: str = Field("127.0.0.1", description="Address of the web process. Only loopback until sign-in exists.")
     port: int = Field(8501, ge=1, le=65535, description="Port of the web process.")
-    language: str = Field("en", description="Language of the pages.")
+    language: str = Field("en", description="Language of the pages. It needs a catalogue in backend/locale; English otherwise.")
     operator: str = Field("local operator", description="Name written to the audit log until sign-in exists.")
     operator_role: Literal["viewer", "operator", "admin"] = Field(
         "admin", description="Role of that person: viewer looks, operator retries, admin does everything.")
 
     # Model
     openai_base_url: str | None = Field(
-        None, alias="OPENAI_BASE_URL", description="Any OpenAI-compatible endpoint. Default: OpenAI's own.")
+        None, alias="OPENAI_BASE_URL", description="Any OpenAI-compatible endpoint. Default: OpenAI's own, once a key is set.")
     openai_api_key: SecretStr | None = Field(
-        None, alias="OPENAI_API_KEY", description="Key of that endpoint. Without it an offline writer makes sample text.")
+        None, alias="OPENAI_API_KEY",
+        description="Key of that endpoint, if it wants one. With neither key nor endpoint an offline writer makes sample text.")
     model: str = Field("gpt-5-mini", description="Name of the model that writes.")
     model_timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for the next byte of an answer.")
     model_retries: int = Field(2, ge=0, description="Further tries of one model call after 429, 5xx or a lost connection.")
@@ -51,7 +57,9 @@ class Settings(BaseSettings):
     workers_bulk: int = Field(1, ge=0, description="Worker processes for large retries.")
     workers_automatic: int = Field(1, ge=0, description="Worker processes for what machines ask for.")
     heartbeat_seconds: float = Field(5.0, gt=0, description="How often a running item shows that it lives.")
-    lease_seconds: float = Field(30.0, gt=0, description="A running item silent for so long is taken back and sent again.")
+    lease_seconds: float = Field(
+        30.0, gt=0, validate_default=True,
+        description="A running item silent for so long is taken back and sent again. At least 3 heartbeats.")
     resend_seconds: float = Field(10.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
     stop_seconds: float = Field(20.0, gt=0, description="How long a process may take to stop before it is killed.")
 
@@ -64,6 +72,22 @@ class Settings(BaseSettings):
     interactive_items: int = Field(50, ge=1, description="A retry of at most this many items goes to the interactive queue.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+
+    @property
+    def has_model(self) -> bool:
+        """A model writes: a key or an endpoint is set. Otherwise the offline writer makes sample text."""
+        return bool(self.openai_api_key or self.openai_base_url)
+
+    @field_validator("lease_seconds")
+    @classmethod
+    def _outlasts_late_heartbeats(cls, lease_seconds: float, info: ValidationInfo) -> float:
+        heartbeat_seconds = info.data.get("heartbeat_seconds")  # absent when it is itself not right
+        least_seconds = round(HEARTBEATS_IN_A_LEASE * (heartbeat_seconds or 0), 6)  # 3 * 0.1 is a little more than 0.3
+        if lease_seconds < least_seconds:
+            raise ValueError(_(
+                "It must last at least {count} heartbeats. Set it to {seconds:g} or more, or lower REDRIVE_HEARTBEAT_SECONDS").format(
+                    count=HEARTBEATS_IN_A_LEASE, seconds=least_seconds))
+        return lease_seconds
 
 
 def load() -> Settings:

@@ -20,6 +20,7 @@ ROADMAPS = ("r1", "r2", "r3")
 NOVELS = ("n1", "r1")  # a novel may bear the id of a roadmap
 CONCEPTS = ("a", "b", "c")
 KINDS = ("tutorial", "resources", "quiz")
+MOVING = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
 # In the order in which they may be inserted; the reverse is the order of deleting.
 PRIMARY_KEYS = {
     "roadmap_metadata": "roadmap_id", "tutorial_metadata": "tutorial_id", "resource_recommendation_metadata": "id",
@@ -64,7 +65,8 @@ ROWS = {
         "error_message": st.sampled_from([None, "Request timed out."]), "created_at": TIMES, "updated_at": TIMES,
         "failed_concepts": st.sampled_from([
             None, "null", "[]", '{"a": {"reason": "Refused", "content_type": "quiz,tutorial", "timestamp": "2026-11-22T11:00:00Z"}}',
-            '{"b": "gone", "c": {"reason": null}, "a": {"timestamp": 5}}'])}),
+            '{"b": "gone", "c": {"reason": null}, "a": {"timestamp": 5}}',
+            '{"a": {"reason": "nul \\u0000", "timestamp": "2026-11-22T11:00:00"}, "b": "half \\ud83d", "c\\u0000": "odd"}'])}),
     "items": st.fixed_dictionaries({
         "key": st.one_of(
             st.tuples(st.sampled_from(KINDS), st.sampled_from(ROADMAPS), st.sampled_from(CONCEPTS)),
@@ -99,19 +101,20 @@ def frameworks(draw: st.DrawFn, *, is_json: bool = False) -> str | None:
 
 
 def _spoil(draw: st.DrawFn, data: Any, is_json: bool) -> None:
-    places = list(_places(data))
+    damage = draw(st.sampled_from(["odd", "wrap", "unwrap", "twice", "twice", "lose", "unstorable"]))
+    places = [(parent, at) for parent, at in _places(data)
+              if damage != "twice" or (isinstance(parent[at], dict) and "concept_id" in parent[at] and isinstance(parent, list))]
     if not places:
         return
     parent, at = draw(st.sampled_from(places))
     value = parent[at]
-    damage = draw(st.sampled_from(["odd", "wrap", "unwrap", "twice", "lose", "unstorable"]))
     if damage == "odd":
         parent[at] = draw(ODD_VALUES)
     elif damage == "wrap":
         parent[at] = [value]
     elif damage == "unwrap" and isinstance(value, list) and value:
         parent[at] = value[0]
-    elif damage == "twice" and isinstance(value, dict) and "concept_id" in value:
+    elif damage == "twice":
         parent.append({**value, "content_status": draw(STATUSES), "quiz_status": draw(STATUSES)})
     elif damage == "lose":
         del parent[at]
@@ -139,18 +142,33 @@ def platforms(draw: st.DrawFn, *, is_json: bool = False) -> Platform:
             found["roadmap_cover_images"][roadmap_id] = draw(ROWS["roadmap_cover_images"])
         for concept_id in CONCEPTS:
             for table, good in GOOD.items():
-                rows = draw(st.one_of(st.just([good]), st.just([good]), st.lists(ROWS[table], max_size=2)))
+                rows = draw(st.one_of(st.just([good]), st.just([good]), st.lists(ROWS[table], max_size=1), st.lists(ROWS[table], min_size=2, max_size=2)))
                 for number, row in enumerate(rows):
                     found[table][f"{roadmap_id}-{concept_id}-{number}"] = {"roadmap_id": roadmap_id, "concept_id": concept_id, **row}
     for novel_id in NOVELS[:draw(st.integers(0, len(NOVELS)))]:
         _add_novel(draw, found, novel_id)
-    for number in range(draw(st.integers(0, 4))):
+    for number in range(draw(st.sampled_from([0, 0, 1, 2, 3, 5]))):
         row = draw(ROWS["tasks"])
         owner = row.pop("owner")
         found["tasks"][f"t{number}"] = {"user_id": "u", "roadmap_id": None, "novel_id": None, **row, **(dict([owner]) if owner else {})}
-    for item_id in range(1, 1 + draw(st.integers(0, 5))):
+    for roadmap_id in found["roadmap_metadata"]:
+        _add_story(draw, found, roadmap_id)
+    for item_id in range(1, 1 + draw(st.sampled_from([0, 0, 2, 4, 8]))):
         _add_item(found, item_id, draw(ROWS["items"]))
     return found
+
+
+def _add_story(draw: st.DrawFn, found: Platform, roadmap_id: str) -> None:
+    """What chance alone seldom brings together: a cancelled creation, or a retry that works on one concept now."""
+    story = draw(st.sampled_from([None, None, "cancelled", "one concept"]))
+    if story is None:
+        return
+    now_working = {"status": "processing", "concept_id": draw(st.sampled_from(CONCEPTS)), "updated_at": NOW - timedelta(seconds=100),
+                   "task_type": draw(st.sampled_from(["retry_tutorial", "retry_resources", "retry_quiz", "retry_batch"]))}
+    cancelled = {"status": "cancelled", "concept_id": None, "updated_at": draw(TIMES), "task_type": "creation"}
+    found["tasks"][f"story-{roadmap_id}"] = {
+        "user_id": "u", "roadmap_id": roadmap_id, "novel_id": None, "content_type": None, "error_message": None,
+        "created_at": NOW - timedelta(days=1), "failed_concepts": None, **(cancelled if story == "cancelled" else now_working)}
 
 
 def _add_novel(draw: st.DrawFn, found: Platform, novel_id: str) -> None:
@@ -187,21 +205,27 @@ def _add_item(found: Platform, item_id: int, row: Row) -> None:
 
 @st.composite
 def changes(draw: st.DrawFn, before: Platform, *, is_json: bool = False) -> Platform:
-    """The platform some writes later: rows of another random one instead of its own, here and there."""
+    """The platform some writes later: rows of another random one instead of its own, here and there, often in one table only."""
     other = draw(platforms(is_json=is_json))
+    tables = draw(st.sampled_from([*([table] for table in PRIMARY_KEYS), *[list(PRIMARY_KEYS)] * 4]))
     after: Platform = {}
     for table in PRIMARY_KEYS:
         after[table] = dict(before[table])
-        if table == "items" or draw(st.booleans()):
+        if table == "items" or table not in tables:
             continue
+        if table in MOVING and after[table] and draw(st.booleans()):
+            row_id = draw(st.sampled_from(sorted(after[table])))
+            after[table][row_id] = {**after[table][row_id], "roadmap_id": draw(st.sampled_from(ROADMAPS))}
         for row_id in sorted({**before[table], **other[table]}):
-            if draw(st.integers(0, 3)) == 3:
+            if draw(st.integers(0, 3)) >= (2 if len(tables) == 1 else 3):
                 after[table].pop(row_id, None)
                 if row_id in other[table]:
                     after[table][row_id] = other[table][row_id]
     for table, column, parent in (("chapters", "novel_id", "novels"), ("options", "chapter_id", "chapters"),
                                   ("user_choices", "option_id", "options")):
         after[table] = {row_id: row for row_id, row in after[table].items() if row[column] in after[parent]}
+    if "items" not in tables:
+        return after
     for item_id, item in before["items"].items():
         after["items"][item_id] = _advanced(draw, item)
     for number, item in enumerate(other["items"].values()):

@@ -12,15 +12,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from backend.actions import attempts
-from backend.actions.attempts import Attempt, Begun, save_error
+from backend.actions.attempts import Attempt, save_error
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.redrive import Redrive
 from backend.storage import items
+from backend.storage.items import StoredItem
+from backend.views.availability import is_outage
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
 
-SAVE_PATIENCE_SECONDS = 60.0  # how long a finished text waits for a database that is away or a pool that is dry
+SAVE_PATIENCE_SECONDS = 3600.0  # how long a finished text waits for a database that is away or a pool that is dry
 _WORTH_ANOTHER_TRY = (ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE)
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -37,9 +39,13 @@ class Chunk:
     def __init__(self, redrive: Redrive, generator: Generator) -> None:
         self._redrive = redrive
         self._generator = generator
-        self._slots = asyncio.Semaphore(redrive.settings.concurrency)
+        # Beginning and saving go on beside the writing: a slot that waited for PostgreSQL would leave the model idle.
+        self._begun = asyncio.Semaphore(2 * redrive.settings.concurrency)
+        self._writing = asyncio.Semaphore(redrive.settings.concurrency)
         self._running: dict[int, int] = {}  # item_id -> attempt
         self._threads = ThreadPoolExecutor(min(redrive.settings.concurrency, 8), thread_name_prefix="storage")
+        # Its own: eight saves that wait for a lock must not keep living items from showing that they live.
+        self._heartbeat_thread = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
 
     async def run(self, item_ids: Sequence[int]) -> dict[str, int]:
         heartbeat = asyncio.create_task(self._beat())
@@ -49,29 +55,49 @@ class Chunk:
             heartbeat.cancel()
             await self._generator.close()
             self._threads.shutdown(wait=False)
+            self._heartbeat_thread.shutdown(wait=False)
         return dict(Counter(outcomes))
 
     async def _run_item(self, item_id: int) -> str:
-        async with self._slots:
-            try:
-                begun = await self._in_thread(attempts.begin, self._redrive, item_id)
-            except Exception as exc:  # boundary: the item stays queued and is sent again
-                log.error("item_not_begun", item_id=item_id, error=str(exc))
-                return "not_begun"
-            if isinstance(begun, Begun):
-                log.info("item_not_written", item_id=item_id, outcome=begun.value)
-                return begun.value
+        async with self._begun:
+            begun = await self._begin(item_id)
+            if not isinstance(begun, Attempt):
+                return begun
             self._running[item_id] = begun.item.attempt
             try:
                 return await self._write_and_save(begun)
             finally:
                 del self._running[item_id]
 
+    async def _begin(self, item_id: int) -> Attempt | str:
+        """The attempt, or in a word why there is none."""
+        try:
+            begun = await self._in_thread(attempts.begin, self._redrive, item_id)
+        except Exception as exc:  # boundary
+            return await self._not_begun(item_id, exc)
+        if isinstance(begun, Attempt):
+            return begun
+        outcome, item = begun
+        if item:
+            log.info("item_not_written", outcome=outcome.value, **_named(item))
+        return outcome.value
+
+    async def _not_begun(self, item_id: int, exc: Exception) -> str:
+        """An outage leaves the item queued, it is sent again; anything else would come again each time, so the item fails."""
+        if is_outage(exc):
+            log.warning("item_not_begun", item_id=item_id, error=str(exc).splitlines()[0])
+            return "not_begun"
+        log.exception("item_defect", item_id=item_id)
+        error = save_error(exc) if isinstance(exc, DBAPIError) else ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}")
+        await self._patiently(lambda: self._in_thread(attempts.refuse, self._redrive, item_id, error))
+        return "failed"
+
     async def _write_and_save(self, attempt: Attempt) -> str:
         item = attempt.item
-        bound = log.bind(item_id=item.item_id, key=str(item.key), attempt=item.attempt, operation_id=item.operation_id)
+        bound = log.bind(**_named(item))
         try:
-            written: WrittenConcept = await write(self._generator, item.key.kind, brief=attempt.brief)
+            async with self._writing:
+                written: WrittenConcept = await write(self._generator, item.key.kind, brief=attempt.brief)
             is_ours = await self._patiently(lambda: self._in_thread(attempts.save, self._redrive, attempt, written))
         except ItemError as error:
             return await self._fail(attempt, error, bound)
@@ -101,7 +127,8 @@ class Chunk:
             await asyncio.sleep(self._redrive.settings.heartbeat_seconds)
             if self._running:
                 try:
-                    await self._in_thread(self._beat_once, list(self._running.items()))
+                    await asyncio.get_running_loop().run_in_executor(
+                        self._heartbeat_thread, self._beat_once, list(self._running.items()))
                 except Exception as exc:  # boundary: a missed beat is no reason to stop writing
                     log.warning("heartbeat_missed", error=str(exc))
 
@@ -111,6 +138,11 @@ class Chunk:
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _named(item: StoredItem) -> dict[str, object]:
+    """What every log line about an item says."""
+    return {"item_id": item.item_id, "key": str(item.key), "attempt": item.attempt, "operation_id": item.operation_id}
 
 
 def _naming_database_errors(save: Callable[[], Awaitable[Result]]) -> Callable[[], Awaitable[Result]]:

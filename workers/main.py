@@ -10,10 +10,13 @@ import click
 import structlog
 from redis import Redis
 from redis.client import Pipeline
+from redis.exceptions import RedisError
 from rq import Worker, worker_registration
+from rq.executions import Execution
 from rq.job import Job
 
 from backend import logs
+from backend.bootstrap import NotConfigured, connect
 from backend.content.status import Priority
 from backend.host.lifelines import tie_to_parent
 from backend.jobs.queue import RUN_ITEMS, queue_name
@@ -49,9 +52,20 @@ class ItemWorker(Worker):
             worker_registration.register(self)
         super().heartbeat(timeout, pipeline)
 
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """Redis away is no reason to end: the work-horse needs PostgreSQL only, and its items have leases of their own."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisError, OSError) as exc:
+            log.warning("redis_away_while_working", job_id=job.id, error=str(exc))
+
     def main_work_horse(self, job, queue):
         tie_to_parent(signal.SIGKILL)  # it does not outlive its worker; its items are taken back by their lease
         super().main_work_horse(job, queue)
+
+
+class BadSetting(click.ClickException):
+    exit_code = 2
 
 
 @click.command()
@@ -60,12 +74,11 @@ class ItemWorker(Worker):
 def main(priority: str, burst: bool) -> None:
     settings = load()
     logs.configure_logging(settings)
-    if settings.redis_url is None:
-        raise click.ClickException("REDIS_URL is not set. Run `make run`, or set it.")
-    try:
-        choose_generator(settings)  # a bad setting is told now, not by the first item
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from exc
+    try:  # a bad setting is told now, not by the first item
+        connect(settings).close()  # names the servers and the object store; asks none of them
+        choose_generator(settings)
+    except (NotConfigured, ValueError) as exc:
+        raise BadSetting(str(exc)) from exc
     worker = ItemWorker(
         [queue_name(Priority(priority))],
         connection=Redis.from_url(settings.redis_url.get_secret_value()),

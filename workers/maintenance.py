@@ -22,26 +22,37 @@ from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import load
 from backend.storage import heartbeats, problems, samples
+from backend.views.availability import is_outage
 
 log = structlog.get_logger()
 MAINTENANCE_LOCK = 7_203_004
 TICK_SECONDS = 0.1        # from commit to listed stays under a second
 OUTAGE_SECONDS = 1.0      # between tries while PostgreSQL is away
+FAULT_SECONDS = 1.0       # until a duty that failed is tried again
 
 
 @dataclass(slots=True)
 class Duty:
-    """Something to do every so often."""
+    """Something to do every so often. `do` says whether more of it waits: then it is due again at once."""
 
     name: str
     every_seconds: float
-    do: Callable[[Redrive], object]
+    do: Callable[[Redrive], bool]
     due_at: float = 0.0
 
     def run_if_due(self, redrive: Redrive) -> None:
-        if time.monotonic() >= self.due_at:
-            self.do(redrive)
-            self.due_at = time.monotonic() + self.every_seconds
+        """The boundary around a duty: what one cannot do must not keep the others from being done. An outage is raised."""
+        if time.monotonic() < self.due_at:
+            return
+        self.due_at = time.monotonic() + FAULT_SECONDS
+        try:
+            more_waits = self.do(redrive)
+        except Exception as exc:
+            if is_outage(exc):
+                raise
+            log.exception("duty_failed", duty=self.name)
+        else:
+            self.due_at = time.monotonic() + (0.0 if more_waits else self.every_seconds)
 
 
 def duties(redrive: Redrive) -> list[Duty]:
@@ -59,31 +70,35 @@ def duties(redrive: Redrive) -> list[Duty]:
     ]
 
 
-def _drain(redrive: Redrive) -> None:
-    """One batch: a full rebuild must not keep people's work waiting. Due again at once while something is left."""
+def _drain(redrive: Redrive) -> bool:
+    """One batch: a full rebuild must not keep people's work waiting."""
     with redrive.engine.connect() as connection:
         if not problems.is_anything_dirty(connection, utc_now()):
-            return
+            return False
     started = time.perf_counter()
     drained = problems.drain_batch(redrive.engine, utc_now, redrive.limits)
     if drained:
         milliseconds = round(1000 * (time.perf_counter() - started))
         log.debug("drained", owners=drained.owners, problems=drained.problems, milliseconds=milliseconds)
+    return drained is not None
 
 
-def _logged(event: str, result: dispatcher.Dispatched) -> None:
+def _logged(event: str, result: dispatcher.Dispatched) -> bool:
     if not result.is_idle:
         log.info(event, queued=result.queued, resent=result.resent, taken_back=result.taken_back, completed=result.completed)
+    return bool(result.queued) and not result.is_parked
 
 
-def _beat(redrive: Redrive) -> None:
+def _beat(redrive: Redrive) -> bool:
     with redrive.engine.begin() as connection:
         heartbeats.beat(connection, _process_name(), role="maintenance", now=utc_now())
+    return False
 
 
-def _sample(redrive: Redrive) -> None:
+def _sample(redrive: Redrive) -> bool:
     with redrive.engine.begin() as connection:
         samples.take(connection, utc_now())
+    return False
 
 
 def _process_name() -> str:
@@ -105,7 +120,8 @@ def run(redrive: Redrive, stop: threading.Event) -> None:
 
 
 def _work_while_leading(redrive: Redrive, stop: threading.Event) -> None:
-    with redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as leadership:
+    leadership = redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    try:
         while not leadership.scalar(text("select pg_try_advisory_lock(:lock)"), {"lock": MAINTENANCE_LOCK}):
             if stop.wait(OUTAGE_SECONDS):
                 return
@@ -115,6 +131,9 @@ def _work_while_leading(redrive: Redrive, stop: threading.Event) -> None:
             for duty in due:
                 duty.run_if_due(redrive)
             leadership.execute(text("select 1"))  # raises when the lock's connection is gone
+    finally:
+        leadership.invalidate()  # back in the pool it would hold the lock for ever, and nobody would lead
+        leadership.close()
 
 
 def main() -> None:

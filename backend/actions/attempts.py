@@ -17,7 +17,7 @@ from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.framework import Concept
-from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
+from backend.content.keys import ContentKey, Owner, OwnerKind
 from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
@@ -39,7 +39,7 @@ class Attempt:
     brief: ConceptBrief
 
 
-class Begun(StrEnum):
+class NotBegun(StrEnum):
     """Why an item needs no writing."""
 
     TAKEN = "taken"        # another job has it, or it was cancelled
@@ -48,57 +48,66 @@ class Begun(StrEnum):
     FAILED = "failed"      # it cannot be written: its roadmap or concept is gone
 
 
-def begin(redrive: Redrive, item_id: int) -> Attempt | Begun:
+def begin(redrive: Redrive, item_id: int) -> Attempt | tuple[NotBegun, StoredItem | None]:
     """Claim a queued item for this worker, if the detector still finds its key broken."""
     now = utc_now()
     with redrive.engine.begin() as connection:
         item = items.find_item(connection, item_id)
         if item is None or item.state is not ItemState.QUEUED:
-            return Begun.TAKEN
+            return NotBegun.TAKEN, item
+        verdict = _judge_again(redrive, connection, item.key, now)  # before the lock: items of one roadmap wait for each other
         roadmap = contents.lock_roadmap(connection, item.key.owner_id)
         concept = roadmap.framework.concept(item.key.part) if roadmap else None
         declared = concept.declared(item.key.kind) if concept else None
         if not items.start(connection, item, now, declared):
-            return Begun.TAKEN
+            return NotBegun.TAKEN, item
         if item.task_id:
             task_records.begin_task(connection, item.task_id, now)
-        if roadmap is None or concept is None:
+        if roadmap is None or concept is None or verdict is None:
             gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted in the meantime."))
             _settle_failed(connection, item, gone, now)
-            return Begun.FAILED
-        return _begin_claimed(redrive, connection, item, roadmap, concept, now)
+            return NotBegun.FAILED, item
+        return _begin_claimed(connection, item, verdict, roadmap, concept, now)
 
 
 def _begin_claimed(
-    redrive: Redrive, connection: Connection, item: StoredItem, roadmap: LockedRoadmap, concept: Concept, now: datetime,
-) -> Attempt | Begun:
-    verdict = _judge_again(redrive, connection, item.key, now)
+    connection: Connection, item: StoredItem, verdict: Verdict, roadmap: LockedRoadmap, concept: Concept, now: datetime,
+) -> Attempt | tuple[NotBegun, StoredItem]:
     if verdict.problem and verdict.problem.kind is ProblemKind.DRIFTED:
         contents.patch_concept(connection, item.key.owner_id, concept, contents.saved_fields(connection, item.key))
         _settle(connection, item, ItemState.SUCCEEDED, now, calls=0)
-        return Begun.REPAIRED
+        return NotBegun.REPAIRED, item
     if verdict.state is not KeyState.PROBLEM or item.action is ItemAction.REPAIR:
         rule = {KeyState.HEALTHY: ExclusionRule.NOT_BROKEN, KeyState.PROBLEM: ExclusionRule.CHANGED}.get(
             verdict.state, ExclusionRule.ALREADY_RUNNING)
         _settle(connection, item, ItemState.SKIPPED, now, skip_rule=rule)
-        return Begun.SKIPPED
+        return NotBegun.SKIPPED, item
     contents.patch_concept(
         connection, item.key.owner_id, concept, contents.status_field(item.key.kind, ContentStatus.GENERATING))
     return Attempt(item, _brief(roadmap, concept))
 
 
-def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now: datetime) -> Verdict:
-    """The same rule as everywhere, leaving this very item out of what is live.
+def refuse(redrive: Redrive, item_id: int, error: ItemError) -> bool:
+    """A queued item that cannot even be begun fails by name; sent again it would fail for ever. False: it is not queued."""
+    now = utc_now()
+    with redrive.engine.begin() as connection:
+        item = items.find_item(connection, item_id)
+        return item is not None and _settle_failed(connection, item, error, now, before=ItemState.QUEUED)
+
+
+def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now: datetime) -> Verdict | None:
+    """The same rule as everywhere, leaving this very item out of what is live. None: the roadmap or the concept is gone.
 
     An item that a lost worker left behind finds its own mark "generating"; that is no life.
     """
     owner = Owner(OwnerKind.ROADMAP, key.owner_id)
-    facts = load_facts(connection, [owner], every_key=True)[owner]
-    facts = replace(facts, live_keys=facts.live_keys - {key})
-    key_facts = next(found for found in facts.keys if found.key == key)
+    facts = load_facts(connection, [owner], every_key=True).get(owner)
+    key_facts = next((found for found in facts.keys if found.key == key), None) if facts else None
+    if key_facts is None:
+        return None
     # The item exists because the key was broken: grace and silence of a young owner are over for it.
     key_facts = replace(key_facts, expected_since=datetime.min.replace(tzinfo=UTC))
-    return judge(key_facts, facts, now, redrive.limits)
+    return judge(key_facts, replace(facts, live_keys=facts.live_keys - {key}), now, redrive.limits)
 
 
 def _brief(roadmap: LockedRoadmap, concept: Concept) -> ConceptBrief:
@@ -139,7 +148,9 @@ def _text_path(item: StoredItem) -> str:
 
 
 def _path_part(text: str) -> str:
-    return "".join(character if character.isalnum() or character in "-_" else "-" for character in text)[:120]
+    """At most 120 bytes of UTF-8: a file name holds 255. The item id beside it keeps the path unique."""
+    safe = "".join(character if character.isalnum() or character in "-_" else "-" for character in text)
+    return safe.encode()[:120].decode(errors="ignore")
 
 
 def _save(connection: Connection, item: StoredItem, written: Written, content_url: str, now: datetime) -> bool:
@@ -148,7 +159,7 @@ def _save(connection: Connection, item: StoredItem, written: Written, content_ur
     if concept is None:
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted while it was being written."))
     is_ours = items.settle(
-        connection, item.item_id, item.attempt, ItemState.SUCCEEDED, now, generator=written.generator,
+        connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
         is_sample=written.is_sample, calls=written.calls, prompt_tokens=written.prompt_tokens,
         completion_tokens=written.completion_tokens, error_kind=None, error_message=None)
     if not is_ours:
@@ -187,12 +198,14 @@ def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime) -> Ite
             return ItemState.QUEUED if items.take_back(connection, item, silent_since) else None
         lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
             count=item.attempt))
-        return ItemState.FAILED if _fail(connection, item, lost, now) else None
+        return ItemState.FAILED if _fail(connection, item, lost, now, silent_since) else None
 
 
-def _fail(connection: Connection, item: StoredItem, error: ItemError, now: datetime) -> bool:
-    roadmap = contents.lock_roadmap(connection, item.key.owner_id) if item.key.kind is not ContentKind.CHAPTER else None
-    if not _settle_failed(connection, item, error, now):
+def _fail(
+    connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
+) -> bool:
+    roadmap = _lock_if_readable(connection, item.key.owner_id)
+    if not _settle_failed(connection, item, error, now, silent_since=silent_since):
         return False
     concept = roadmap.framework.concept(item.key.part) if roadmap else None
     if concept is not None:
@@ -201,15 +214,24 @@ def _fail(connection: Connection, item: StoredItem, error: ItemError, now: datet
     return True
 
 
-def _settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime) -> bool:
+def _lock_if_readable(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
+    """A roadmap that PostgreSQL cannot read as jsonb must not keep its items from failing."""
+    try:
+        with connection.begin_nested():
+            return contents.lock_roadmap(connection, roadmap_id)
+    except DataError:
+        return None
+
+
+def _settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **guard: object) -> bool:
     message = _storable(error.message)
     return _settle(
         connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
-        cause_id=cause_id_of(error.kind, message))
+        cause_id=cause_id_of(error.kind, message), **guard)
 
 
 def _settle(connection: Connection, item: StoredItem, state: ItemState, now: datetime, **values: object) -> bool:
-    is_ours = items.settle(connection, item.item_id, item.attempt, state, now, **values)
+    is_ours = items.settle(connection, item, state, now, **values)
     if is_ours and item.task_id:
         task_records.record_progress(connection, item.task_id, now)
     return is_ours

@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import Connection
 
 from backend.actions import attempts
 from backend.clock import utc_now
-from backend.content.keys import ContentKind, Owner
 from backend.content.plans import ExclusionRule
-from backend.content.status import ItemState, Priority
+from backend.content.status import Priority
 from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
-from backend.storage import items, problems, task_records
+from backend.storage import items, task_records
 from backend.storage.items import StoredItem
 
+log = structlog.get_logger()
 TAKEN_ITEMS = 1000  # planned items of one transaction; 10,000 are queued in about 2 s
-CHUNK_ITEMS = {
-    Priority.INTERACTIVE: 8,  # small, so that few items are shared out among the workers
-    Priority.BULK: 48,        # long enough that the last, half-full round of a chunk costs little
-    Priority.AUTOMATIC: 48,
-}
+SMALL_CHUNK_ITEMS = 8   # of an interactive job: few items are shared out among the workers
+LARGE_CHUNK_ITEMS = 48  # of any other: long enough that the last, half-full round of a chunk costs little
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +39,27 @@ class Dispatched:
         return not (self.queued or self.resent or self.taken_back or self.completed)
 
 
+def chunk_items(redrive: Redrive, priority: Priority) -> int:
+    """How many items one job gets; never fewer than a worker writes at the same time."""
+    size = SMALL_CHUNK_ITEMS if priority is Priority.INTERACTIVE else LARGE_CHUNK_ITEMS
+    return max(size, redrive.settings.concurrency)
+
+
 def dispatch(redrive: Redrive) -> Dispatched:
-    """Queue what is planned, people's work first, and tell Redis. Redis down parks it; nothing is lost."""
+    """Queue some of what is planned, of each priority in turn, and tell Redis. Redis down parks it; nothing is lost.
+
+    At most TAKEN_ITEMS of a priority: call again while something was queued.
+    """
     if not redrive.queue.is_up():
         return Dispatched(is_parked=True)
     queued = 0
     for priority in Priority:
-        while True:
-            chunks = _queue_some(redrive, priority)
-            if not chunks:
-                break
-            queued += sum(len(item_ids) for item_ids in chunks.values())
-            try:
-                redrive.queue.send(priority, chunks)
-            except QueueDown:
-                return Dispatched(queued=queued, is_parked=True)
+        chunks = _queue_some(redrive, priority)
+        queued += sum(len(item_ids) for item_ids in chunks.values())
+        try:
+            redrive.queue.send(priority, chunks)
+        except QueueDown:
+            return Dispatched(queued=queued, is_parked=True)
     return Dispatched(queued=queued)
 
 
@@ -65,7 +69,7 @@ def _queue_some(redrive: Redrive, priority: Priority) -> dict[str, list[int]]:
         planned = items.lock_planned(connection, priority, TAKEN_ITEMS)
         if not planned:
             return {}
-        chunks = {uuid4().hex: [item.item_id for item in chunk] for chunk in _chunks(planned, CHUNK_ITEMS[priority])}
+        chunks = {uuid4().hex: [item.item_id for item in chunk] for chunk in _chunks(planned, chunk_items(redrive, priority))}
         queued = items.queue(connection, chunks, now)
         held = {item.item_id for item in planned} - {item_id for found in queued.values() for item_id in found}
         _skip_held(connection, planned, held, now)
@@ -95,7 +99,7 @@ def resend_lost(redrive: Redrive) -> Dispatched:
     resent = 0
     try:
         standing = {priority: redrive.queue.standing(priority) for priority in Priority} if waiting else {}
-        for job_id, (priority, item_ids) in waiting.items():
+        for job_id, priority, item_ids in waiting:
             if job_id is None or job_id not in standing[priority]:
                 resent += _send_again(redrive, priority, item_ids)
     except QueueDown:
@@ -104,7 +108,7 @@ def resend_lost(redrive: Redrive) -> Dispatched:
 
 
 def _send_again(redrive: Redrive, priority: Priority, item_ids: Sequence[int]) -> int:
-    size = CHUNK_ITEMS[priority]
+    size = chunk_items(redrive, priority)
     chunks: dict[str, Sequence[int]] = {}
     with redrive.engine.begin() as connection:
         for start in range(0, len(item_ids), size):
@@ -121,24 +125,26 @@ def take_back_lost(redrive: Redrive) -> Dispatched:
     silent_since = utc_now() - timedelta(seconds=redrive.settings.lease_seconds)
     with redrive.engine.connect() as connection:
         lost = items.lost_items(connection, silent_since)
-    outcomes = [attempts.take_back(redrive, item, silent_since) for item in lost]
-    return Dispatched(taken_back=sum(outcome in (ItemState.QUEUED, ItemState.FAILED) for outcome in outcomes))
+    taken_back = 0
+    for item in lost:
+        outcome = attempts.take_back(redrive, item, silent_since)
+        if outcome is not None:
+            taken_back += 1
+            log.warning("item_taken_back", item_id=item.item_id, key=str(item.key), attempt=item.attempt, outcome=outcome.value)
+    return Dispatched(taken_back=taken_back)
 
 
 def complete_operations(redrive: Redrive) -> Dispatched:
-    """When all items of an operation are settled, the detector looks at every key again; then it is completed."""
-    with redrive.engine.connect() as connection:
-        settled = items.running_operations(connection)
+    """running -> verifying when all items are settled; -> completed when the detector has looked at every owner since then.
+
+    The drain does the looking: every item that settles marks its owner.
+    """
     completed = 0
-    for operation_id in settled:
-        with redrive.engine.begin() as connection:
-            items.begin_verifying(connection, operation_id)
+    with redrive.engine.begin() as connection:
+        for operation_id in items.settled_operations(connection):
             task_records.settle_idle_tasks(connection, operation_id, utc_now())
-            touched = items.owners_of(connection, operation_id)
-        owners = sorted({Owner(ContentKind(kind).owner_kind, owner_id) for kind, owner_id in touched})
-        for start in range(0, len(owners), problems.DRAIN_OWNERS):
-            with redrive.engine.begin() as connection:
-                problems.refresh(connection, owners[start:start + problems.DRAIN_OWNERS], utc_now(), redrive.limits)
-        with redrive.engine.begin() as connection:
+            items.begin_verifying(connection, operation_id)
+    with redrive.engine.begin() as connection:
+        for operation_id in items.verified_operations(connection):
             completed += items.complete_operation(connection, operation_id, items.outcome_of(connection, operation_id), utc_now())
     return Dispatched(completed=completed)

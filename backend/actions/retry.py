@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
@@ -11,14 +12,17 @@ from sqlalchemy import Connection, func, select
 from backend.actions.actors import Actor, Permission, require
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.keys import ContentKind
+from backend.content.detector import judge_owner
+from backend.content.keys import ContentKey, ContentKind, Owner
 from backend.content.plans import Excluded, ExclusionRule, Plan, PlannedItem, decide_all
+from backend.content.problems import KeyState
 from backend.content.scopes import Scope
 from backend.content.status import OperationState, Priority, TaskType
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import audit, items
 from backend.storage.estimates import estimate
+from backend.storage.facts import load_facts
 from backend.storage.problem_list import describe_scope, load_candidates
 
 CONFIRM_LOCK = 7_203_003  # confirming is one at a time: the second of two people sees the first one's items
@@ -49,8 +53,21 @@ def plan(redrive: Redrive, scope: Scope, actor: Actor) -> Plan:
             candidates, is_named=named.__contains__,
             maximum_attempts_per_day=redrive.settings.maximum_attempts_per_day)
         broken = {candidate.key for candidate in candidates}
-        excluded += tuple(Excluded(key, ExclusionRule.NOT_BROKEN, key.part or key.owner_id) for key in scope.keys if key not in broken)
+        unlisted = [key for key in scope.keys if key not in broken]
+        excluded += _unlisted(redrive, connection, unlisted, now)
         return Plan(uuid4().hex, scope, included, excluded, estimate(connection, included, redrive.settings.concurrency), now)
+
+
+def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKey], now: datetime) -> tuple[Excluded, ...]:
+    """Why keys that were named are no problems: somebody works on them, or they are not broken any more."""
+    owners = {Owner(key.kind.owner_kind, key.owner_id) for key in keys}
+    facts = load_facts(connection, owners, every_key=True) if owners else {}
+    verdicts = {verdict.key: verdict for found in facts.values() for verdict in judge_owner(found, now, redrive.limits)}
+    working = items.keys_in_work(connection, keys)
+    busy = {key for key, verdict in verdicts.items() if verdict.state is KeyState.IN_PROGRESS} | set(working)
+    return tuple(
+        Excluded(key, ExclusionRule.ALREADY_RUNNING if key in busy else ExclusionRule.NOT_BROKEN, key.part or key.owner_id)
+        for key in keys)
 
 
 def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") -> Confirmed:
@@ -85,7 +102,7 @@ def _store(
     items.insert_operation(
         connection, operation_id=operation_id, request_id=accepted.request_id, name=name, state=OperationState.RUNNING,
         priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
-        reason=reason, scope=accepted.scope.as_json(), limits={}, planned_count=len(left), started_at=utc_now())
+        reason=reason, scope=accepted.scope.as_json(), planned_count=len(left), started_at=utc_now())
     task_ids = _store_tasks(connection, operation_id, left, reason)
     items.insert_items(connection, operation_id, left, task_ids)
     audit.record(

@@ -27,7 +27,7 @@ def current_settings() -> Settings:
     try:
         settings = settings_module.load()
     except ValidationError as exc:
-        faults = "; ".join(f"{_variable(fault['loc'])}: {fault['msg']}" for fault in exc.errors())
+        faults = "; ".join(f"{_variable(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in exc.errors())
         raise ClearLine(_("A setting is not right: {faults}. Correct it in the environment.").format(faults=faults)) from exc
     configure_logging(settings)
     return settings
@@ -48,20 +48,28 @@ def clear_lines() -> Iterator[None]:
 
 
 def _line_of(exc: Exception) -> str | None:
-    from sqlalchemy.exc import OperationalError  # imported late: most runs end without an error
+    from psycopg.errors import InsufficientPrivilege  # imported late: most runs end without an error
+    from sqlalchemy.exc import OperationalError, ProgrammingError
 
     from backend.actions.actors import NotAllowed
     from backend.actions.imports import ImportRefused
     from backend.bootstrap import NotConfigured
     from backend.demo.load import NotTheDemo
+    from backend.storage.objects import BadStoreAddress
     from backend.storage.schema import SchemaError
 
-    if isinstance(exc, ImportRefused | NotAllowed | NotConfigured | NotTheDemo | SchemaError):
+    if isinstance(exc, BadStoreAddress | ImportRefused | NotAllowed | NotConfigured | NotTheDemo | SchemaError):
         return str(exc)
     if isinstance(exc, OperationalError):
-        reason = (str(exc.orig).strip().splitlines() or [""])[0]
-        return _("PostgreSQL does not answer any more: {reason}. Run: redrive check").format(reason=reason)
+        return _("PostgreSQL does not answer any more: {reason}. Run: redrive check").format(reason=_reason(exc.orig))
+    if isinstance(exc, ProgrammingError) and isinstance(exc.orig, InsufficientPrivilege):
+        return _("PostgreSQL does not let this role do that: {reason}. Grant it the right, or give DATABASE_URL a role that has it, "
+                 "such as the owner of the platform's tables.").format(reason=_reason(exc.orig))
     return None
+
+
+def _reason(exc: BaseException | None) -> str:
+    return (str(exc).strip().splitlines() or [""])[0]
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backend.cli.clear_lines import clear_lines, current_settings
+from backend.cli.connected import connected
 from backend.i18n import _
 from backend.settings import Settings
 
@@ -65,23 +66,11 @@ def detect(as_json: bool, rebuild: bool) -> None:
 
 @contextmanager
 def _connected(settings: Settings, *, holder: str) -> "Iterator[Redrive]":
-    """Redrive on the servers that the command talks to, its schema checked. Raises HostError, SchemaError, NotConfigured."""
-    from backend.bootstrap import connect
+    """Redrive on the servers that the command talks to. Raises HostError besides what `connected` raises."""
     from backend.host.command_servers import servers_for
-    from backend.host.errors import HostError
-    from backend.storage.schema import check_migrated
 
-    with servers_for(settings, holder=holder) as whole:
-        try:
-            redrive = connect(whole)
-        except ValueError as exc:  # an address that makes no sense, e.g. of the object store
-            raise HostError(str(exc)) from exc
-        try:
-            with redrive.engine.connect() as connection:
-                check_migrated(connection)
-            yield redrive
-        finally:
-            redrive.close()
+    with servers_for(settings, holder=holder) as whole, connected(whole) as redrive:
+        yield redrive
 
 
 def _in_words(counts: Any) -> str:

@@ -6,6 +6,7 @@ from typing import NoReturn
 import click
 
 from backend.cli.clear_lines import clear_lines, current_settings
+from backend.cli.connected import connected
 from backend.host import commands
 from backend.i18n import _
 from backend.settings import Settings
@@ -62,11 +63,16 @@ def migrate() -> None:
 
 
 def _become(settings: Settings, command: tuple[str, ...]) -> NoReturn:
-    """Replace this process by the command, in the checkout, with the servers in its environment."""
+    """Replace this process by the command, in the checkout, with the servers in its environment.
+
+    What it needs is looked at here: `redrive up` starts the same commands past us, and its supervisor waits for its servers.
+    """
     from backend.host.command_servers import servers_that_run
     from backend.host.project import ROOT
 
     whole = servers_that_run(settings)
+    with connected(whole):
+        pass
     os.environ["DATABASE_URL"] = whole.database_url.get_secret_value()
     os.environ["REDIS_URL"] = whole.redis_url.get_secret_value()
     os.environ["REDRIVE_STATE_DIR"] = str(whole.state_dir)

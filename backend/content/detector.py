@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from backend.content.causes import classify
 from backend.content.errors import ErrorKind
 from backend.content.facts import KeyFacts, Limits, OwnerFacts, RecordedError, Saved, TaskFacts
-from backend.content.keys import ContentKey, ContentKind
+from backend.content.keys import ContentKey, ContentKind, OwnerKind
 from backend.content.problems import KeyState, Problem, ProblemKind, Verdict
 from backend.content.status import ContentStatus, TaskStatus
 
@@ -44,25 +44,25 @@ def judge(key: KeyFacts, facts: OwnerFacts, now: datetime, limits: Limits) -> Ve
     if key.saved is Saved.NONE:
         return _judge_unsaved(key, tasks, facts, now, limits)
     kind = {Saved.VALID: ProblemKind.DRIFTED, Saved.BROKEN: ProblemKind.INVALID, Saved.FAILED: ProblemKind.FAILED}[key.saved]
-    return _problem(key, kind, tasks)
+    return _problem(key, kind, tasks, facts)
 
 
 def _judge_unsaved(
     key: KeyFacts, tasks: list[TaskFacts], facts: OwnerFacts, now: datetime, limits: Limits,
 ) -> Verdict:
     if _was_cancelled(key.key, tasks, facts):
-        return _problem(key, ProblemKind.CANCELLED, tasks)
+        return _problem(key, ProblemKind.CANCELLED, tasks, facts)
     if key.declared == ContentStatus.FAILED:
-        return _problem(key, ProblemKind.FAILED, tasks)
+        return _problem(key, ProblemKind.FAILED, tasks, facts)
     if key.declared == ContentStatus.COMPLETED:
-        return _problem(key, ProblemKind.MISSING, tasks)
+        return _problem(key, ProblemKind.MISSING, tasks, facts)
     is_in_the_making = key.declared in IN_THE_MAKING
     patience_seconds = limits.silence_seconds if is_in_the_making else limits.grace_seconds
     late_at = key.expected_since + timedelta(seconds=patience_seconds)
     if now < late_at:
         state = KeyState.IN_PROGRESS if is_in_the_making else KeyState.WAITING
         return Verdict(key.key, state, look_again_at=late_at)
-    return _problem(key, ProblemKind.STALE if is_in_the_making else ProblemKind.MISSING, tasks)
+    return _problem(key, ProblemKind.STALE if is_in_the_making else ProblemKind.MISSING, tasks, facts)
 
 
 def _was_cancelled(key: ContentKey, tasks: list[TaskFacts], facts: OwnerFacts) -> bool:
@@ -76,9 +76,11 @@ def _was_cancelled(key: ContentKey, tasks: list[TaskFacts], facts: OwnerFacts) -
     return all(at <= cancelled_at for at in tried_at)
 
 
-def _problem(key: KeyFacts, kind: ProblemKind, tasks: list[TaskFacts]) -> Verdict:
-    error = _error(key, kind, tasks)
-    last_sign = max((task.updated_at for task in tasks), default=None)
+def _problem(key: KeyFacts, kind: ProblemKind, tasks: list[TaskFacts], facts: OwnerFacts) -> Verdict:
+    good_at = facts.succeeded_at.get(key.key)  # what tasks tell from before it is over
+    signs = [task for task in tasks if good_at is None or task.updated_at > good_at]
+    error = _error(key, kind, signs)
+    last_sign = max((task.updated_at for task in signs), default=good_at)
     if kind in (ProblemKind.INVALID, ProblemKind.DRIFTED):
         since_at = key.saved_at or last_sign
     else:
@@ -112,7 +114,8 @@ def _error_kind(error: RecordedError | None, kind: ProblemKind) -> ErrorKind:
 
 
 def _unreadable(facts: OwnerFacts) -> Verdict:
-    key = ContentKey(ContentKind.FRAMEWORK, facts.owner.owner_id)
+    kind = ContentKind.CHAPTER if facts.owner.kind is OwnerKind.NOVEL else ContentKind.FRAMEWORK
+    key = ContentKey(kind, facts.owner.owner_id)
     more = len(facts.framework_faults) - 1
     detail = facts.framework_faults[0] + (f" (+{more})" if more else "")
     problem = Problem(key, ProblemKind.UNREADABLE, None, None, detail=detail, title=facts.title)

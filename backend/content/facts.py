@@ -87,3 +87,4 @@ class OwnerFacts:
     live_keys: frozenset[ContentKey] = field(default_factory=frozenset)  # with an item queued or running
     retried_at: dict[ContentKey, datetime] = field(default_factory=dict)  # newest item of Redrive that was not cancelled
     framework_faults: tuple[str, ...] = ()
+    succeeded_at: dict[ContentKey, datetime] = field(default_factory=dict)  # newest item of Redrive that made it good

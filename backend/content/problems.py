@@ -45,6 +45,3 @@ class Verdict:
     state: KeyState
     problem: Problem | None = None
     look_again_at: datetime | None = None  # when time alone may change the answer
-
-
-ProblemsByKey = dict[ContentKey, Problem]

@@ -57,17 +57,21 @@ def reset_demo(redrive: Redrive) -> DemoCounts:
 
 
 def _refuse_filled(connection: Connection) -> None:
+    next_step = _("To bring the demo back, run: redrive demo --reset") if _is_the_demos(connection) else _("Use an empty database.")
     for table in platform.sorted_tables:
         if connection.scalar(select(exists(select(1).select_from(table)))):
-            raise NotTheDemo(_("Table {table} already holds rows, so the demo was not loaded. Use an empty database.").format(
-                table=table.name))
+            raise NotTheDemo(_("Table {table} already holds rows, so the demo was not loaded. {next_step}").format(
+                table=table.name, next_step=next_step))
 
 
 def _refuse_unmarked(connection: Connection) -> None:
-    mark = connection.scalar(text("select obj_description(to_regnamespace('ops')::oid, 'pg_namespace')"))
-    if mark != MARK:
+    if not _is_the_demos(connection):
         raise NotTheDemo(_("This database is not marked as the demo's, so nothing was deleted. "
                            "Load the demo into an empty database."))
+
+
+def _is_the_demos(connection: Connection) -> bool:
+    return connection.scalar(text("select obj_description(to_regnamespace('ops')::oid, 'pg_namespace')")) == MARK
 
 
 def _truncate(connection: Connection) -> None:

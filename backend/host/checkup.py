@@ -15,6 +15,7 @@ from backend.settings import Settings
 
 MODEL_ANSWER_SECONDS = 10.0
 OPENAI = "https://api.openai.com/v1"
+NO_KEY = "no-key-needed"  # a local server asks for none, but the client insists on one
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _server(subject: str, url: SecretStr | None, check: Callable[[str], str], *,
 
 def _finding(subject: str, ask: Callable[[], str]) -> Finding:
     try:
-        return Finding(subject, True, ask())
+        return Finding(subject, True, without_secrets(ask()))
     except HostError as exc:
         return Finding(subject, False, without_secrets(str(exc)))
 
@@ -92,29 +93,33 @@ def _ask_object_store(settings: Settings) -> str:
 
 
 def _ask_model(settings: Settings) -> str:
-    if not settings.openai_api_key:
-        return _("OPENAI_API_KEY is not set: the offline writer makes sample text")
+    if not settings.has_model:
+        return _("Neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: the offline writer makes sample text")
+    place = settings.openai_base_url or OPENAI
+    if settings.model in _model_names(settings, place):
+        return _("{place} answers and has {model}").format(place=place, model=settings.model)
+    return _("{place} answers; {model} is not in its list, so set REDRIVE_MODEL if writing fails").format(
+        place=place, model=settings.model)
+
+
+def _model_names(settings: Settings, place: str) -> set[str]:
+    import httpx2
     import openai
 
-    place = settings.openai_base_url or OPENAI
-    client = openai.OpenAI(api_key=settings.openai_api_key.get_secret_value(), base_url=place,
-                           timeout=MODEL_ANSWER_SECONDS, max_retries=0)
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else NO_KEY
     try:
-        names = {model.id for model in client.models.list()}
+        with openai.OpenAI(api_key=key, base_url=place, timeout=MODEL_ANSWER_SECONDS, max_retries=0) as client:
+            return {model.id for model in client.models.list()}
     except (openai.AuthenticationError, openai.PermissionDeniedError) as exc:
         raise HostError(_("{place} refuses the key. Correct OPENAI_API_KEY.").format(place=place)) from exc
     except openai.NotFoundError as exc:
         raise HostError(_("{place} answers, but not as a model endpoint. OPENAI_BASE_URL usually ends in /v1.").format(
             place=place)) from exc
-    except openai.OpenAIError as exc:
+    except UnicodeError as exc:
+        raise HostError(_("OPENAI_API_KEY holds a character that cannot be sent. Copy it again.")) from exc
+    except (openai.OpenAIError, httpx2.InvalidURL) as exc:
         raise HostError(_("{place} does not answer as it should: {reason}. Correct OPENAI_BASE_URL or start it.").format(
             place=place, reason=_first_line(exc))) from exc
-    finally:
-        client.close()
-    if settings.model in names:
-        return _("{place} answers and has {model}").format(place=place, model=settings.model)
-    return _("{place} answers; {model} is not in its list, so set REDRIVE_MODEL if writing fails").format(
-        place=place, model=settings.model)
 
 
 def _first_line(exc: BaseException) -> str:

@@ -13,7 +13,7 @@ from backend.content.framework import STATUS_FIELDS, Concept, Framework, read_fr
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ContentStatus
 from backend.content.written import Quiz, Resources, Tutorial
-from backend.storage.facts import BLANKS
+from backend.storage.concept_rows import BLANKS
 from backend.storage.platform_tables import (
     as_jsonb,
     quiz_metadata,
@@ -96,27 +96,63 @@ def replace_quiz(connection: Connection, key: ContentKey, quiz: Quiz, now: datet
     return {"quiz_status": ContentStatus.COMPLETED, "quiz_id": quiz_id, "quiz_questions_count": len(questions)}
 
 
+# Of several rows for one key a valid one counts, else the newest: as ConceptRow.rank says, so that the detector judges it.
+_SAVED_ROWS = {
+    ContentKind.TUTORIAL:
+        "select tutorial_id as row_id, generated_at as saved_at, title, summary, content_url, content_version as version, "
+        "null as entries, 0 as entry_count, coalesce(nullif(content_status, ''), 'completed') = 'completed' "
+        f"and coalesce(content_url, '') ~ '[^{BLANKS}]' as is_valid "
+        "from public.tutorial_metadata where roadmap_id = :r and concept_id = :c and is_latest",
+    ContentKind.RESOURCES:
+        "select *, entry_count > 0 as is_valid from ("
+        "  select id as row_id, generated_at as saved_at, null as title, null as summary, null as content_url, null as version, "
+        "  resources as entries, "
+        "  case when json_typeof(resources::json) = 'array' then json_array_length(resources::json) else 0 end as entry_count "
+        "  from public.resource_recommendation_metadata where roadmap_id = :r and concept_id = :c) found",
+    ContentKind.QUIZ:
+        "select *, entry_count > 0 as is_valid from ("
+        "  select quiz_id as row_id, generated_at as saved_at, null as title, null as summary, null as content_url, null as version, "
+        "  questions as entries, "
+        "  case when json_typeof(questions::json) = 'array' then json_array_length(questions::json) else 0 end as entry_count "
+        "  from public.quiz_metadata where roadmap_id = :r and concept_id = :c) found",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRow:
+    """The row that counts for a content key, whether or not what it holds is valid."""
+
+    row_id: str
+    saved_at: datetime | None
+    title: str | None
+    summary: str | None
+    content_url: str | None  # of a tutorial
+    version: int | None      # of a tutorial
+    entries: Any             # resources or questions as they are stored: a list, if the platform kept to it
+    entry_count: int
+    is_valid: bool
+
+
+def saved_row(connection: Connection, key: ContentKey) -> SavedRow | None:
+    """The row that the detector judges for a concept's tutorial, resources or quiz. None: there is no row."""
+    query = (f"select * from ({_SAVED_ROWS[key.kind]}) saved "
+             'order by is_valid desc, version desc nulls last, saved_at desc nulls last, row_id collate "C" desc limit 1')
+    row = connection.execute(text(query), {"r": key.owner_id, "c": key.part}).mappings().one_or_none()
+    return SavedRow(**row) if row else None
+
+
 def saved_fields(connection: Connection, key: ContentKey) -> FrameworkFields:
     """What framework_data is to say of content that is saved already: the repair of DRIFTED.
 
-    Raises LookupError when no row is there.
+    Raises LookupError when no valid row is there.
     """
-    query = {
-        ContentKind.TUTORIAL:
-            "select 'completed' as content_status, tutorial_id as content_ref, summary as content_summary, content_version "
-            "from public.tutorial_metadata where roadmap_id = :r and concept_id = :c and is_latest "
-            f"and coalesce(content_status, 'completed') = 'completed' and content_url ~ '[^{BLANKS}]' "
-            "order by content_version desc, generated_at desc nulls last, tutorial_id desc limit 1",
-        ContentKind.RESOURCES:
-            "select 'completed' as resources_status, id as resources_id, json_array_length(resources::json) as resources_count "
-            "from public.resource_recommendation_metadata where roadmap_id = :r and concept_id = :c "
-            "and json_typeof(resources::json) = 'array' order by json_array_length(resources::json) desc limit 1",
-        ContentKind.QUIZ:
-            "select 'completed' as quiz_status, quiz_id, json_array_length(questions::json) as quiz_questions_count "
-            "from public.quiz_metadata where roadmap_id = :r and concept_id = :c "
-            "and json_typeof(questions::json) = 'array' order by json_array_length(questions::json) desc limit 1",
-    }[key.kind]
-    row = connection.execute(text(query), {"r": key.owner_id, "c": key.part}).mappings().one_or_none()
-    if row is None:
+    row = saved_row(connection, key)
+    if row is None or not row.is_valid:
         raise LookupError(f"nothing is saved for {key}")
-    return dict(row)
+    return {
+        ContentKind.TUTORIAL: {"content_status": ContentStatus.COMPLETED, "content_ref": row.row_id, "content_summary": row.summary,
+                               "content_version": row.version},
+        ContentKind.RESOURCES: {"resources_status": ContentStatus.COMPLETED, "resources_id": row.row_id,
+                                "resources_count": row.entry_count},
+        ContentKind.QUIZ: {"quiz_status": ContentStatus.COMPLETED, "quiz_id": row.row_id, "quiz_questions_count": row.entry_count},
+    }[key.kind]

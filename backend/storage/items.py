@@ -134,11 +134,19 @@ def start(connection: Connection, item: StoredItem, now: datetime, declared: str
                 previous_status=declared if item.attempt == 1 else item.previous_status)).rowcount == 1
 
 
-def settle(connection: Connection, item_id: int, attempt: int, state: ItemState, now: datetime, **values: object) -> bool:
-    """running -> succeeded | failed | skipped, if this attempt still holds the item. False: a late write, change nothing."""
-    return connection.execute(
-        update(items).where(items.c.item_id == item_id, items.c.state == ItemState.RUNNING, items.c.attempt == attempt)
-        .values(state=state, settled_at=now, **values)).rowcount == 1
+def settle(
+    connection: Connection, item: StoredItem, state: ItemState, now: datetime, *,
+    before: ItemState = ItemState.RUNNING, silent_since: datetime | None = None, **values: object,
+) -> bool:
+    """`before` -> succeeded | failed | skipped, if this attempt still holds the item. False: a late write, change nothing.
+
+    With `silent_since` only an item that has not beaten since then is settled.
+    """
+    statement = update(items).where(
+        items.c.item_id == item.item_id, items.c.state == before, items.c.attempt == item.attempt)
+    if silent_since is not None:
+        statement = statement.where(items.c.heartbeat_at < silent_since)
+    return connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
 
 
 def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
@@ -163,17 +171,14 @@ def take_back(connection: Connection, item: StoredItem, silent_since: datetime) 
         .values(state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
 
 
-def waiting_jobs(connection: Connection, queued_before: datetime) -> dict[str | None, tuple[Priority, list[int]]]:
-    """Items that stay queued: job id (None: none was ever sent) -> (priority, item ids)."""
+def waiting_jobs(connection: Connection, queued_before: datetime) -> list[tuple[str | None, Priority, list[int]]]:
+    """Items that stay queued: (job id, priority, item ids); the job id is None when none was sent."""
     rows = connection.execute(text(
         "select i.job_id, o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
         "where i.state = 'queued' and (i.queued_at < :before or i.job_id is null) group by i.job_id, o.priority"),
         {"before": queued_before})
-    found: dict[str | None, tuple[Priority, list[int]]] = {}
-    for row in rows:
-        found[row.job_id] = (Priority(row.priority), list(row.item_ids))
-    return found
+    return [(row.job_id, Priority(row.priority), list(row.item_ids)) for row in rows]
 
 
 def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: datetime) -> list[int]:
@@ -196,20 +201,30 @@ def insert_tasks(connection: Connection, tasks: Sequence[dict[str, Any]], user_r
         {"user_request": user_request, **{name: [task[name] for task in tasks] for name in names}})
 
 
-def running_operations(connection: Connection) -> list[str]:
-    """Operations in state running or verifying that have no unsettled item left."""
+def settled_operations(connection: Connection) -> list[str]:
+    """Operations in state running that have no unsettled item left, oldest first."""
     rows = connection.execute(text(
-        "select o.operation_id from ops.operations o where o.state in ('running', 'verifying') and not exists ("
+        "select o.operation_id from ops.operations o where o.state = 'running' and not exists ("
         "  select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('planned', 'queued', 'running')) "
         "order by o.created_at"))
     return [row.operation_id for row in rows]
 
 
 def begin_verifying(connection: Connection, operation_id: str) -> bool:
-    """running -> verifying. False: somebody else did."""
-    return connection.execute(
-        update(operations).where(operations.c.operation_id == operation_id, operations.c.state == OperationState.RUNNING)
-        .values(state=OperationState.VERIFYING)).rowcount == 1
+    """running -> verifying, noting up to which change the detector has to look. False: somebody else did."""
+    return connection.execute(text(
+        "update ops.operations set state = 'verifying', outcome = jsonb_build_object('changes_up_to', "
+        "  (select coalesce(max(dirty_id), 0) from ops.dirty)) "
+        "where operation_id = :operation_id and state = 'running'"), {"operation_id": operation_id}).rowcount == 1
+
+
+def verified_operations(connection: Connection) -> list[str]:
+    """Operations in state verifying whose owners the detector has looked at since their last item settled."""
+    rows = connection.execute(text(
+        "select o.operation_id from ops.operations o where o.state = 'verifying' and not exists ("
+        "  select 1 from ops.dirty d join ops.items i on i.owner_id = d.owner_id and i.operation_id = o.operation_id"
+        "  where d.dirty_id <= (o.outcome ->> 'changes_up_to')::bigint) order by o.created_at"))
+    return [row.operation_id for row in rows]
 
 
 def complete_operation(connection: Connection, operation_id: str, outcome: dict[str, Any], now: datetime) -> bool:
@@ -220,17 +235,14 @@ def complete_operation(connection: Connection, operation_id: str, outcome: dict[
 
 
 def outcome_of(connection: Connection, operation_id: str) -> dict[str, Any]:
-    """How many of the operation's keys are good now, and how many are a problem of which kind."""
+    """How many of the operation's keys are healthy now, a problem of which kind, still worked on by others, or gone."""
     rows = connection.execute(text(
-        "select coalesce(p.problem_kind, 'healthy') as found, count(*) as count from ops.items i "
-        "left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part "
+        "select coalesce(p.problem_kind, case"
+        "  when exists (select 1 from ops.items l where (l.kind, l.owner_id, l.part) = (i.kind, i.owner_id, i.part)"
+        "    and l.state in ('queued', 'running')) or i.skip_rule = 'already_running' then 'in_progress'"
+        "  when i.state = 'failed' then 'gone' else 'healthy' end) as found, count(*) as count "
+        "from ops.items i left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part "
         "where i.operation_id = :operation_id group by 1"), {"operation_id": operation_id})
     found = {row.found: row.count for row in rows}
-    return {"healthy": found.pop("healthy", 0), "problems": found}
-
-
-def owners_of(connection: Connection, operation_id: str) -> list[tuple[str, str]]:
-    """(kind, owner_id) of everything the operation touched."""
-    rows = connection.execute(text(
-        "select distinct kind, owner_id from ops.items where operation_id = :operation_id"), {"operation_id": operation_id})
-    return [(row.kind, row.owner_id) for row in rows]
+    apart = {name: found.pop(name, 0) for name in ("healthy", "in_progress", "gone")}
+    return {**apart, "problems": found}

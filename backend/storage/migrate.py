@@ -1,14 +1,12 @@
 """Bring a database to the schema this code needs, with Alembic, one migrator at a time."""
 
-from pathlib import Path
-
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, func, select
 
 from backend.storage.engine import make_engine
 from backend.storage.platform_tables import novels, roadmap_metadata
-from backend.storage.schema import check_platform_columns
+from backend.storage.schema import MIGRATIONS, check_platform_columns
 
 MIGRATION_LOCK = 7_203_001  # any number that is ours alone
 
@@ -21,7 +19,7 @@ def migrate(database_url: str) -> None:
             connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             check_platform_columns(connection)
             config = Config()
-            config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+            config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     finally:

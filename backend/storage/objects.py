@@ -11,25 +11,30 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.i18n import _
 
 
+class BadStoreAddress(ValueError):
+    """REDRIVE_OBJECT_STORE names nothing that can hold texts; str() says what to write."""
+
+
+class StoreUnreachable(OSError):
+    """The store does not answer, or does not let us in: whether the text is there, nobody can tell."""
+
+
 class Objects:
     """Paths are relative to the root URL; a stored text is known by its full URL."""
 
     def __init__(self, root_url: str) -> None:
         """`root_url` is file:///folder or s3://bucket/prefix; credentials come from the environment.
 
-        Raises ValueError for another scheme.
+        Raises BadStoreAddress when it is neither, or its folder cannot be made. A server is not asked yet.
         """
-        parts = urlsplit(root_url)
-        if parts.scheme == "file":
-            folder = Path(unquote(parts.path))
-            folder.mkdir(parents=True, exist_ok=True)
-            self._store: ObjectStore = LocalStore(folder)
-        elif parts.scheme == "s3":
-            self._store = from_url(root_url, retry_config={"max_retries": 3}, client_options={"timeout": "30s", "allow_http": True})
-        else:
-            raise ValueError(_("REDRIVE_OBJECT_STORE is {url}; write file:///folder or s3://bucket/prefix").format(url=root_url))
+        try:
+            self._store = _store_at(root_url)
+        except (BaseError, OSError, ValueError) as exc:
+            raise BadStoreAddress(_(
+                "REDRIVE_OBJECT_STORE is {url}, which cannot be used: {reason}. Write file:///folder or s3://bucket/prefix").format(
+                    url=root_url, reason=_first_line(exc))) from exc
         self.root_url = root_url.rstrip("/")
-        self._is_local = parts.scheme == "file"
+        self._is_local = isinstance(self._store, LocalStore)
 
     def put_text(self, path: str, text: str) -> str:
         """Store a text and give the URL it is found under. Raises ItemError when the store does not take it."""
@@ -44,11 +49,18 @@ class Objects:
     def get_text(self, url: str) -> str:
         """The text that is stored under a URL of this store.
 
-        Raises FileNotFoundError when it is not there, ValueError when the URL is of another store.
+        Raises FileNotFoundError when it is not there, StoreUnreachable when nobody can tell, ValueError when the URL is of
+        another store.
         """
         if not url.startswith(self.root_url + "/"):
             raise ValueError(_("{url} is kept outside the object store of Redrive").format(url=url))
-        return bytes(obstore.get(self._store, url.removeprefix(self.root_url + "/")).bytes()).decode("utf-8", "replace")
+        try:
+            stored = bytes(obstore.get(self._store, url.removeprefix(self.root_url + "/")).bytes())
+        except FileNotFoundError:  # obstore's own way to tell it, of a folder and of S3
+            raise
+        except (BaseError, OSError) as exc:
+            raise StoreUnreachable(_("The object store does not give the text: {error}").format(error=_first_line(exc))) from exc
+        return stored.decode("utf-8", "replace")
 
     def delete_all(self, prefix: str) -> None:
         """Delete every object under a prefix."""
@@ -63,6 +75,19 @@ class Objects:
         self.put_text(path, "ok")
         obstore.get(self._store, path).bytes()
         obstore.delete(self._store, path)
+
+
+def _store_at(root_url: str) -> ObjectStore:
+    parts = urlsplit(root_url)
+    if parts.scheme == "s3":
+        return from_url(root_url, retry_config={"max_retries": 3}, client_options={"timeout": "30s", "allow_http": True})
+    if parts.scheme != "file":
+        raise ValueError(_("its scheme is not known"))
+    if parts.netloc or not parts.path.startswith("/"):  # file://folder names a host, and no folder
+        raise ValueError(_("the path of a folder begins with /"))
+    folder = Path(unquote(parts.path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return LocalStore(folder)
 
 
 def _first_line(exc: BaseException) -> str:

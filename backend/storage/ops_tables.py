@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
-    Float,
     Identity,
     Index,
     Integer,
@@ -35,7 +34,6 @@ operations = Table(
     Column("actor_role", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("scope", JSONB, nullable=False),
-    Column("limits", JSONB, nullable=False),
     Column("planned_count", Integer, nullable=False),
     Column("outcome", JSONB),                                 # what verifying found
     _time("created_at", nullable=False, server_default=func.now()),
@@ -156,7 +154,6 @@ heartbeats = Table(
     Column("role", Text, nullable=False),
     _time("started_at", nullable=False, server_default=func.now()),
     _time("beat_at", nullable=False, server_default=func.now()),
-    Column("note", Text, nullable=False, server_default=""),
 )
 
 audit_log = Table(
@@ -170,6 +167,5 @@ audit_log = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("result", Text, nullable=False, server_default=""),
     Column("operation_id", Text),
-    Column("duration_seconds", Float),
     Index("ix_audit_log_at", "at"),
 )

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select, text
+import structlog
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.content.causes import Cause, cause_of
@@ -14,8 +15,11 @@ from backend.content.detector import judge_owner
 from backend.content.facts import Limits, OwnerFacts
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import Problem
-from backend.storage.facts import load_facts
+from backend.storage.facts import load_facts, unreadable_facts
 from backend.storage.ops_tables import causes, dirty, problems, rechecks
+from backend.storage.recorded import FAULTS, in_one_line, is_of_the_data
+
+log = structlog.get_logger(__name__)
 
 DRAIN_LOCK = 7_203_002
 LANES = 2  # threads of a full rebuild, and connections: PostgreSQL reads one batch while Python judges the other
@@ -28,6 +32,11 @@ _KEEP_PROBLEMS = text(
     "  null::ops.problems, cast(:rows as json)) "
     f"on conflict (kind, owner_id, part) do update set {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
     f"where ({', '.join(f'p.{name}' for name in _CHANGING)}) is distinct from ({', '.join(f'excluded.{name}' for name in _CHANGING)})")
+_CAUSE_NAMES = [column.name for column in causes.c]
+_KEEP_CAUSES = text(  # one document too: a bound parameter for each value runs out at 65,535 of them
+    f"insert into ops.causes as c ({', '.join(_CAUSE_NAMES)}) select {', '.join(_CAUSE_NAMES)} from json_populate_recordset("
+    "  null::ops.causes, cast(:rows as json)) "
+    "on conflict (cause_id) do update set last_seen_at = excluded.last_seen_at where c.last_seen_at < now() - interval '1 minute'")
 _OWNER_KINDS_OF = {
     OwnerKind.ROADMAP: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.ROADMAP],
     OwnerKind.NOVEL: [kind.value for kind in ContentKind if kind.owner_kind is OwnerKind.NOVEL],
@@ -104,7 +113,41 @@ def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limi
     At most DRAIN_OWNERS of them: each holds an advisory lock until the transaction ends.
     """
     _lock_owners(connection, owners)
-    facts = load_facts(connection, owners)
+    found = _answer(connection, owners, now, limits)
+    _keep_causes(connection, {each.cause.cause_id: each.cause for each in found}, now)  # last: all drains share these rows
+    return len(found)
+
+
+def _answer(connection: Connection, owners: Sequence[Owner], now: datetime, limits: Limits) -> list[_Found]:
+    """The problems of these owners, kept. An owner whose data the database will not take is set aside and stops no other."""
+    try:
+        with connection.begin_nested():
+            return _judge_and_keep(connection, owners, load_facts(connection, owners), now, limits)
+    except FAULTS as fault:
+        if not is_of_the_data(fault):
+            raise
+        if len(owners) == 1:
+            return _set_aside(connection, owners[0], fault, now, limits)
+        half = len(owners) // 2
+        return _answer(connection, owners[:half], now, limits) + _answer(connection, owners[half:], now, limits)
+
+
+def _set_aside(connection: Connection, owner: Owner, fault: BaseException, now: datetime, limits: Limits) -> list[_Found]:
+    """List the owner as unreadable, with the reason, so that it is seen."""
+    log.error("owner_set_aside", owner_kind=owner.kind.value, owner_id=owner.owner_id, fault=in_one_line(fault))
+    try:
+        with connection.begin_nested():
+            return _judge_and_keep(connection, [owner], unreadable_facts(connection, owner, fault), now, limits)
+    except FAULTS as worse:
+        if not is_of_the_data(worse):
+            raise
+        log.error("owner_cannot_be_listed", owner_kind=owner.kind.value, owner_id=owner.owner_id, fault=in_one_line(worse))
+        return []
+
+
+def _judge_and_keep(
+    connection: Connection, owners: Sequence[Owner], facts: dict[Owner, OwnerFacts], now: datetime, limits: Limits,
+) -> list[_Found]:
     found: list[_Found] = []
     due: dict[Owner, datetime] = {}
     for owner, owner_facts in facts.items():
@@ -116,8 +159,7 @@ def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limi
     _forget_gone(connection, owners, [each.problem.key for each in found])
     _keep_problems(connection, found, now)
     _keep_rechecks(connection, due)
-    _keep_causes(connection, {each.cause.cause_id: each.cause for each in found}, now)  # last: all drains share these rows
-    return len(found)
+    return found
 
 
 def _mark_due_dirty(connection: Connection, now: datetime, batch_owners: int) -> None:
@@ -162,15 +204,11 @@ def _forget_gone(connection: Connection, owners: Iterable[Owner], found: Sequenc
 
 
 def _keep_causes(connection: Connection, known: dict[str, Cause], now: datetime) -> None:
-    if not known:
-        return
-    statement = insert(causes).values([
-        {"cause_id": cause.cause_id, "error_kind": cause.error_kind, "origin": cause.error_kind.origin, "title": cause.title,
-         "sample": cause.sample, "first_seen_at": now, "last_seen_at": now}
-        for cause_id, cause in sorted(known.items())])
-    connection.execute(statement.on_conflict_do_update(
-        index_elements=[causes.c.cause_id], set_={"last_seen_at": statement.excluded.last_seen_at},
-        where=causes.c.last_seen_at < func.now() - text("interval '1 minute'")))
+    if known:
+        connection.execute(_KEEP_CAUSES, {"rows": json.dumps([
+            {"cause_id": cause.cause_id, "error_kind": cause.error_kind, "origin": cause.error_kind.origin, "title": cause.title,
+             "sample": cause.sample, "first_seen_at": now, "last_seen_at": now}
+            for _cause_id, cause in sorted(known.items())], default=datetime.isoformat)})
 
 
 def _keep_problems(connection: Connection, found: Sequence[_Found], now: datetime) -> None:

@@ -1,10 +1,11 @@
 """The platform's tasks that Redrive writes: one per roadmap of an operation, kept true with every item that settles."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, Row, func, select, text, update
 
 from backend.content.status import ItemState, TaskStatus
 from backend.storage.ops_tables import items
@@ -26,17 +27,16 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> None
     task = connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
     if task is None:
         return
-    rows = connection.execute(select(
-        items.c.part, items.c.kind, items.c.state, items.c.error_message, items.c.settled_at, items.c.started_at,
-    ).where(items.c.task_id == task_id)).all()
     counts: dict[str, int] = defaultdict(int)
-    for row in rows:
-        counts[row.state] += 1
-    is_settled = all(ItemState(state).is_settled for state in counts)
+    counted = select(items.c.state, func.count().label("count")).where(items.c.task_id == task_id).group_by(items.c.state)
+    for row in connection.execute(counted):
+        counts[row.state] = row.count
+    failures = _failures(connection, task_id) if counts[ItemState.FAILED] else []
+    is_settled = all(ItemState(state).is_settled for state, count in counts.items() if count)
     values: dict[str, Any] = {
-        "failed_concepts": _failed_concepts(rows),
+        "failed_concepts": _failed_concepts(failures),
         "execution_summary": {
-            "total": len(rows), "completed": counts[ItemState.SUCCEEDED], "failed": counts[ItemState.FAILED],
+            "total": sum(counts.values()), "completed": counts[ItemState.SUCCEEDED], "failed": counts[ItemState.FAILED],
             "skipped": counts[ItemState.SKIPPED] + counts[ItemState.CANCELLED],
             "duration_seconds": round((now - task.created_at).total_seconds(), 1),
         },
@@ -45,7 +45,7 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> None
     if is_settled and task.status in (TaskStatus.PENDING, TaskStatus.PROCESSING):
         status = _final_status(counts)
         values |= {"status": status, "completed_at": now, "current_step": status.value,
-                   "error_message": next((row.error_message for row in rows if row.state == ItemState.FAILED), None)}
+                   "error_message": failures[0].error_message if failures else None}
     connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
 
 
@@ -66,12 +66,16 @@ def _final_status(counts: dict[str, int]) -> TaskStatus:
     return TaskStatus.COMPLETED
 
 
-def _failed_concepts(rows: Any) -> dict[str, dict[str, str]] | None:
+def _failures(connection: Connection, task_id: str) -> Sequence[Row[Any]]:
+    return connection.execute(
+        select(items.c.part, items.c.kind, items.c.error_message, items.c.settled_at)
+        .where(items.c.task_id == task_id, items.c.state == ItemState.FAILED).order_by(items.c.item_id)).all()
+
+
+def _failed_concepts(failures: Sequence[Row[Any]]) -> dict[str, dict[str, str]] | None:
     """{concept_id: {reason, content_type, timestamp}}; a concept with several failures names their kinds, comma separated."""
     failed: dict[str, dict[str, str]] = {}
-    for row in rows:
-        if row.state != ItemState.FAILED:
-            continue
+    for row in failures:
         entry = failed.get(row.part)
         if entry is None:
             failed[row.part] = {"reason": row.error_message or "", "content_type": row.kind, "timestamp": row.settled_at.isoformat()}

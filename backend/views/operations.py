@@ -33,6 +33,8 @@ class Progress:
     seconds_left: float | None           # None: cannot tell yet
     outcome_healthy: int | None          # of the verification; None: not verified yet
     outcome_problems: dict[str, int]     # ProblemKind -> count
+    outcome_in_progress: int             # keys that somebody else works on
+    outcome_gone: int                    # keys whose roadmap or concept is gone
 
     @property
     def total(self) -> int:
@@ -41,6 +43,11 @@ class Progress:
     @property
     def settled(self) -> int:
         return sum(count for state, count in self.counts.items() if state.is_settled)
+
+    @property
+    def tried(self) -> int:
+        """Items that were written or repaired, or failed: not those that were skipped or cancelled."""
+        return self.counts[ItemState.SUCCEEDED] + self.counts[ItemState.FAILED]
 
     @property
     def ratio(self) -> float:
@@ -125,7 +132,8 @@ def _progress(connection: Connection, row: Any) -> Progress:
     outcome = row.outcome or {}
     return Progress(
         row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,
-        rate, left / rate * 60 if rate else None, outcome.get("healthy"), outcome.get("problems", {}))
+        rate, left / rate * 60 if rate else None, outcome.get("healthy"), outcome.get("problems", {}),
+        outcome.get("in_progress", 0), outcome.get("gone", 0))
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

@@ -22,6 +22,7 @@ AGES: tuple[tuple[timedelta | None, str], ...] = (
     (timedelta(hours=1), _("under 1 hour")), (timedelta(hours=24), _("1 to 24 hours")),
     (timedelta(days=7), _("1 to 7 days")), (None, _("over 7 days")),
 )
+TREND_MOMENTS = 240  # enough for a plot of any width; a day has 2,880 samples
 MAINTENANCE_SILENCE = timedelta(seconds=15)
 STARTING = timedelta(seconds=30)  # workers load their libraries at low priority; on a busy machine that takes a while
 
@@ -85,16 +86,19 @@ def _by_age(redrive: Redrive) -> dict[str, dict[ProblemKind, int]]:
 
 def trend(redrive: Redrive, *, hours: int = 24) -> tuple[TrendPoint, ...]:
     """How many problems of each kind there were, sample by sample, oldest first. A kind that was at zero is there too."""
+    since = problem_samples.c.sampled_at > utc_now() - timedelta(hours=hours)
+    place = func.row_number().over(order_by=problem_samples.c.sampled_at) - 1
+    moments = select(problem_samples.c.sampled_at, place.label("place")).where(since).group_by(problem_samples.c.sampled_at).subquery()
+    step = select(func.greatest(1, func.count() // TREND_MOMENTS)).select_from(moments).scalar_subquery()
     with redrive.engine.connect() as connection:
         rows = connection.execute(
-            select(problem_samples).where(problem_samples.c.sampled_at > utc_now() - timedelta(hours=hours))
-            .order_by(problem_samples.c.sampled_at)).all()
+            select(problem_samples).join(moments, moments.c.sampled_at == problem_samples.c.sampled_at)
+            .where(moments.c.place % step == 0).order_by(problem_samples.c.sampled_at)).all()
     counted = {(row.sampled_at, row.problem_kind): row.problem_count for row in rows}
     kinds = sorted({row.problem_kind for row in rows if row.problem_kind})
-    moments = list(dict.fromkeys(row.sampled_at for row in rows))
-    step = max(1, len(moments) // 240)  # enough for a plot of any width
     return tuple(
-        TrendPoint(moment, ProblemKind(kind), counted.get((moment, kind), 0)) for moment in moments[::step] for kind in kinds)
+        TrendPoint(moment, ProblemKind(kind), counted.get((moment, kind), 0))
+        for moment in dict.fromkeys(row.sampled_at for row in rows) for kind in kinds)
 
 
 def crew(redrive: Redrive) -> Crew:
@@ -111,4 +115,4 @@ def crew(redrive: Redrive) -> Crew:
     return Crew(
         workers, waiting, newest.beat_at if newest else None, is_maintained,
         is_maintained and now - newest.started_at < STARTING,
-        not (settings.openai_api_key or settings.openai_base_url), settings.model)
+        not settings.has_model, settings.model)

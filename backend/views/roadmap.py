@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from backend.clock import utc_now
 from backend.content import wording
@@ -14,6 +14,7 @@ from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, Owner, 
 from backend.content.problems import KeyState, Problem, Verdict
 from backend.content.status import ItemState
 from backend.redrive import Redrive
+from backend.storage.contents import saved_row
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import items, problems
 from backend.storage.platform_tables import as_jsonb, roadmap_metadata
@@ -140,22 +141,14 @@ def _cell(key: ContentKey, verdicts: dict[ContentKey, Verdict], working: dict[Co
 
 
 def saved_content(redrive: Redrive, key: ContentKey) -> SavedContent | None:
-    """What is saved for a concept's tutorial, resources or quiz. None: no row."""
-    query = {
-        ContentKind.TUTORIAL: "select generated_at, title, content_url, content_version as version, null as entries "
-            "from public.tutorial_metadata where roadmap_id = :r and concept_id = :c and is_latest order by content_version desc limit 1",
-        ContentKind.RESOURCES: "select generated_at, '' as title, null as content_url, null as version, resources as entries "
-            "from public.resource_recommendation_metadata where roadmap_id = :r and concept_id = :c limit 1",
-        ContentKind.QUIZ: "select generated_at, '' as title, null as content_url, null as version, questions as entries "
-            "from public.quiz_metadata where roadmap_id = :r and concept_id = :c limit 1",
-    }[key.kind]
+    """What is saved for a concept's tutorial, resources or quiz, from the row that the detector judges. None: no row."""
     with redrive.engine.connect() as connection:
-        row = connection.execute(text(query), {"r": key.owner_id, "c": key.part}).one_or_none()
+        row = saved_row(connection, key)
     if row is None:
         return None
     entries = tuple(entry for entry in row.entries if isinstance(entry, dict)) if isinstance(row.entries, list) else ()
     words, unreadable = _stored_text(redrive, row.content_url)
-    return SavedContent(row.generated_at, row.title or "", words, entries, row.version, unreadable)
+    return SavedContent(row.saved_at, row.title or "", words, entries, row.version, unreadable)
 
 
 def _stored_text(redrive: Redrive, content_url: str | None) -> tuple[str | None, str]:
@@ -165,4 +158,4 @@ def _stored_text(redrive: Redrive, content_url: str | None) -> tuple[str | None,
     try:
         return redrive.objects.get_text(content_url), ""
     except (OSError, ValueError) as exc:
-        return None, str(exc).splitlines()[0]
+        return None, (str(exc).splitlines() or [type(exc).__name__])[0]

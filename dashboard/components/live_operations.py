@@ -121,13 +121,19 @@ def pace(progress: Progress) -> str:
 
 def outcome_words(progress: Progress) -> str:
     """"21 retried, 20 healthy, 1 failed again"."""
-    words = [_("{count:,} retried").format(count=progress.total)]
+    words = [_("{count:,} retried").format(count=progress.tried)]
+    if progress.counts[ItemState.SKIPPED]:
+        words.append(_("{count:,} skipped").format(count=progress.counts[ItemState.SKIPPED]))
     if progress.outcome_healthy is not None:
         words.append(_("{count:,} healthy").format(count=progress.outcome_healthy))
     for kind, count in progress.outcome_problems.items():
         again = _("failed again") if kind == ProblemKind.FAILED else _("now {problem}").format(
             problem=wording.PROBLEM_KINDS[ProblemKind(kind)].lower())
         words.append(f"{count:,} {again}")
+    if progress.outcome_in_progress:
+        words.append(_("{count:,} left to others").format(count=progress.outcome_in_progress))
+    if progress.outcome_gone:
+        words.append(_("{count:,} gone").format(count=progress.outcome_gone))
     return ", ".join(words)
 
 

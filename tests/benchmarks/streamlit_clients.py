@@ -31,6 +31,7 @@ class Session:
     socket: websockets.ClientConnection
     page_hash: str = ""
     intervals: dict[str, float] = field(default_factory=dict)  # fragment id -> seconds, as AutoRerun messages tell
+    told: dict[str, float] = field(default_factory=dict)       # the same, of the run that is being received
     known_messages: list[str] = field(default_factory=list)    # what a browser keeps: it is not sent again
     received_bytes: int = 0
     drawn_parts: int = 0
@@ -61,17 +62,22 @@ class Session:
             case "new_session":
                 self.page_hash = message.new_session.page_script_hash
             case "auto_rerun":
-                self.intervals[message.auto_rerun.fragment_id] = message.auto_rerun.interval
+                self.told[message.auto_rerun.fragment_id] = message.auto_rerun.interval
             case "delta":
                 self._draw(message.delta.new_element)
             case "ref_hash":
                 self.drawn_parts += 1
-            case "script_finished" if message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                self.intervals.clear()  # the whole page is drawn again, and tells its fragments anew
             case "script_finished":
-                return True
+                return self._finish(message.script_finished)
         return False
 
+
+    def _finish(self, status: int) -> bool:
+        """Fragments of an older drawing of the page tick no more."""
+        if status == ForwardMsg.FINISHED_SUCCESSFULLY:
+            self.intervals = self.told
+        self.told = {}
+        return status != ForwardMsg.FINISHED_EARLY_FOR_RERUN
 
     def _draw(self, element: Element) -> None:
         self.drawn_parts += 1
@@ -106,6 +112,8 @@ class Crowd:
         while not self.stopping.is_set():
             if set(due) != set(session.intervals):
                 due = {fragment: due.get(fragment, time.perf_counter() + seconds) for fragment, seconds in session.intervals.items()}
+            if not due:  # the page polls nothing: the operation has ended
+                return
             fragment = min(due, key=due.__getitem__)
             await asyncio.sleep(max(0.0, due[fragment] - time.perf_counter()))
             started, bytes_before, parts_before = time.perf_counter(), session.received_bytes, session.drawn_parts

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 
 from backend.actions import attempts, dispatcher, retry
-from backend.actions.attempts import Attempt, Begun
+from backend.actions.attempts import Attempt, NotBegun
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -98,7 +98,7 @@ def test_an_item_is_claimed_once(redrive, operator):
     first, second = attempts.begin(redrive, item_id), attempts.begin(redrive, item_id)
 
     assert isinstance(first, Attempt)
-    assert second is Begun.TAKEN
+    assert second[0] is NotBegun.TAKEN
 
 
 def test_content_that_another_program_saved_in_the_meantime_is_not_written_again(redrive, operator):
@@ -107,9 +107,9 @@ def test_content_that_another_program_saved_in_the_meantime_is_not_written_again
     with redrive.engine.begin() as connection:
         add_content(connection, "r1", "a", ContentKind.QUIZ)
 
-    outcome = attempts.begin(redrive, item_id)
+    outcome, _item = attempts.begin(redrive, item_id)
 
-    assert outcome is Begun.SKIPPED
+    assert outcome is NotBegun.SKIPPED
     assert (item_row(redrive, item_id).state, item_row(redrive, item_id).skip_rule) == (ItemState.SKIPPED, "not_broken")
     assert task_row(redrive).status == "completed"
 
@@ -118,9 +118,9 @@ def test_drifted_content_is_repaired_without_the_model(redrive, operator):
     add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="processing", quiz_id=None)])
     item_id, = queued(redrive, operator, ContentKey(ContentKind.QUIZ, "r1", "a"))
 
-    outcome = attempts.begin(redrive, item_id)
+    outcome, _item = attempts.begin(redrive, item_id)
 
-    assert outcome is Begun.REPAIRED
+    assert outcome is NotBegun.REPAIRED
     assert item_row(redrive, item_id).calls == 0
     assert (concept_fields(redrive)["quiz_status"], concept_fields(redrive)["quiz_id"]) == ("completed", "q-r1-a")
     assert counts_and_problems(redrive).problems == ()
@@ -217,7 +217,7 @@ def test_a_concept_deleted_while_it_waits_fails_by_name(redrive, operator):
     with redrive.engine.begin() as connection:
         connection.execute(text("update roadmap_metadata set deleted_at = now()"))
 
-    outcome = attempts.begin(redrive, item_id)
+    outcome, _item = attempts.begin(redrive, item_id)
 
-    assert outcome is Begun.FAILED
+    assert outcome is NotBegun.FAILED
     assert item_row(redrive, item_id).error_kind == ErrorKind.SAVE_OWNER_GONE

@@ -8,7 +8,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from backend.content.errors import ErrorKind, ItemError
-from backend.storage.objects import Objects
+from backend.storage.objects import BadStoreAddress, Objects, StoreUnreachable
 
 TEXT = "# 缓存\n\nText with “quotes” and 🙂"
 
@@ -60,18 +60,34 @@ def test_check_passes_on_a_store_that_works(objects):
     objects.check()
 
 
-def test_a_store_that_does_not_answer_is_a_named_error(monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
+@pytest.fixture
+def silent_store(monkeypatch: pytest.MonkeyPatch) -> Objects:
+    """A bucket on a server that is not there."""
+    for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+                        "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    return Objects("s3://texts/redrive")
 
+
+def test_a_store_that_does_not_answer_is_a_named_error(silent_store):
     with pytest.raises(ItemError) as refused:
-        Objects("s3://texts/redrive").put_text("a.md", TEXT)
+        silent_store.put_text("a.md", TEXT)
 
     assert refused.value.kind is ErrorKind.SAVE_STORE_GONE
 
 
-def test_a_scheme_that_is_not_known_says_what_to_write():
-    with pytest.raises(ValueError, match="file:///folder or s3://bucket/prefix"):
-        Objects("ftp://example.org/texts")
+def test_a_text_of_a_store_that_does_not_answer_is_not_told_as_not_found(silent_store):
+    with pytest.raises(StoreUnreachable, match="The object store does not give the text: ") as refused:
+        silent_store.get_text("s3://texts/redrive/a.md")
+
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", [
+    "ftp://example.org/texts", "texts", "", "s3://", "s3:///prefix", "file://relative/texts", "file:///etc/hostname/texts"])
+def test_an_address_that_cannot_be_used_says_what_to_write(url):
+    with pytest.raises(BadStoreAddress, match="file:///folder or s3://bucket/prefix") as refused:
+        Objects(url)
+
+    assert "REDRIVE_OBJECT_STORE" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1

@@ -139,7 +139,7 @@ def test_problems_of_an_owner_that_is_gone_vanish(redrive, broken_roadmap, remov
 def test_a_rebuild_forgets_owners_that_vanished_behind_the_triggers(redrive, broken_roadmap):
     add_novel(redrive.engine, "n1")
     drain(redrive)
-    execute(redrive.engine, "truncate roadmap_metadata, novels cascade", "delete from ops.dirty")  # truncate fires no trigger
+    execute(redrive.engine, "truncate roadmap_metadata, novels cascade", "delete from ops.dirty")  # as if no trigger had fired
 
     kept.mark_all_dirty(redrive.engine)
     drain(redrive)

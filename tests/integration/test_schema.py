@@ -225,7 +225,8 @@ def test_every_table_has_a_trigger_for_each_kind_of_write(redrive):
     with redrive.engine.connect() as connection:
         names = set(connection.scalars(text("select tgname from pg_trigger where not tgisinternal")))
 
-    assert names == {f"redrive_dirty_{table}_{event}" for table in (*platform.tables, "items") for event in ("insert", "update", "delete")}
+    writes = {f"redrive_dirty_{table}_{event}" for table in (*platform.tables, "items") for event in ("insert", "update", "delete")}
+    assert names == writes | {f"redrive_dirty_{table}_truncate" for table in platform.tables}
 
 
 def words_in(definition: str) -> set[str]:

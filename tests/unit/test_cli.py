@@ -28,7 +28,7 @@ REDIS_DOWN = "redis://:hunter22@127.0.0.1:1/0"
 @pytest.fixture(autouse=True)
 def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """An environment without settings, a state folder of its own, and logging as before."""
-    for name in ("DATABASE_URL", "REDIS_URL", "REDRIVE_HOST", "REDRIVE_PORT", "OPENAI_API_KEY"):
+    for name in ("DATABASE_URL", "REDIS_URL", "REDRIVE_HOST", "REDRIVE_PORT", "REDRIVE_OBJECT_STORE", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REDRIVE_STATE_DIR", str(tmp_path / "state"))
     root = logging.getLogger()
@@ -67,6 +67,15 @@ def test_a_wrong_setting_is_named_but_not_quoted() -> None:
     assert result.exit_code == 2
     assert "REDRIVE_PORT" in result.output
     assert "hunter22" not in result.output
+
+
+def test_a_lease_too_short_for_the_heartbeat_is_one_line_that_says_what_to_set() -> None:
+    result = run("worker", "--queue", "bulk", REDRIVE_HEARTBEAT_SECONDS="20")
+
+    assert result.exit_code == 2
+    assert result.output == (
+        "A setting is not right: REDRIVE_LEASE_SECONDS: It must last at least 3 heartbeats. Set it to 60 or more, "
+        "or lower REDRIVE_HEARTBEAT_SECONDS. Correct it in the environment.\n")
 
 
 @pytest.mark.parametrize("command", [("up",), ("web",), ("worker", "--queue", "bulk"), ("maintenance",), ("migrate",), ("demo",),
@@ -146,6 +155,32 @@ def test_check_looks_at_the_rest_when_a_given_server_is_down() -> None:
     assert " ok " in lines["object store"]
     assert " ok " in lines["model"]
     assert "hunter22" not in result.output
+
+
+def test_check_asks_a_model_endpoint_that_wants_no_key() -> None:
+    finding = model_finding(openai_base_url="http://127.0.0.1:1/v1")
+
+    assert not finding.is_good
+    assert "http://127.0.0.1:1/v1 does not answer" in finding.line
+
+
+@pytest.mark.parametrize(("given", "setting"), [
+    ({"openai_base_url": "http://127.0.0.1:port/v1"}, "OPENAI_BASE_URL"),
+    ({"openai_api_key": "sk-schlüssel", "openai_base_url": "http://127.0.0.1:1/v1"}, "OPENAI_API_KEY"),
+])
+def test_check_names_the_setting_of_the_model_that_cannot_work(given: dict[str, str], setting: str) -> None:
+    finding = model_finding(**given)
+
+    assert not finding.is_good
+    assert setting in finding.line
+    assert "schlüssel" not in finding.line
+
+
+def test_check_says_who_writes_without_key_and_endpoint() -> None:
+    finding = model_finding()
+
+    assert finding.is_good
+    assert "Neither OPENAI_API_KEY nor OPENAI_BASE_URL is set" in finding.line
 
 
 @pytest.mark.parametrize("url", [
@@ -233,6 +268,12 @@ def test_a_log_over_the_limit_is_set_aside_and_writing_goes_on(tmp_path: Path) -
 
     assert path.read_bytes() == b"the next\n"
     assert last_line(tmp_path / "web.log.1") == "the last"
+
+
+def model_finding(**given: str) -> checkup.Finding:
+    """What `redrive check` finds about the model, with servers that are down."""
+    settings = Settings(database_url=DOWN, redis_url=REDIS_DOWN, **given)
+    return {finding.subject: finding for finding in checkup.checkup(settings)}["model"]
 
 
 def free_port() -> int:

@@ -12,6 +12,6 @@ def choose_generator(settings: Settings) -> Generator:
     Raises ValueError that names the setting when OPENAI_BASE_URL, OPENAI_API_KEY or REDRIVE_OFFLINE_FAULTS is
     malformed.
     """
-    if settings.openai_api_key or settings.openai_base_url:
+    if settings.has_model:
         return ModelGenerator(settings)
     return OfflineGenerator(settings)

@@ -1,14 +1,13 @@
 """The platform's tables where they are absent, schema ops, and the triggers that mark owners dirty.
 
-Later changes of a table come as migrations of their own; this one creates the tables as they are described
-in platform_tables and ops_tables at the first release.
+The tables are those of tables_0001, frozen: later changes come as migrations of their own. What a filled platform
+already holds is marked dirty, so that the first drain looks at all of it.
 """
 
 from alembic import op
 
 from backend.storage.migrations.dirty_triggers import create_dirty_triggers
-from backend.storage.ops_tables import ops
-from backend.storage.platform_tables import platform
+from backend.storage.migrations.tables_0001 import ops, platform
 
 revision = "0001"
 down_revision = None
@@ -30,6 +29,9 @@ def upgrade() -> None:
     ops.create_all(connection, checkfirst=True)
     _create_text_search(connection)
     create_dirty_triggers(op.execute)
+    op.execute(
+        "insert into ops.dirty (owner_kind, owner_id) "
+        "select 'roadmap', roadmap_id from public.roadmap_metadata union all select 'novel', id from public.novels")
 
 
 def _create_text_search(connection) -> None:

@@ -1,0 +1,128 @@
+"""What belongs to an owner besides its content: live items, tasks of the platform, recorded errors."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from backend.content.errors import ErrorKind
+from backend.content.facts import RecordedError, TaskFacts
+from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, OwnerKind
+from backend.storage.recorded import aware, parse_time, storable
+
+_OWNER_COLUMN = {OwnerKind.ROADMAP: "roadmap_id", OwnerKind.NOVEL: "novel_id"}
+_TASKS = """
+select t.{column} as owner_id, t.task_id, t.task_type, t.status, t.concept_id, t.content_type, t.error_message, t.failed_concepts,
+       coalesce(t.updated_at, t.created_at) as updated_at, exists (select 1 from ops.items i where i.task_id = t.task_id) as is_ours
+from public.tasks t where t.{column} = any(:owner_ids) {condition} order by t.created_at, t.task_id
+"""
+_UNFINISHED = "and t.status in ('pending', 'processing')"
+_LIVE_ITEMS = "select kind, owner_id, part from ops.items where owner_id = any(:owner_ids) and state in ('queued', 'running')"
+# The newest try of each key; where there was none, the newest repair. And when it last was good.
+_TRIED_ITEMS = """
+select distinct on (owner_id, kind, part) owner_id, kind, part, action = 'generate' as is_a_try, error_kind, error_message,
+       coalesce(settled_at, created_at) as at,
+       max(settled_at) filter (where state = 'succeeded') over (partition by owner_id, kind, part) as succeeded_at
+from ops.items where owner_id = any(:owner_ids)
+    and (state = 'succeeded' or state in ('queued', 'running', 'failed') and action = 'generate')
+order by owner_id, kind, part, action = 'generate' desc, item_id desc
+"""
+
+
+@dataclass
+class OwnerRows:
+    """What the queries found for one owner, before it becomes facts."""
+
+    live: set[ContentKey] = field(default_factory=set)
+    tasks: list[TaskFacts] = field(default_factory=list)
+    errors: dict[ContentKey, RecordedError] = field(default_factory=dict)
+    retried_at: dict[ContentKey, datetime] = field(default_factory=dict)
+    succeeded_at: dict[ContentKey, datetime] = field(default_factory=dict)
+
+
+@dataclass
+class WorkSeen:
+    """Who was at work, by owner, before the content was read."""
+
+    keys: dict[str, set[ContentKey]] = field(default_factory=lambda: defaultdict(set))
+    tasks: dict[str, dict[str, Row[Any]]] = field(default_factory=lambda: defaultdict(dict))  # task_id -> task
+
+
+def load_work(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str]) -> WorkSeen:
+    """Live items and unfinished tasks. To be read before the content: each statement sees the database at its own moment.
+
+    A save that commits in between then looks as if it were still going on, until its own mark in ops.dirty is looked at.
+    Read after the content, it would look as if nobody had been working on what is marked generating.
+    """
+    work = WorkSeen()
+    for row in connection.execute(text(_LIVE_ITEMS), {"owner_ids": owner_ids}):
+        key = ContentKey(ContentKind(row.kind), row.owner_id, row.part)
+        if key.kind.owner_kind is kind:
+            work.keys[row.owner_id].add(key)
+    for row in _tasks(connection, kind, owner_ids, _UNFINISHED):
+        work.tasks[row.owner_id][row.task_id] = row
+    return work
+
+
+def load_owner_rows(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], work: WorkSeen) -> dict[str, OwnerRows]:
+    """What belongs to those owners, which have something suspect. `work`: as it was seen before the content."""
+    kept: dict[str, OwnerRows] = defaultdict(OwnerRows)
+    if not owner_ids:
+        return kept
+    tasks = {row.task_id: row for row in _tasks(connection, kind, owner_ids)}
+    for owner_id in owner_ids:
+        kept[owner_id].live = work.keys.get(owner_id, set())
+        tasks.update(work.tasks.get(owner_id, {}))
+    for row in tasks.values():
+        rows = kept[row.owner_id]
+        if not row.is_ours:
+            rows.tasks.append(TaskFacts(
+                row.task_type, row.status, row.concept_id, row.content_type, aware(row.updated_at), storable(row.error_message or "")))
+        if kind is OwnerKind.ROADMAP and isinstance(row.failed_concepts, dict):
+            for key, error in _failed_concepts(row.owner_id, row.failed_concepts, aware(row.updated_at)):
+                _keep_newest(rows.errors, key, error)
+    _add_tries(connection, kind, kept)
+    return kept
+
+
+def _tasks(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], condition: str = "") -> Sequence[Row[Any]]:
+    return connection.execute(
+        text(_TASKS.format(column=_OWNER_COLUMN[kind], condition=condition)), {"owner_ids": owner_ids}).all()
+
+
+def _add_tries(connection: Connection, kind: OwnerKind, kept: dict[str, OwnerRows]) -> None:
+    """Redrive's own tries. An error from before the last success says nothing about what is wrong now."""
+    for row in connection.execute(text(_TRIED_ITEMS), {"owner_ids": list(kept)}):
+        key, rows = ContentKey(ContentKind(row.kind), row.owner_id, row.part), kept[row.owner_id]
+        if key.kind.owner_kind is not kind:
+            continue
+        if row.is_a_try:
+            rows.retried_at[key] = row.at
+            if row.error_message:
+                _keep_newest(rows.errors, key, RecordedError(row.error_message, row.at, ErrorKind(row.error_kind)))
+        if row.succeeded_at:
+            rows.succeeded_at[key] = row.succeeded_at
+            if key in rows.errors and rows.errors[key].at < row.succeeded_at:
+                del rows.errors[key]
+
+
+def _keep_newest(errors: dict[ContentKey, RecordedError], key: ContentKey, error: RecordedError) -> None:
+    """Of two errors of the same time the later given one counts: an item knows its kind, a task only the words."""
+    if key not in errors or errors[key].at <= error.at:
+        errors[key] = error
+
+
+def _failed_concepts(
+    roadmap_id: str, failed: dict[str, Any], task_updated_at: datetime,
+) -> Iterator[tuple[ContentKey, RecordedError]]:
+    """What a task's failed_concepts says, by key. An entry without a content type is of the tutorial."""
+    for concept_id, entry in failed.items():
+        entry = entry if isinstance(entry, dict) else {"reason": entry}
+        at = parse_time(entry.get("timestamp")) or task_updated_at
+        for kind in str(entry.get("content_type") or ContentKind.TUTORIAL).split(","):
+            if kind.strip() in CONCEPT_KINDS and entry.get("reason"):
+                yield (ContentKey(ContentKind(kind.strip()), roadmap_id, concept_id),
+                       RecordedError(storable(str(entry["reason"])), at))
