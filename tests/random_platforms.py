@@ -83,10 +83,11 @@ ODD_VALUES = st.sampled_from([None, 5, 1.5, "odd", "", True, {}, [], [[]], {"sta
 @st.composite
 def frameworks(draw: st.DrawFn, *, is_json: bool = False) -> str | None:
     """framework_data as text: mostly well-formed, else with one or two faults anywhere."""
-    concepts = [
-        {"concept_id": concept_id, "name": f"Concept {concept_id}", "content_status": draw(STATUSES), "resources_status": draw(STATUSES),
-         "quiz_status": draw(STATUSES), "mine": [1]}
-        for concept_id in CONCEPTS[:draw(st.integers(0, len(CONCEPTS)))]]
+    concepts = []
+    for concept_id in CONCEPTS[:draw(st.integers(0, len(CONCEPTS)))]:
+        statuses = draw(st.one_of(st.just(("completed",) * 3), st.tuples(STATUSES, STATUSES, STATUSES)))
+        concepts.append({"concept_id": concept_id, "name": f"Concept {concept_id}", "mine": [1],
+                         **dict(zip(("content_status", "resources_status", "quiz_status"), statuses, strict=True))})
     cut = draw(st.integers(0, len(concepts)))
     modules = [{"name": "M1", "concepts": concepts[:cut]}, {"name": "M2", "concepts": concepts[cut:]}]
     layout = draw(st.sampled_from(["one stage", "two stages"]))
@@ -141,8 +142,9 @@ def platforms(draw: st.DrawFn, *, is_json: bool = False) -> Platform:
         if draw(st.booleans()):
             found["roadmap_cover_images"][roadmap_id] = draw(ROWS["roadmap_cover_images"])
         for concept_id in CONCEPTS:
+            odd_tables = draw(st.sampled_from([(), *((table,) for table in GOOD), tuple(GOOD)]))
             for table, good in GOOD.items():
-                rows = draw(st.one_of(st.just([good]), st.just([good]), st.lists(ROWS[table], max_size=1), st.lists(ROWS[table], min_size=2, max_size=2)))
+                rows = draw(st.lists(ROWS[table], max_size=2)) if table in odd_tables else [good]
                 for number, row in enumerate(rows):
                     found[table][f"{roadmap_id}-{concept_id}-{number}"] = {"roadmap_id": roadmap_id, "concept_id": concept_id, **row}
     for novel_id in NOVELS[:draw(st.integers(0, len(NOVELS)))]:

@@ -105,7 +105,6 @@ def test_a_scope_is_never_empty_and_never_two_things_at_once(make_scope):
         make_scope()
 
 
-@pytest.mark.xfail(strict=True, reason="reported: blanks narrow nothing, and so mean everything without saying so")
 def test_a_text_of_nothing_but_blanks_is_no_filter():
     with pytest.raises(ValueError, match=r"Scope\.everything\(\)"):
         Scope.matching(ProblemFilter(text=" \t"))
