@@ -83,7 +83,8 @@ def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") ->
         connection.execute(select(func.pg_advisory_xact_lock(CONFIRM_LOCK)))
         earlier = items.operation_of_request(connection, accepted.request_id)
         if earlier:
-            return Confirmed(earlier, len(accepted.included), 0)
+            stored = items.count_items(connection, earlier)
+            return Confirmed(earlier, stored, len(accepted.included) - stored)
         taken = items.keys_in_work(connection, [item.key for item in accepted.included])
         left = [item for item in accepted.included if item.key not in taken]
         if not left:

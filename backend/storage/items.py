@@ -56,6 +56,10 @@ def operation_of_request(connection: Connection, request_id: str) -> str | None:
     return connection.scalar(select(operations.c.operation_id).where(operations.c.request_id == request_id))
 
 
+def count_items(connection: Connection, operation_id: str) -> int:
+    return connection.scalar(select(func.count()).select_from(items).where(items.c.operation_id == operation_id)) or 0
+
+
 def keys_in_work(connection: Connection, keys: Sequence[ContentKey]) -> dict[ContentKey, str]:
     """Those of the keys that an unfinished item holds already, with its operation."""
     rows = connection.execute(text(
