@@ -155,22 +155,29 @@ def platforms(draw: st.DrawFn, *, is_json: bool = False) -> Platform:
         found["tasks"][f"t{number}"] = {"user_id": "u", "roadmap_id": None, "novel_id": None, **row, **(dict([owner]) if owner else {})}
     for roadmap_id in found["roadmap_metadata"]:
         _add_story(draw, found, roadmap_id)
-    for item_id in range(1, 1 + draw(st.sampled_from([0, 0, 2, 4, 8]))):
+    for item_id in range(60, 60 + draw(st.sampled_from([0, 0, 2, 4, 8]))):
         _add_item(found, item_id, draw(ROWS["items"]))
     return found
 
 
 def _add_story(draw: st.DrawFn, found: Platform, roadmap_id: str) -> None:
-    """What chance alone seldom brings together: a cancelled creation, or a retry that works on one concept now."""
-    story = draw(st.sampled_from([None, None, "cancelled", "one concept"]))
+    """What chance alone seldom brings together: a cancelled creation, tried again or not; a retry at work on one concept."""
+    story = draw(st.sampled_from([None, None, "cancelled", "tried again", "one concept"]))
     if story is None:
         return
+    if story == "tried again":
+        concept_id, state = draw(st.sampled_from(CONCEPTS)), draw(st.sampled_from(["failed", "succeeded", "cancelled", "running"]))
+        found["quiz_metadata"] = {row_id: row for row_id, row in found["quiz_metadata"].items()
+                                  if (row["roadmap_id"], row["concept_id"]) != (roadmap_id, concept_id)}
+        _add_item(found, 50 + len(found["items"]), {
+            "key": ("quiz", roadmap_id, concept_id), "state": state, "action": "generate", "attempt": 1, "error_message": None,
+            "settled_at": draw(TIMES), "task_id": None})
     now_working = {"status": "processing", "concept_id": draw(st.sampled_from(CONCEPTS)), "updated_at": NOW - timedelta(seconds=100),
                    "task_type": draw(st.sampled_from(["retry_tutorial", "retry_resources", "retry_quiz", "retry_batch"]))}
     cancelled = {"status": "cancelled", "concept_id": None, "updated_at": draw(TIMES), "task_type": "creation"}
     found["tasks"][f"story-{roadmap_id}"] = {
         "user_id": "u", "roadmap_id": roadmap_id, "novel_id": None, "content_type": None, "error_message": None,
-        "created_at": NOW - timedelta(days=1), "failed_concepts": None, **(cancelled if story == "cancelled" else now_working)}
+        "created_at": NOW - timedelta(days=1), "failed_concepts": None, **(now_working if story == "one concept" else cancelled)}
 
 
 def _add_novel(draw: st.DrawFn, found: Platform, novel_id: str) -> None:

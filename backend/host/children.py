@@ -15,6 +15,7 @@ from backend.host.lifelines import tied_to_this_process
 QUICK_DEATH_SECONDS = 10.0     # a child that lived longer starts again at once
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
+FIRST_SETTLED_SECONDS = 1.5    # the pages take longer to answer anyway
 SETTLED_SECONDS = 3.0         # a child that died before counts as up again after that
 
 log = structlog.get_logger(__name__)
@@ -48,9 +49,9 @@ class Child:
 
     @property
     def is_settled(self) -> bool:
-        """Running, and not between two quick deaths."""
-        return self.is_running and (
-            self.quick_deaths == 0 or time.monotonic() - self.started_at >= SETTLED_SECONDS)
+        """Running for long enough that it has not just been started to die."""
+        needed = SETTLED_SECONDS if self.quick_deaths else FIRST_SETTLED_SECONDS
+        return self.is_running and time.monotonic() - self.started_at >= needed
 
 
 class Supervisor:

@@ -28,7 +28,7 @@ from tests.random_platforms import NOVELS, NOW, ROADMAPS, changes, clear, platfo
 LIMITS = Limits(grace_seconds=900, silence_seconds=300)
 OWNERS = [Owner(OwnerKind.ROADMAP, roadmap_id) for roadmap_id in ROADMAPS] + [Owner(OwnerKind.NOVEL, novel_id) for novel_id in NOVELS]
 SEED = int(os.environ.get("REDRIVE_PROPERTY_SEED", "20261122"))
-EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "80"))
+EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "100"))
 pytestmark = pytest.mark.timeout(600)  # a failing example is made smaller before it is shown
 WAITS = st.lists(st.sampled_from([1, 2, 299, 300, 301, 600, 900]), min_size=1, max_size=3)
 

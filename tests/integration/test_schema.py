@@ -25,7 +25,7 @@ from backend.storage.ops_tables import ops
 from backend.storage.platform_tables import platform
 from backend.views.detection import counts_and_problems
 from tests.conftest import database_url
-from tests.factories import add_content, add_roadmap, concept
+from tests.factories import add_content, add_novel, add_roadmap, add_task, concept
 
 _numbers = itertools.count(1)
 # A platform of its own making: json, varchar, a column nobody knows, no index but the keys.
@@ -219,6 +219,62 @@ def test_the_states_that_indexes_and_triggers_speak_of_in_the_database_are_state
     assert words_in(guard) == live
     assert words_in(unsettled) == live | {ItemState.PLANNED}
     assert [words_in(trigger) & set(ItemState) for trigger in triggers] == [live, live]
+
+
+WRITES = {
+    "insert into roadmap_metadata (roadmap_id, user_id, title) values ('new', 'u', 't')": {"roadmap:new"},
+    "update roadmap_metadata set title = 'New' where roadmap_id = 'r1'": {"roadmap:r1"},
+    "update roadmap_metadata set roadmap_id = 'renamed' where roadmap_id = 'r1'": {"roadmap:r1", "roadmap:renamed"},
+    "delete from roadmap_metadata": {"roadmap:r1", "roadmap:r2"},
+    **{f"update {table} set roadmap_id = 'r2' where roadmap_id = 'r1'": {"roadmap:r1", "roadmap:r2"}
+       for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata", "tasks")},
+    **{f"delete from {table} where roadmap_id = 'r1'": {"roadmap:r1"}
+       for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata", "roadmap_cover_images")},
+    "insert into quiz_metadata (quiz_id, concept_id, roadmap_id) values ('x', 'a', 'r1'), ('y', 'a', 'r2')": {"roadmap:r1", "roadmap:r2"},
+    "insert into tutorial_metadata (tutorial_id, concept_id, roadmap_id) values ('x', 'a', 'r1')": {"roadmap:r1"},
+    "insert into resource_recommendation_metadata (id, concept_id, roadmap_id) values ('x', 'a', 'r1')": {"roadmap:r1"},
+    "insert into roadmap_cover_images (roadmap_id, generation_status) values ('r3', 'pending')": {"roadmap:r3"},
+    "update roadmap_cover_images set generation_status = 'failed' where roadmap_id = 'r2'": {"roadmap:r2"},
+    "insert into tasks (task_id, user_id, status, roadmap_id, novel_id) values ('x', 'u', 'pending', 'r1', 'n1'), "
+    "('y', 'u', 'pending', null, null)": {"roadmap:r1", "novel:n1"},
+    "update tasks set roadmap_id = null, novel_id = 'n2'": {"roadmap:r1", "novel:n2"},
+    "delete from tasks": {"roadmap:r1"},
+    "insert into novels (id, user_id, title) values ('new', 'u', 't')": {"novel:new"},
+    "update novels set title = 'New' where id = 'n1'": {"novel:n1"},
+    "delete from novels where id = 'n2'": {"novel:n2"},
+    "insert into chapters (id, novel_id, chapter_number, status) values ('x', 'n2', 1, 'failed')": {"novel:n2"},
+    "update chapters set novel_id = 'n2' where id = 'n1-2'": {"novel:n1", "novel:n2"},
+    "delete from chapters where id = 'n1-1'": {"novel:n1"},
+    "insert into options (id, chapter_id, option_order, option_text) values ('x', 'n1-1', 3, 'Go')": {"novel:n1"},
+    "update options set option_text = 'Stay'": {"novel:n1"},
+    "delete from options where chapter_id = 'n1-2'": {"novel:n1"},
+    "insert into user_choices (id, user_id, chapter_id, option_id) values ('x', 'u', 'n1-2', 'n1-2-1')": {"novel:n1"},
+    "update user_choices set created_at = now()": {"novel:n1"},
+    "delete from user_choices": {"novel:n1"},
+    "update ops.items set state = 'queued' where item_id = 1": {"roadmap:r1"},
+    "update ops.items set state = 'failed' where item_id = 2": {"novel:n1"},
+    "update ops.items set heartbeat_at = now(), attempt = 2": set(),
+    "update ops.items set state = 'cancelled' where item_id = 1": set(),
+    "delete from ops.items where item_id = 2": {"novel:n1"},
+    "update novels set title = 'New' where id = 'nobody'": set(),
+}
+
+
+@pytest.mark.parametrize(("write", "marked"), WRITES.items())
+def test_a_write_marks_the_owners_it_may_concern_and_nobody_else(redrive, write, marked):
+    for roadmap_id in ("r1", "r2"):
+        add_roadmap(redrive.engine, roadmap_id, concepts=[concept("a")])
+    add_novel(redrive.engine, "n1", chapters=[{}, {}])
+    add_novel(redrive.engine, "n2")
+    add_task(redrive.engine, roadmap_id="r1")
+    execute(redrive.engine, "insert into ops.items (operation_id, kind, owner_id, part, action, state, problem_kind) values "
+            "('o', 'quiz', 'r1', 'a', 'generate', 'planned', 'failed'), ('o', 'chapter', 'n1', '3', 'generate', 'running', 'missing')",
+            "delete from ops.dirty")
+
+    execute(redrive.engine, write)
+
+    with redrive.engine.connect() as connection:
+        assert set(connection.scalars(text("select owner_kind || ':' || owner_id from ops.dirty"))) == marked
 
 
 def test_every_table_has_a_trigger_for_each_kind_of_write(redrive):

@@ -135,7 +135,7 @@ def start(state: Path) -> Iterator[Callable[..., Up]]:
             process = subprocess.Popen(
                 [*prefix, sys.executable, "-c", textwrap.dedent(STAND_IN_UP), str(state), str(port), str(stop_seconds),
                  "yes" if ends_with_parent else "no", str(prepare_seconds), *bodies],
-                cwd=ROOT, stdout=said, stderr=complained)
+                cwd=ROOT, stdout=said, stderr=complained, preexec_fn=_hear_every_signal)
         started.append(Up(process, state, port))
         return started[-1]
 
@@ -145,6 +145,12 @@ def start(state: Path) -> Iterator[Callable[..., Up]]:
             up.process.kill()
             up.process.wait()
     wait_until(lambda: not processes_of(state), seconds=5)
+
+
+def _hear_every_signal() -> None:
+    """Tests that run in the background of a shell inherit signals that are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def free_port() -> int:

@@ -52,9 +52,12 @@ class Stack:
             return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One Chromium for the session. Without any the journeys skip, and fail where CI=true."""
+    """One Chromium for all journeys, and no longer: Playwright's event loop would stand in the way of other tests.
+
+    Without any browser the journeys skip, and fail where CI=true.
+    """
     with sync_playwright() as playwright:
         try:
             running = playwright.chromium.launch(executable_path=executable(), args=FLAGS)
