@@ -177,6 +177,15 @@ def test_a_chapter_of_nothing_but_blanks_is_invalid(redrive, blank):
     assert [(problem.key.part, problem.kind, problem.detail) for problem in problems] == [("2", ProblemKind.INVALID, "no text")]
 
 
+@pytest.mark.parametrize("blank", [None, "", " \n\t", "\u00a0", "\u3000\u3000"])
+def test_a_tutorial_whose_address_is_nothing_but_blanks_is_invalid(redrive, blank):
+    add_roadmap(redrive.engine, concepts=[concept("a")])
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update tutorial_metadata set content_url = :blank"), {"blank": blank})
+
+    assert found(redrive) == {ContentKey(ContentKind.TUTORIAL, "r1", "a"): ProblemKind.INVALID}
+
+
 def test_a_problem_is_kept_with_its_cause_age_titles_and_search_text(redrive):
     add_roadmap(redrive.engine, title="智能体 Agents", concepts=[concept("a", status="failed", name="Back Pressure")], saved=[])
     add_task(redrive.engine, roadmap_id="r1", status="failed", updated_at=ago(hours=5), failed_concepts={

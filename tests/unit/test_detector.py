@@ -179,6 +179,12 @@ def test_a_platform_task_is_alive_no_longer_when_its_silence_is_exactly_over():
     assert kind_of(make_facts(make_key(), tasks=[make_task("processing", age_seconds=300)])) is ProblemKind.MISSING
 
 
+def test_of_two_platform_tasks_the_one_that_showed_life_last_counts():
+    facts = make_facts(make_key(), tasks=[make_task("processing", age_seconds=100), make_task("pending", age_seconds=400)])
+
+    assert verdict_of(facts) == Verdict(TUTORIAL, KeyState.IN_PROGRESS, look_again_at=NOW + timedelta(seconds=200))
+
+
 @pytest.mark.parametrize(("task_type", "fields", "is_covered"), [
     ("creation", {}, True), (None, {}, True), ("retry_tutorial", {}, True), ("retry_tutorial", {"concept_id": "a"}, True),
     ("retry_tutorial", {"concept_id": "b"}, False), ("retry_quiz", {}, False), ("retry_batch", {}, True),
