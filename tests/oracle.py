@@ -55,7 +55,7 @@ class _Oracle:
             yield ContentKey(ContentKind.FRAMEWORK, roadmap_id), ProblemKind.UNREADABLE
             return
         concepts, is_faulty = read_concepts(roadmap["framework_data"])
-        if is_faulty:
+        if is_faulty and not self.is_live(ContentKey(ContentKind.FRAMEWORK, roadmap_id)):
             yield ContentKey(ContentKind.FRAMEWORK, roadmap_id), ProblemKind.UNREADABLE
         for concept_id, concept in concepts.items():
             for judge in (self.tutorial, self.resources, self.quiz):
@@ -176,6 +176,8 @@ def covers(task: Row, key: ContentKey) -> bool:
         return False
     if task["task_type"] in ("creation", None):
         return True
+    if key.kind is ContentKind.FRAMEWORK:
+        return False
     if key.kind is ContentKind.COVER or task["task_type"] == "cover":
         return key.kind is ContentKind.COVER and task["task_type"] == "cover"
     of_type = {"retry_tutorial": "tutorial", "retry_resources": "resources", "retry_quiz": "quiz"}

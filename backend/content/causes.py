@@ -7,6 +7,7 @@ times, names of models), so that one outage is one cause.
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backend.content.errors import ErrorKind
 from backend.content.problems import Problem
@@ -66,6 +67,7 @@ _VARYING: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern, f
     (r"\s+", " ", 0),
 ))
 TITLE_CHARACTERS = 200
+CACHED_MESSAGES = 4096    # one outage says the same words thousands of times
 LOOKED_AT_CHARACTERS = 4000  # some patterns take a time that grows with the square of the message's length
 
 
@@ -77,6 +79,7 @@ class Cause:
     sample: str  # one message in full
 
 
+@lru_cache(maxsize=CACHED_MESSAGES)
 def classify(message: str) -> ErrorKind:
     """The kind of error that a message in words tells of."""
     if not message.strip():
@@ -84,6 +87,7 @@ def classify(message: str) -> ErrorKind:
     return next((kind for kind, pattern in _KIND_PATTERNS if pattern.search(message)), ErrorKind.PLATFORM_ERROR)
 
 
+@lru_cache(maxsize=CACHED_MESSAGES)
 def normalise(message: str) -> str:
     """The message without what differs between occurrences, at most 200 characters."""
     message = message[:LOOKED_AT_CHARACTERS]

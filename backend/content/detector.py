@@ -26,7 +26,7 @@ def judge_owner(facts: OwnerFacts, now: datetime, limits: Limits) -> tuple[Verdi
         raise ValueError("now has no time zone: pass an aware UTC datetime")
     verdicts = [judge(key, facts, now, limits) for key in facts.keys]
     if facts.framework_faults:
-        verdicts.append(_unreadable(facts))
+        verdicts.append(_judge_framework(facts, now, limits))
     return tuple(verdicts)
 
 
@@ -37,8 +37,7 @@ def judge(key: KeyFacts, facts: OwnerFacts, now: datetime, limits: Limits) -> Ve
     if key.saved is Saved.VALID and key.declared == ContentStatus.COMPLETED:
         return Verdict(key.key, KeyState.HEALTHY)
     tasks = [task for task in facts.tasks if task.covers(key.key)]
-    silence = timedelta(seconds=limits.silence_seconds)
-    quiet_at = max((task.updated_at + silence for task in tasks if task.is_unfinished), default=None)
+    quiet_at = _quiet_at(tasks, limits)
     if quiet_at is not None and now < quiet_at:
         return Verdict(key.key, KeyState.IN_PROGRESS, look_again_at=quiet_at)
     if key.saved is Saved.NONE:
@@ -113,9 +112,19 @@ def _error_kind(error: RecordedError | None, kind: ProblemKind) -> ErrorKind:
     return error.kind or classify(error.message)
 
 
-def _unreadable(facts: OwnerFacts) -> Verdict:
+def _quiet_at(tasks: list[TaskFacts], limits: Limits) -> datetime | None:
+    """Until when unfinished tasks count as alive. None: all are finished."""
+    silence = timedelta(seconds=limits.silence_seconds)
+    return max((task.updated_at + silence for task in tasks if task.is_unfinished), default=None)
+
+
+def _judge_framework(facts: OwnerFacts, now: datetime, limits: Limits) -> Verdict:
+    """Unreadable, unless a living creation is still writing it."""
     kind = ContentKind.CHAPTER if facts.owner.kind is OwnerKind.NOVEL else ContentKind.FRAMEWORK
     key = ContentKey(kind, facts.owner.owner_id)
+    quiet_at = _quiet_at([task for task in facts.tasks if task.covers(key)], limits)
+    if quiet_at is not None and now < quiet_at:
+        return Verdict(key, KeyState.IN_PROGRESS, look_again_at=quiet_at)
     more = len(facts.framework_faults) - 1
     detail = facts.framework_faults[0] + (f" (+{more})" if more else "")
     problem = Problem(key, ProblemKind.UNREADABLE, None, None, detail=detail, title=facts.title)

@@ -47,7 +47,7 @@ def _start(folder: Path) -> float:
 
 @contextmanager
 def _make_run(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`make run` on a state folder and a port of its own; ended as Ctrl-C ends it."""
+    """`make run` on a state folder and a port of its own; asked to stop at the end."""
     inherited = {
         name: value for name, value in os.environ.items()
         if not name.startswith(("REDRIVE_", "OPENAI_")) and name not in ("DATABASE_URL", "REDIS_URL")}
@@ -60,5 +60,5 @@ def _make_run(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         yield running
     finally:
         if running.poll() is None:
-            os.killpg(running.pid, signal.SIGINT)
+            os.killpg(running.pid, signal.SIGTERM)  # a shell in the background ignores Ctrl-C, and so would its children
             running.wait(60)

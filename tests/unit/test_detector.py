@@ -263,3 +263,14 @@ def test_problems_come_in_the_order_of_the_facts():
         ContentKind.RESOURCES, "r1", "a")))
 
     assert [problem.key for problem in detect(facts, NOW, LIMITS)] == [QUIZ, TUTORIAL]
+
+
+def test_a_framework_that_a_living_creation_still_writes_is_in_progress_and_unreadable_once_it_is_silent():
+    creation = TaskFacts("creation", "processing", None, None, NOW)
+    facts = OwnerFacts(Owner(OwnerKind.ROADMAP, "r1"), "R", (), NOW, (creation,), framework_faults=("$: nothing is there",))
+
+    writing, = judge_owner(facts, NOW, LIMITS)
+    silent = detect(facts, NOW + timedelta(seconds=LIMITS.silence_seconds), LIMITS)
+
+    assert (writing.state, writing.look_again_at) == (KeyState.IN_PROGRESS, NOW + timedelta(seconds=LIMITS.silence_seconds))
+    assert [problem.kind for problem in silent] == [ProblemKind.UNREADABLE]
