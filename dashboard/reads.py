@@ -15,7 +15,7 @@ from backend.content.status import ItemState
 from backend.redrive import Redrive
 from backend.views import availability, listing, operations, overview, roadmap
 
-POOL_SIZE = 10  # 5 sufficed for 100 sessions (FACTS A 1.7)
+POOL_SIZE = 10  # 5 sufficed for 100 sessions, measured
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr}
 _polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200)
 _calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
