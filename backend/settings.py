@@ -6,6 +6,7 @@ are settings. It stands here so that README tells it.
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -63,9 +64,20 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(10.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
     stop_seconds: float = Field(20.0, gt=0, description="How long a process may take to stop before it is killed.")
 
+    save_patience_seconds: float = Field(
+        10.0, ge=0,
+        description="A finished text that PostgreSQL does not take for so long is spilled to the object store, and saved later.")
+    force_stop_seconds: float = Field(
+        10.0, ge=0, description="A cancelled item that has not stopped after so long may be stopped by force.")
+    breaker_failures: int = Field(5, ge=1, description="So many failures of the model in a row hold back all items that need it.")
+    breaker_seconds: float = Field(
+        30.0, gt=0, description="After so long one item asks the held-back model again; doubled with every failure, up to 5 minutes.")
+
     # Detecting
     grace_seconds: float = Field(900.0, ge=0, description="Content not yet written counts as missing after this age.")
     silence_seconds: float = Field(300.0, ge=0, description="Content marked generating counts as stale after this silence.")
+    abandoned_seconds: float = Field(
+        604_800.0, ge=0, description="Content marked generating with nobody at it for so long is marked failed. 0: never.")
     maximum_attempts_per_day: int = Field(5, ge=1, description="A content key tried so often in 24 h is left out of retries.")
 
     # Acting
@@ -77,6 +89,14 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """A model writes: a key or an endpoint is set. Otherwise the offline writer makes sample text."""
         return bool(self.openai_api_key or self.openai_base_url)
+
+    @property
+    def provider(self) -> str:
+        """Who writes, as circuit breakers name it: scheme, host and port of the endpoint, or "offline"."""
+        if not self.has_model:
+            return "offline"
+        parts = urlsplit(self.openai_base_url or "https://api.openai.com")
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     @field_validator("lease_seconds")
     @classmethod

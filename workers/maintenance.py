@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import logs
-from backend.actions import dispatcher
+from backend.actions import dispatcher, reconciler
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
@@ -29,6 +29,7 @@ MAINTENANCE_LOCK = 7_203_004
 TICK_SECONDS = 0.1        # from commit to listed stays under a second
 OUTAGE_SECONDS = 1.0      # between tries while PostgreSQL is away
 FAULT_SECONDS = 1.0       # until a duty that failed is tried again
+SPILL_SECONDS = 3.0       # one listing of the object store
 
 
 @dataclass(slots=True)
@@ -56,18 +57,31 @@ class Duty:
 
 
 def duties(redrive: Redrive) -> list[Duty]:
-    lease_seconds = redrive.settings.lease_seconds
+    settings = redrive.settings
     return [
         Duty("drain", 0.0, _drain),
-        Duty("dispatch", 0.2, lambda r: _logged("dispatched", dispatcher.dispatch(r))),
-        Duty("complete", 0.5, lambda r: _logged("operations_completed", dispatcher.complete_operations(r))),
+        Duty("dispatch", 0.2, _dispatch),
+        Duty("complete", 0.5, _complete),
+        # Before lost items are taken back: what was finished while PostgreSQL was away must not be written again.
+        Duty("save_spilled", SPILL_SECONDS, _quietly(reconciler.save_spilled)),
         # Not before a whole lease: after an outage of PostgreSQL living workers must first get to save and to beat.
-        Duty("take_back", min(2.0, lease_seconds / 4), lambda r: _logged("taken_back", dispatcher.take_back_lost(r)),
-             due_at=time.monotonic() + lease_seconds),
-        Duty("resend", min(2.0, redrive.settings.resend_seconds / 4), lambda r: _logged("resent", dispatcher.resend_lost(r))),
+        Duty("take_back", min(2.0, settings.lease_seconds / 4), _quietly(reconciler.take_back_lost),
+             due_at=time.monotonic() + settings.lease_seconds),
+        Duty("resend", min(2.0, settings.resend_seconds / 4), _quietly(reconciler.resend_lost)),
+        Duty("drop_jobs", 2.0, _quietly(reconciler.drop_jobs_without_items)),
+        Duty("mend_tasks", 3.0, _quietly(reconciler.mend_tasks)),
+        Duty("mend_abandoned", 30.0, _quietly(reconciler.mend_abandoned)),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),
     ]
+
+
+def _quietly(mend: Callable[[Redrive], int]) -> Callable[[Redrive], bool]:
+    """A duty of the reconciler: it tells what it mends itself, and a round does all that it finds."""
+    def do(redrive: Redrive) -> bool:
+        mend(redrive)
+        return False
+    return do
 
 
 def _drain(redrive: Redrive) -> bool:
@@ -83,10 +97,18 @@ def _drain(redrive: Redrive) -> bool:
     return drained is not None
 
 
-def _logged(event: str, result: dispatcher.Dispatched) -> bool:
-    if not result.is_idle:
-        log.info(event, queued=result.queued, resent=result.resent, taken_back=result.taken_back, completed=result.completed)
-    return bool(result.queued) and not result.is_parked
+def _dispatch(redrive: Redrive) -> bool:
+    done = dispatcher.dispatch(redrive)
+    if done.queued:
+        log.info("dispatched", queued=done.queued, is_held=done.is_held, is_parked=done.is_parked)
+    return bool(done.queued) and not done.is_parked and not done.is_held
+
+
+def _complete(redrive: Redrive) -> bool:
+    completed = dispatcher.complete_operations(redrive)
+    if completed:
+        log.info("operations_completed", count=completed)
+    return False
 
 
 def _beat(redrive: Redrive) -> bool:

@@ -14,12 +14,15 @@ class Role(StrEnum):
 
 class Permission(StrEnum):
     RETRY = "retry"
+    CANCEL = "cancel"                    # what one started oneself, or one's own tasks; pause and resume too
+    CANCEL_OTHERS = "cancel_others"
+    OVERRIDE_LIMITS = "override_limits"  # retry what was tried too often
     IMPORT = "import"
 
 
 _PERMISSIONS = {
     Role.VIEWER: frozenset(),
-    Role.OPERATOR: frozenset({Permission.RETRY}),
+    Role.OPERATOR: frozenset({Permission.RETRY, Permission.CANCEL}),
     Role.ADMIN: frozenset(Permission),
 }
 

@@ -1,6 +1,6 @@
 """One attempt at one item: begin, save, fail. Each is one transaction; a late attempt changes nothing.
 
-Locks are taken in one order everywhere: roadmap, item, task.
+What ends or interrupts an attempt from outside (a lost worker, a person, a shutdown) is in withdrawals.
 """
 
 from dataclasses import dataclass, replace
@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from backend.actions import breaker
+from backend.actions.breaker import Flow
+from backend.actions.settling import fail as settle_and_declare_failed
+from backend.actions.settling import save_error, settle, settle_failed
 from backend.clock import utc_now
-from backend.content.causes import cause_id_of, classify
 from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ErrorKind, ItemError
@@ -30,8 +33,6 @@ from backend.storage.contents import LockedRoadmap
 from backend.storage.facts import load_facts
 from backend.storage.items import StoredItem
 
-MAXIMUM_LOST_WORKERS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -46,15 +47,29 @@ class NotBegun(StrEnum):
     SKIPPED = "skipped"    # nothing to do any more
     REPAIRED = "repaired"  # it was saved; its status is right now
     FAILED = "failed"      # it cannot be written: its roadmap or concept is gone
+    HELD = "held"          # the model's circuit breaker is open: it stays queued
+
+
+class _Held(Exception):
+    """The model may not be asked now: what was begun is rolled back."""
 
 
 def begin(redrive: Redrive, item_id: int) -> Attempt | tuple[NotBegun, StoredItem | None]:
-    """Claim a queued item for this worker, if the detector still finds its key broken."""
-    now = utc_now()
+    """Claim a queued item for this worker, if the detector still finds its key broken and the model may be asked."""
+    try:
+        return _begin(redrive, item_id, utc_now())
+    except _Held:
+        return NotBegun.HELD, None
+
+
+def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[NotBegun, StoredItem | None]:
     with redrive.engine.begin() as connection:
         item = items.find_item(connection, item_id)
         if item is None or item.state is not ItemState.QUEUED:
             return NotBegun.TAKEN, item
+        flow = breaker.flow(redrive, connection, now)
+        if item.action is ItemAction.GENERATE and flow is Flow.HELD:
+            return NotBegun.HELD, None
         verdict = _judge_again(redrive, connection, item.key, now)  # before the lock: items of one roadmap wait for each other
         roadmap = contents.lock_roadmap(connection, item.key.owner_id)
         concept = roadmap.framework.concept(item.key.part) if roadmap else None
@@ -65,9 +80,12 @@ def begin(redrive: Redrive, item_id: int) -> Attempt | tuple[NotBegun, StoredIte
             task_records.begin_task(connection, item.task_id, now)
         if roadmap is None or concept is None or verdict is None:
             gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted in the meantime."))
-            _settle_failed(connection, item, gone, now)
+            settle_failed(connection, item, gone, now)
             return NotBegun.FAILED, item
-        return _begin_claimed(connection, item, verdict, roadmap, concept, now)
+        begun = _begin_claimed(connection, item, verdict, roadmap, concept, now)
+        if isinstance(begun, Attempt) and flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
+            raise _Held
+        return begun
 
 
 def _begin_claimed(
@@ -75,12 +93,12 @@ def _begin_claimed(
 ) -> Attempt | tuple[NotBegun, StoredItem]:
     if verdict.problem and verdict.problem.kind is ProblemKind.DRIFTED:
         contents.patch_concept(connection, item.key.owner_id, concept, contents.saved_fields(connection, item.key))
-        _settle(connection, item, ItemState.SUCCEEDED, now, calls=0)
+        settle(connection, item, ItemState.SUCCEEDED, now, calls=0)
         return NotBegun.REPAIRED, item
     if verdict.state is not KeyState.PROBLEM or item.action is ItemAction.REPAIR:
         rule = {KeyState.HEALTHY: ExclusionRule.NOT_BROKEN, KeyState.PROBLEM: ExclusionRule.CHANGED}.get(
             verdict.state, ExclusionRule.ALREADY_RUNNING)
-        _settle(connection, item, ItemState.SKIPPED, now, skip_rule=rule)
+        settle(connection, item, ItemState.SKIPPED, now, skip_rule=rule)
         return NotBegun.SKIPPED, item
     contents.patch_concept(
         connection, item.key.owner_id, concept, contents.status_field(item.key.kind, ContentStatus.GENERATING))
@@ -92,7 +110,7 @@ def refuse(redrive: Redrive, item_id: int, error: ItemError) -> bool:
     now = utc_now()
     with redrive.engine.begin() as connection:
         item = items.find_item(connection, item_id)
-        return item is not None and _settle_failed(connection, item, error, now, before=ItemState.QUEUED)
+        return item is not None and settle_failed(connection, item, error, now, before=ItemState.QUEUED)
 
 
 def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now: datetime) -> Verdict | None:
@@ -132,12 +150,20 @@ def save(redrive: Redrive, attempt: Attempt, written: Written) -> bool:
 
     Raises ItemError with the reason when the content does not pass its check or is not taken.
     """
+    return save_item(redrive, attempt.item, written)
+
+
+def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING) -> bool:
+    """As `save`. With `before` QUEUED a text that was spilled settles the item that waits to be written again."""
     check(written.content)
-    item, content = attempt.item, written.content
+    content = written.content
     content_url = redrive.objects.put_text(_text_path(item), content.body_markdown) if isinstance(content, Tutorial) else ""
     try:
         with redrive.engine.begin() as connection:
-            return _save(connection, item, written, content_url, utc_now())
+            now = utc_now()
+            if before is ItemState.QUEUED and not items.start(connection, item, now, item.previous_status):
+                return False
+            return _save(connection, item, written, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 
@@ -187,75 +213,4 @@ def fail(redrive: Redrive, attempt: Attempt, error: ItemError) -> bool:
     """Outcome, framework_data and task say failed, and why. False: the attempt came too late; nothing changed."""
     now = utc_now()
     with redrive.engine.begin() as connection:
-        return _fail(connection, attempt.item, error, now)
-
-
-def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime) -> ItemState | None:
-    """An item whose worker fell silent: queued again, or failed when that happened too often. None: it lives after all."""
-    now = utc_now()
-    with redrive.engine.begin() as connection:
-        if item.attempt < MAXIMUM_LOST_WORKERS:
-            return ItemState.QUEUED if items.take_back(connection, item, silent_since) else None
-        lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
-            count=item.attempt))
-        return ItemState.FAILED if _fail(connection, item, lost, now, silent_since) else None
-
-
-def _fail(
-    connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
-) -> bool:
-    roadmap = _lock_if_readable(connection, item.key.owner_id)
-    if not _settle_failed(connection, item, error, now, silent_since=silent_since):
-        return False
-    concept = roadmap.framework.concept(item.key.part) if roadmap else None
-    if concept is not None:
-        contents.patch_concept(
-            connection, item.key.owner_id, concept, contents.status_field(item.key.kind, ContentStatus.FAILED))
-    return True
-
-
-def _lock_if_readable(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
-    """A roadmap that PostgreSQL cannot read as jsonb must not keep its items from failing."""
-    try:
-        with connection.begin_nested():
-            return contents.lock_roadmap(connection, roadmap_id)
-    except DataError:
-        return None
-
-
-def _settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **guard: object) -> bool:
-    message = _storable(error.message)
-    return _settle(
-        connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
-        cause_id=cause_id_of(error.kind, message), **guard)
-
-
-def _settle(connection: Connection, item: StoredItem, state: ItemState, now: datetime, **values: object) -> bool:
-    is_ours = items.settle(connection, item, state, now, **values)
-    if is_ours and item.task_id:
-        task_records.record_progress(connection, item.task_id, now)
-    return is_ours
-
-
-def _storable(message: str) -> str:
-    """A message that PostgreSQL takes: without NUL and lone surrogates, at most 2,000 characters."""
-    return message.replace("\x00", "").encode("utf-8", "replace").decode()[:2000]
-
-
-def save_error(exc: Exception) -> ItemError:
-    """The name of what the database said. Two kinds are worth another try: pool exhausted, database gone."""
-    message = str(getattr(exc, "orig", exc)).strip()
-    if isinstance(exc, PoolTimeout):
-        kind = ErrorKind.SAVE_POOL_EXHAUSTED
-    elif isinstance(exc, (OperationalError, InterfaceError)):
-        told = classify(message)
-        kind = told if told is ErrorKind.SAVE_POOL_EXHAUSTED else ErrorKind.SAVE_DATABASE_GONE
-    elif isinstance(exc, IntegrityError):
-        told = classify(message)
-        kind = told if told is ErrorKind.SAVE_DUPLICATE_KEY else ErrorKind.SAVE_REJECTED
-    elif isinstance(exc, DataError):
-        told = classify(message)
-        kind = told if told in (ErrorKind.SAVE_TOO_LONG, ErrorKind.CONTENT_UNSTORABLE) else ErrorKind.SAVE_REJECTED
-    else:
-        kind = ErrorKind.SAVE_REJECTED
-    return ItemError(kind, _storable(message)[:500])
+        return settle_and_declare_failed(connection, attempt.item, error, now)

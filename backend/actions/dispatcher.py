@@ -1,17 +1,18 @@
-"""planned -> queued -> sent, again when it got lost, and settled at the end. Runs in the maintenance process.
+"""planned -> queued -> sent, and operations settled at the end. Runs in the maintenance process.
 
-PostgreSQL is told before Redis: what is queued there is owed, and sent until a worker has claimed it.
+PostgreSQL is told before Redis: what is queued there is owed, and sent until a worker has claimed it. What got lost on the way is
+found by the reconciler.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import uuid4
 
-import structlog
 from sqlalchemy import Connection
 
-from backend.actions import attempts
+from backend.actions import breaker
+from backend.actions.breaker import Flow
 from backend.clock import utc_now
 from backend.content.plans import ExclusionRule
 from backend.content.status import Priority
@@ -20,7 +21,6 @@ from backend.redrive import Redrive
 from backend.storage import items, task_records
 from backend.storage.items import StoredItem
 
-log = structlog.get_logger()
 TAKEN_ITEMS = 1000  # planned items of one transaction; 10,000 are queued in about 2 s
 SMALL_CHUNK_ITEMS = 8   # of an interactive job: few items are shared out among the workers
 LARGE_CHUNK_ITEMS = 48  # of any other: long enough that the last, half-full round of a chunk costs little
@@ -29,14 +29,8 @@ LARGE_CHUNK_ITEMS = 48  # of any other: long enough that the last, half-full rou
 @dataclass(frozen=True, slots=True)
 class Dispatched:
     queued: int = 0
-    resent: int = 0
-    taken_back: int = 0
-    completed: int = 0
     is_parked: bool = False  # Redis is down: what is queued will be sent
-
-    @property
-    def is_idle(self) -> bool:
-        return not (self.queued or self.resent or self.taken_back or self.completed)
+    is_held: bool = False    # the model's circuit breaker is open: what is planned waits
 
 
 def chunk_items(redrive: Redrive, priority: Priority) -> int:
@@ -48,25 +42,29 @@ def chunk_items(redrive: Redrive, priority: Priority) -> int:
 def dispatch(redrive: Redrive) -> Dispatched:
     """Queue some of what is planned, of each priority in turn, and tell Redis. Redis down parks it; nothing is lost.
 
-    At most TAKEN_ITEMS of a priority: call again while something was queued.
+    At most TAKEN_ITEMS of a priority: call again while something was queued. While the model is held back only repairs go, and one
+    item when it is time to see whether the model is back.
     """
     if not redrive.queue.is_up():
         return Dispatched(is_parked=True)
+    with redrive.engine.connect() as connection:
+        flow = breaker.flow(redrive, connection, utc_now())
     queued = 0
     for priority in Priority:
-        chunks = _queue_some(redrive, priority)
+        limit = 1 if flow is Flow.PROBE else TAKEN_ITEMS
+        chunks = _queue_some(redrive, priority, limit, may_generate=flow is not Flow.HELD)
         queued += sum(len(item_ids) for item_ids in chunks.values())
         try:
             redrive.queue.send(priority, chunks)
         except QueueDown:
-            return Dispatched(queued=queued, is_parked=True)
-    return Dispatched(queued=queued)
+            return Dispatched(queued, is_parked=True)
+    return Dispatched(queued, is_held=flow is not Flow.FREE)
 
 
-def _queue_some(redrive: Redrive, priority: Priority) -> dict[str, list[int]]:
+def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generate: bool) -> dict[str, list[int]]:
     now = utc_now()
     with redrive.engine.begin() as connection:
-        planned = items.lock_planned(connection, priority, TAKEN_ITEMS)
+        planned = items.lock_planned(connection, priority, limit, may_generate=may_generate)
         if not planned:
             return {}
         chunks = {uuid4().hex: [item.item_id for item in chunk] for chunk in _chunks(planned, chunk_items(redrive, priority))}
@@ -90,54 +88,10 @@ def _chunks(planned: Sequence[StoredItem], size: int) -> Iterable[Sequence[Store
         yield from (own[start:start + size] for start in range(0, len(own), size))
 
 
-def resend_lost(redrive: Redrive) -> Dispatched:
-    """Send again what stays queued while its job stands in no list. Twice is harmless: claiming is guarded."""
-    now = utc_now()
-    before = now - timedelta(seconds=redrive.settings.resend_seconds)
-    with redrive.engine.connect() as connection:
-        waiting = items.waiting_jobs(connection, before)
-    resent = 0
-    try:
-        standing = {priority: redrive.queue.standing(priority) for priority in Priority} if waiting else {}
-        for job_id, priority, item_ids in waiting:
-            if job_id is None or job_id not in standing[priority]:
-                resent += _send_again(redrive, priority, item_ids)
-    except QueueDown:
-        return Dispatched(resent=resent, is_parked=True)
-    return Dispatched(resent=resent)
-
-
-def _send_again(redrive: Redrive, priority: Priority, item_ids: Sequence[int]) -> int:
-    size = chunk_items(redrive, priority)
-    chunks: dict[str, Sequence[int]] = {}
-    with redrive.engine.begin() as connection:
-        for start in range(0, len(item_ids), size):
-            job_id = uuid4().hex
-            left = items.reassign(connection, item_ids[start:start + size], job_id, utc_now())
-            if left:
-                chunks[job_id] = left
-    redrive.queue.send(priority, chunks)
-    return sum(map(len, chunks.values()))
-
-
-def take_back_lost(redrive: Redrive) -> Dispatched:
-    """Items whose worker fell silent go back to queued with the next attempt number, at most three times."""
-    silent_since = utc_now() - timedelta(seconds=redrive.settings.lease_seconds)
-    with redrive.engine.connect() as connection:
-        lost = items.lost_items(connection, silent_since)
-    taken_back = 0
-    for item in lost:
-        outcome = attempts.take_back(redrive, item, silent_since)
-        if outcome is not None:
-            taken_back += 1
-            log.warning("item_taken_back", item_id=item.item_id, key=str(item.key), attempt=item.attempt, outcome=outcome.value)
-    return Dispatched(taken_back=taken_back)
-
-
-def complete_operations(redrive: Redrive) -> Dispatched:
+def complete_operations(redrive: Redrive) -> int:
     """running -> verifying when all items are settled; -> completed when the detector has looked at every owner since then.
 
-    The drain does the looking: every item that settles marks its owner.
+    The drain does the looking: every item that settles marks its owner. Returns how many were completed.
     """
     completed = 0
     with redrive.engine.begin() as connection:
@@ -147,4 +101,4 @@ def complete_operations(redrive: Redrive) -> Dispatched:
     with redrive.engine.begin() as connection:
         for operation_id in items.verified_operations(connection):
             completed += items.complete_operation(connection, operation_id, items.outcome_of(connection, operation_id), utc_now())
-    return Dispatched(completed=completed)
+    return completed

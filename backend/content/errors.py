@@ -44,6 +44,10 @@ class ErrorKind(StrEnum):
         return Origin.QUEUE if self is ErrorKind.WORKER_LOST else Origin.PLATFORM
 
 
+# The save itself is in order; what should take it is away or too busy.
+OUTAGES = frozenset({ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE})
+
+
 class ItemError(Exception):
     """One item failed, for a reason that has a name. `message` is shown to people: no secrets in it."""
 
@@ -51,3 +55,8 @@ class ItemError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+    @property
+    def is_outage(self) -> bool:
+        """Worth another try: the text is good, and where it goes is away."""
+        return self.kind in OUTAGES

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 
 class ItemState(StrEnum):
-    PLANNED = "planned"      # written by confirm
-    QUEUED = "queued"        # planned -> queued, by the dispatcher; running -> queued, worker lost
+    PLANNED = "planned"      # written by confirm; queued -> planned, by a pause
+    QUEUED = "queued"        # planned -> queued, by the dispatcher; running -> queued, worker lost or item given back
     RUNNING = "running"      # queued -> running, by a worker
     SUCCEEDED = "succeeded"  # running -> succeeded, in the transaction that saves the content
     FAILED = "failed"        # running -> failed, by a worker, or worker lost too often
@@ -87,6 +87,25 @@ class Priority(StrEnum):
     INTERACTIVE = "interactive"  # small, a person waits for it
     BULK = "bulk"                # large, asked for by a person
     AUTOMATIC = "automatic"      # asked for by a machine
+
+
+class BreakerState(StrEnum):
+    """Whether a provider of a model is asked at all. Any success closes it."""
+
+    CLOSED = "closed"        # open | half_open -> closed: an answer came
+    OPEN = "open"            # closed -> open: too many failures in a row; half_open -> open: the probe failed too
+    HALF_OPEN = "half_open"  # open -> half_open: one item is let through to see
+
+
+class FindingKind(StrEnum):
+    """What the reconciler finds and mends."""
+
+    QUEUED_WITHOUT_JOB = "queued_without_job"                # sent again
+    JOB_WITHOUT_ITEM = "job_without_item"                    # dropped from Redis
+    RUNNING_WITHOUT_HEARTBEAT = "running_without_heartbeat"  # taken back from a lost worker
+    TASK_DISAGREES = "task_disagrees"                        # the task is told what its items say
+    GENERATING_UNATTENDED = "generating_unattended"          # marked failed, so that readers do not wait for ever
+    TEXT_NOT_SAVED = "text_not_saved"                        # a spilled text is saved
 
 
 class ItemAction(StrEnum):

@@ -5,7 +5,8 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.content.status import ItemState, OperationState
+from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
+from backend.content.stopping import CancelReason
 from backend.i18n import _, ngettext
 
 CONTENT_KINDS = {
@@ -39,6 +40,31 @@ OPERATION_STATES = {
     OperationState.ARMED: _("Armed"), OperationState.RUNNING: _("Running"), OperationState.PAUSED: _("Paused"),
     OperationState.VERIFYING: _("Verifying"), OperationState.COMPLETED: _("Completed"), OperationState.STOPPED: _("Stopped"),
     OperationState.CANCELLED: _("Cancelled"), OperationState.UNDONE: _("Undone"),
+}
+TASK_STATUSES = {
+    TaskStatus.PENDING: _("Pending"), TaskStatus.PROCESSING: _("Processing"), TaskStatus.COMPLETED: _("Completed"),
+    TaskStatus.PARTIAL_FAILURE: _("Partly failed"), TaskStatus.FAILED: _("Failed"), TaskStatus.CANCELLED: _("Cancelled"),
+}
+TASK_TYPES = {
+    TaskType.CREATION: _("Creation"), TaskType.RETRY_TUTORIAL: _("Retry of tutorials"), TaskType.RETRY_RESOURCES: _("Retry of resources"),
+    TaskType.RETRY_QUIZ: _("Retry of quizzes"), TaskType.RETRY_BATCH: _("Retry of several kinds"), TaskType.COVER: _("Cover"),
+    TaskType.CHAPTER: _("Chapter"),
+}
+CANCEL_REASONS = {
+    CancelReason.NOT_NEEDED: _("Not needed any more"), CancelReason.WRONG_SCOPE: _("Wrong items"),
+    CancelReason.MODEL_TROUBLE: _("The model is in trouble"), CancelReason.TOO_EXPENSIVE: _("Too expensive"),
+    CancelReason.STUCK: _("It is stuck"), CancelReason.OTHER: _("Another reason"),
+}
+BREAKER_STATES = {
+    BreakerState.CLOSED: _("Answers"), BreakerState.OPEN: _("Held back"), BreakerState.HALF_OPEN: _("Being tried"),
+}
+FINDING_KINDS = {
+    FindingKind.QUEUED_WITHOUT_JOB: _("Queued without a job: sent again"),
+    FindingKind.JOB_WITHOUT_ITEM: _("Job without an item: dropped"),
+    FindingKind.RUNNING_WITHOUT_HEARTBEAT: _("Running without a heartbeat: taken back"),
+    FindingKind.TASK_DISAGREES: _("Task that disagreed with its items: put right"),
+    FindingKind.GENERATING_UNATTENDED: _("Marked generating for long, nobody at it: marked failed"),
+    FindingKind.TEXT_NOT_SAVED: _("Finished text that was not saved yet: saved"),
 }
 EXCLUSION_RULES = {
     ExclusionRule.ALREADY_RUNNING: _("Already being worked on."),
@@ -74,6 +100,11 @@ ERROR_KINDS = {
     ErrorKind.NO_MESSAGE: _("No error was recorded"),
     ErrorKind.UNEXPECTED: _("Unexpected error"),
 }
+
+
+def task_status(status: str) -> str:
+    """A task's status in words; one that is not in the platform's contract is given as it is."""
+    return TASK_STATUSES[TaskStatus(status)].lower() if status in set(TaskStatus) else status
 
 
 def content_key(key: ContentKey, title: str, owner_title: str) -> str:

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
 
 from backend.clock import utc_now
 from backend.content.status import Priority
@@ -32,6 +35,17 @@ class WorkerSeen:
     queue: str
     is_busy: bool
     last_heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that RQ files as failed. Its items are taken back by their leases; it is only kept to be looked at."""
+
+    job_id: str
+    priority: Priority
+    function: str
+    ended_at: datetime | None
+    error: str  # the last line of what was raised
 
 
 def queue_name(priority: Priority) -> str:
@@ -80,6 +94,69 @@ class JobQueue:
             return waiting | {started.parse_job_id(entry) for entry in alive}
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc
+
+    def stop(self, job_id: str) -> bool:
+        """Kill the work-horse of a job. False: no work-horse runs it. Raises QueueDown.
+
+        RQ files a killed job under failed; it is dropped there, and nothing is ever sent again from that registry.
+        """
+        try:
+            send_stop_job_command(self._redis, job_id, serializer="json")
+        except (NoSuchJobError, InvalidJobOperation):
+            return False
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+        return True
+
+    def waiting(self, priority: Priority) -> list[str]:
+        """Job ids that wait in this queue, the next one first. Raises QueueDown."""
+        try:
+            return self._queue(priority).get_job_ids()
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+
+    def killed(self, priority: Priority) -> list[str]:
+        """Jobs whose work-horse was stopped on purpose, as RQ files them under failed. Raises QueueDown."""
+        try:
+            failed = self._queue(priority).failed_job_registry.get_job_ids(cleanup=False)
+            return [job_id for job_id in failed if self._redis.hget(Job.key_for(job_id), "status") == b"stopped"]
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+
+    def dead_letters(self, *, limit: int = 100) -> tuple[DeadLetter, ...]:
+        """Jobs that RQ files as failed, newest first. Raises QueueDown."""
+        found: list[DeadLetter] = []
+        try:
+            for priority in Priority:
+                registry = self._queue(priority).failed_job_registry
+                for job_id in registry.get_job_ids(cleanup=False, desc=True)[:limit]:
+                    found.append(self._dead_letter(priority, job_id))
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+        return tuple(found)
+
+    def _dead_letter(self, priority: Priority, job_id: str) -> DeadLetter:
+        try:
+            job = Job.fetch(job_id, connection=self._redis, serializer="json")
+        except NoSuchJobError:
+            return DeadLetter(job_id, priority, "", None, "")
+        result = job.latest_result()
+        words = (result.exc_string or "") if result else ""
+        return DeadLetter(job_id, priority, job.func_name or "", job.ended_at, words.strip().splitlines()[-1] if words.strip() else "")
+
+    def drop(self, priority: Priority, job_ids: Sequence[str]) -> int:
+        """Take jobs out of the queue and out of the failed ones, whatever they are. Returns how many were there. Raises QueueDown."""
+        queue, dropped = self._queue(priority), 0
+        try:
+            for job_id in job_ids:
+                was_waiting = bool(self._redis.lrem(queue.key, 0, job_id))
+                was_failed = bool(self._redis.zrem(queue.failed_job_registry.key, job_id))
+                if was_waiting or was_failed:
+                    dropped += 1
+                    self._redis.delete(Job.key_for(job_id))
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+        return dropped
 
     def length(self, priority: Priority) -> int:
         try:

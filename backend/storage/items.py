@@ -25,12 +25,21 @@ class StoredItem:
     state: ItemState
     attempt: int
     previous_status: str | None
+    job_id: str | None = None
+    returned_count: int = 0
+    cancel_requested_at: datetime | None = None
+
+    @property
+    def tries(self) -> int:
+        """Attempts that counted, this one included: not those that were given back unused."""
+        return self.attempt - self.returned_count
 
 
 def as_item(row: Any) -> StoredItem:
     return StoredItem(
         row.item_id, row.operation_id, row.task_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title,
-        ItemAction(row.action), ItemState(row.state), row.attempt, row.previous_status)
+        ItemAction(row.action), ItemState(row.state), row.attempt, row.previous_status, row.job_id, row.returned_count,
+        row.cancel_requested_at)
 
 
 def insert_items(
@@ -70,13 +79,23 @@ def keys_in_work(connection: Connection, keys: Sequence[ContentKey]) -> dict[Con
     return {ContentKey(ContentKind(row.kind), row.owner_id, row.part): row.operation_id for row in rows}
 
 
-def lock_planned(connection: Connection, priority: Priority, limit: int) -> list[StoredItem]:
-    """The next planned items of running operations of one priority, oldest operation first, locked for this transaction."""
-    rows = connection.execute(
+def lock_planned(connection: Connection, priority: Priority, limit: int, *, may_generate: bool = True) -> list[StoredItem]:
+    """The next planned items of running operations of one priority, oldest operation first, locked for this transaction.
+
+    Their operations are locked too, in share: one that is being paused waits for this, or this leaves it alone.
+    """
+    query = (
         select(items).join(operations, operations.c.operation_id == items.c.operation_id)
         .where(items.c.state == ItemState.PLANNED, operations.c.state == OperationState.RUNNING, operations.c.priority == priority)
         .order_by(operations.c.created_at, items.c.item_id).limit(limit).with_for_update(of=items, skip_locked=True))
-    return [as_item(row) for row in rows]
+    if not may_generate:
+        query = query.where(items.c.action == ItemAction.REPAIR)
+    found = [as_item(row) for row in connection.execute(query)]
+    still_running = set(connection.scalars(
+        select(operations.c.operation_id).where(
+            operations.c.operation_id.in_(sorted({item.operation_id for item in found})), operations.c.state == OperationState.RUNNING)
+        .order_by(operations.c.operation_id).with_for_update(read=True))) if found else set()
+    return [item for item in found if item.operation_id in still_running]
 
 
 def queue(connection: Connection, chunks: dict[str, Sequence[int]], now: datetime) -> dict[str, list[int]]:
@@ -127,7 +146,7 @@ def find_item(connection: Connection, item_id: int) -> StoredItem | None:
 
 
 def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> bool:
-    """queued -> running. False: somebody else has it, or it was cancelled.
+    """queued -> running. False: somebody else has it, it was cancelled, or its operation was paused.
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
@@ -175,14 +194,24 @@ def take_back(connection: Connection, item: StoredItem, silent_since: datetime) 
         .values(state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
 
 
-def waiting_jobs(connection: Connection, queued_before: datetime) -> list[tuple[str | None, Priority, list[int]]]:
-    """Items that stay queued: (job id, priority, item ids); the job id is None when none was sent."""
+def waiting_jobs(
+    connection: Connection, queued_before: datetime, *, may_generate: bool = True,
+) -> list[tuple[str | None, Priority, list[int]]]:
+    """Items of operations that are not paused and stay queued: (job id, priority, item ids); the job id is None when none was sent."""
     rows = connection.execute(text(
         "select i.job_id, o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
-        "where i.state = 'queued' and (i.queued_at < :before or i.job_id is null) group by i.job_id, o.priority"),
-        {"before": queued_before})
+        "where i.state = 'queued' and (i.queued_at < :before or i.job_id is null) and o.state <> 'paused' "
+        "and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
+        {"before": queued_before, "may_generate": may_generate})
     return [(row.job_id, Priority(row.priority), list(row.item_ids)) for row in rows]
+
+
+def jobs_with_items(connection: Connection, job_ids: Sequence[str]) -> set[str]:
+    """Those of the jobs that an item still belongs to which waits or runs."""
+    return set(connection.scalars(text(
+        "select distinct job_id from ops.items where state in ('queued', 'running') and job_id = any(:job_ids)"),
+        {"job_ids": list(job_ids)}))
 
 
 def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: datetime) -> list[int]:

@@ -1,5 +1,7 @@
-"""The object store: texts by path. file:// for one machine, s3:// for more; both through obstore."""
+"""The object store: texts and spilled answers by path. file:// for one machine, s3:// for more; both through obstore."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -62,6 +64,31 @@ class Objects:
             raise StoreUnreachable(_("The object store does not give the text: {error}").format(error=_first_line(exc))) from exc
         return stored.decode("utf-8", "replace")
 
+    def put(self, path: str, content: bytes) -> None:
+        """Store bytes under a path. Raises StoreUnreachable when the store does not take them."""
+        with _asking():
+            obstore.put(self._store, path, content)
+
+    def get(self, path: str) -> bytes:
+        """What is stored under a path. Raises FileNotFoundError or StoreUnreachable."""
+        with _asking():
+            return bytes(obstore.get(self._store, path).bytes())
+
+    def paths(self, prefix: str) -> list[str]:
+        """Every path under a prefix, sorted. Raises StoreUnreachable."""
+        with _asking():
+            return sorted(found["path"] for batch in obstore.list(self._store, prefix=prefix) for found in batch)
+
+    def move(self, path: str, to: str) -> None:
+        """Raises FileNotFoundError or StoreUnreachable."""
+        with _asking():
+            obstore.rename(self._store, path, to)
+
+    def delete(self, path: str) -> None:
+        """Delete what is there, or nothing. Raises StoreUnreachable."""
+        with _asking(), contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._store, path)
+
     def delete_all(self, prefix: str) -> None:
         """Delete every object under a prefix."""
         for batch in obstore.list(self._store, prefix=prefix):
@@ -75,6 +102,16 @@ class Objects:
         self.put_text(path, "ok")
         obstore.get(self._store, path).bytes()
         obstore.delete(self._store, path)
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as exc:
+        raise StoreUnreachable(_("The object store does not answer as it should: {error}").format(error=_first_line(exc))) from exc
 
 
 def _store_at(root_url: str) -> ObjectStore:

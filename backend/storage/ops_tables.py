@@ -36,6 +36,8 @@ operations = Table(
     Column("scope", JSONB, nullable=False),
     Column("planned_count", Integer, nullable=False),
     Column("outcome", JSONB),                                 # what verifying found
+    Column("state_by", Text),                                 # who paused, resumed or cancelled it
+    Column("state_reason", Text),
     _time("created_at", nullable=False, server_default=func.now()),
     _time("started_at"),
     _time("settled_at"),
@@ -55,7 +57,8 @@ items = Table(
     Column("title", Text, nullable=False, server_default=""),
     Column("action", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("attempt", Integer, nullable=False, server_default="1"),         # a write with an old number changes nothing
+    Column("returned_count", Integer, nullable=False, server_default="0"),  # attempts that were given back unused: no try of the key
     Column("problem_kind", Text, nullable=False),              # why it was planned
     Column("previous_status", Text),                           # declared before a worker took it
     Column("job_id", Text),
@@ -73,6 +76,8 @@ items = Table(
     _time("started_at"),
     _time("heartbeat_at"),
     _time("cancel_requested_at"),
+    Column("cancelled_by", Text),
+    Column("cancel_reason", Text),
     _time("settled_at"),
     # The guard of "never twice": at most one live item for a content key, whoever clicks.
     Index("uq_items_live", "kind", "owner_id", "part", unique=True,
@@ -81,6 +86,8 @@ items = Table(
     Index("ix_items_key", "owner_id", "kind", "part", "item_id"),
     Index("ix_items_unsettled", "state", "operation_id", "item_id",
           postgresql_where=text("state in ('planned', 'queued', 'running')")),
+    Index("ix_items_cancelling", "cancel_requested_at",
+          postgresql_where=text("state = 'running' and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
 )
@@ -154,6 +161,32 @@ heartbeats = Table(
     Column("role", Text, nullable=False),
     _time("started_at", nullable=False, server_default=func.now()),
     _time("beat_at", nullable=False, server_default=func.now()),
+)
+
+# One for each provider of a model: asked before an item is begun, so that an outage burns no attempts.
+breakers = Table(
+    "breakers", ops,
+    Column("provider", Text, primary_key=True),                # address of the endpoint, or "offline"
+    Column("state", Text, nullable=False),                     # a BreakerState
+    Column("failures", Integer, nullable=False, server_default="0"),     # in a row, while closed
+    Column("failed_probes", Integer, nullable=False, server_default="0"),  # in a row, while open
+    Column("error_kind", Text),
+    Column("error_message", Text),
+    _time("opened_at"),
+    _time("retry_at"),                                         # when one item is let through
+    _time("probe_at"),                                         # when the last one was
+    _time("changed_at", nullable=False, server_default=func.now()),
+)
+
+# What the reconciler found and mended; append only, kept for some days.
+findings = Table(
+    "findings", ops,
+    Column("finding_id", BigInteger, Identity(), primary_key=True),
+    Column("kind", Text, nullable=False),                      # a FindingKind
+    Column("count", Integer, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),  # the first of them by name
+    _time("found_at", nullable=False, server_default=func.now()),
+    Index("ix_findings_found_at", "found_at"),
 )
 
 audit_log = Table(

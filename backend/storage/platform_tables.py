@@ -50,6 +50,7 @@ tasks = Table(
     _time("completed_at"),
     Index("ix_tasks_roadmap_id", "roadmap_id"),
     Index("ix_tasks_novel_id", "novel_id"),
+    Index("ix_tasks_created_at", "created_at", "task_id"),
 )
 
 roadmap_metadata = Table(

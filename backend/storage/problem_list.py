@@ -80,7 +80,7 @@ def _same_key(other: FromClause) -> ColumnElement[bool]:
 def _tried_today(now: datetime) -> FromClause:
     """How often Redrive wrote each key in the last 24 hours."""
     return (
-        select(items.c.kind, items.c.owner_id, items.c.part, func.sum(items.c.attempt).label("attempts_today"))
+        select(items.c.kind, items.c.owner_id, items.c.part, func.sum(items.c.attempt - items.c.returned_count).label("attempts_today"))
         .where(items.c.settled_at > now - timedelta(hours=24), items.c.action == ItemAction.GENERATE,
                items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED)))
         .group_by(items.c.kind, items.c.owner_id, items.c.part).subquery("tried"))

@@ -235,7 +235,7 @@ def _row(found: _Found, attempts: dict[tuple[str, str, str], int], now: datetime
 def _attempts(connection: Connection, owner_ids: set[str]) -> dict[tuple[str, str, str], int]:
     """How often Redrive has tried each key of these owners."""
     rows = connection.execute(text(
-        "select kind, owner_id, part, sum(attempt) as attempts from ops.items where owner_id = any(:owner_ids) "
+        "select kind, owner_id, part, sum(attempt - returned_count) as attempts from ops.items where owner_id = any(:owner_ids) "
         "and state in ('running', 'succeeded', 'failed') and action = 'generate' group by kind, owner_id, part"),
         {"owner_ids": sorted(owner_ids)})
     return {(row.kind, row.owner_id, row.part): int(row.attempts) for row in rows}

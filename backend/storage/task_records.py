@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, case, func, select, text, update
 
-from backend.content.status import ItemState, TaskStatus
+from backend.content.status import LIVE_TASK_STATUSES, ItemState, TaskStatus
 from backend.storage.ops_tables import items
 from backend.storage.platform_tables import tasks
 
@@ -16,7 +17,56 @@ def begin_task(connection: Connection, task_id: str, now: datetime) -> None:
     """pending -> processing, with its first item. Nothing when it is processing already."""
     connection.execute(
         update(tasks).where(tasks.c.task_id == task_id, tasks.c.status == TaskStatus.PENDING)
-        .values(status=TaskStatus.PROCESSING, current_step="writing", updated_at=now))
+        .values(status=TaskStatus.PROCESSING, updated_at=now,
+                current_step=case((tasks.c.current_step == CANCELLING, CANCELLING), else_="writing")))
+
+
+CANCELLING = "cancelling"  # current_step of a task that a person has cancelled and whose last items are still stopping
+
+
+def mark_cancelling(connection: Connection, task_ids: Sequence[str], now: datetime) -> None:
+    """The unfinished tasks end as cancelled, whatever their items that were done before."""
+    connection.execute(
+        update(tasks).where(tasks.c.task_id.in_(sorted(task_ids)), tasks.c.status.in_(LIVE_TASK_STATUSES))
+        .values(current_step=CANCELLING, updated_at=now))
+
+
+def cancel_task_without_items(connection: Connection, task_id: str, reason: str, now: datetime) -> bool:
+    """pending | processing -> cancelled, of a task that the platform itself works on. False: it has ended in the meantime."""
+    return connection.execute(
+        update(tasks).where(tasks.c.task_id == task_id, tasks.c.status.in_(LIVE_TASK_STATUSES))
+        .values(status=TaskStatus.CANCELLED, current_step=TaskStatus.CANCELLED, error_message=reason, updated_at=now,
+                completed_at=now)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFound:
+    task_id: str
+    user_id: str
+    status: str
+    is_ours: bool  # its items are Redrive's
+
+
+def find_task(connection: Connection, task_id: str) -> TaskFound | None:
+    row = connection.execute(select(
+        tasks.c.task_id, tasks.c.user_id, tasks.c.status,
+        select(items.c.item_id).where(items.c.task_id == task_id).exists().label("is_ours"),
+    ).where(tasks.c.task_id == task_id)).one_or_none()
+    return TaskFound(row.task_id, row.user_id, row.status, row.is_ours) if row else None
+
+
+def disagreeing_tasks(connection: Connection, limit: int) -> tuple[list[str], list[str]]:
+    """(unfinished tasks whose items are all settled, tasks that another program cancelled while items of theirs were not settled)."""
+    settled = connection.scalars(text(
+        "select t.task_id from public.tasks t where t.status in ('pending', 'processing') "
+        "and exists (select 1 from ops.items i where i.task_id = t.task_id) and not exists ("
+        "  select 1 from ops.items i where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running')) "
+        "order by t.task_id limit :limit"), {"limit": limit})
+    cancelled = connection.scalars(text(
+        "select distinct i.task_id from ops.items i join public.tasks t on t.task_id = i.task_id "
+        "where i.state in ('planned', 'queued', 'running') and i.cancel_requested_at is null and t.status = 'cancelled' "
+        "order by 1 limit :limit"), {"limit": limit})
+    return list(settled), list(cancelled)
 
 
 def record_progress(connection: Connection, task_id: str, now: datetime) -> None:
@@ -43,7 +93,7 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> None
         "updated_at": now,
     }
     if is_settled and task.status in (TaskStatus.PENDING, TaskStatus.PROCESSING):
-        status = _final_status(counts)
+        status = TaskStatus.CANCELLED if task.current_step == CANCELLING else _final_status(counts)
         values |= {"status": status, "completed_at": now, "current_step": status.value,
                    "error_message": failures[0].error_message if failures else None}
     connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))

@@ -1,0 +1,231 @@
+"""Cancelling: what waits is cancelled at once, what runs is told to stop and confirms it, what is settled is refused by name.
+
+Who comes second changes nothing: every change is one guarded UPDATE, and each is written to the audit log.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from backend.actions import withdrawals
+from backend.actions.actors import Actor, Permission, require
+from backend.clock import utc_now
+from backend.content import wording
+from backend.content.status import ItemState, OperationState
+from backend.content.stopping import CancelReason, CancelScope, may_cancel_operation, may_cancel_task, may_force_stop
+from backend.i18n import _
+from backend.jobs.queue import QueueDown
+from backend.redrive import Redrive
+from backend.storage import audit, items, stopping, task_records
+from backend.storage.items import StoredItem
+
+
+ROUNDS = 3
+
+
+class NotFound(LookupError):
+    """There is no such task, operation or item; str() names it."""
+
+
+class Refused(Exception):
+    """It cannot be cancelled, paused or stopped in the state it is in; str() names the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What came of it."""
+
+    cancelled_count: int     # at once
+    cancelling_count: int    # were told to stop and have not confirmed yet
+    is_complete: bool = True  # False: RQ could not be told; nothing of it changes content any more
+
+
+def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
+    """Cancel every unsettled item in the scope. Everything needs words beside the reason.
+
+    Raises NotAllowed, Refused when nothing in the scope can be cancelled (any more), ValueError when words are missing.
+    """
+    require(actor, Permission.CANCEL)
+    if scope.is_everything and not note.strip():
+        raise ValueError(_("Say why everything is to be cancelled."))
+    with redrive.engine.connect() as connection:
+        found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
+        _require_for_others(connection, found, actor)
+    if not found:
+        raise Refused(_("Nothing to cancel: what you chose has ended, or has been told to stop already."))
+    return _cancel(redrive, found, actor, _reason(reason, note), scope_words=_scope_words(scope, len(found)))
+
+
+def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
+    """Cancel a pending or processing task, ours or the platform's own.
+
+    Raises NotAllowed, NotFound, or Refused that names the state of a task that has ended.
+    """
+    require(actor, Permission.CANCEL)
+    words = _reason(reason, note)
+    with redrive.engine.begin() as connection:
+        task = task_records.find_task(connection, task_id)
+        if task is None:
+            raise NotFound(_("There is no task {task_id}.").format(task_id=task_id))
+        found = stopping.unsettled_of_task(connection, task_id)
+        if task.user_id != actor.actor_id and stopping.starters_of(connection, [item.item_id for item in found]) != {actor.actor_id}:
+            require(actor, Permission.CANCEL_OTHERS)
+        if not may_cancel_task(task.status):
+            raise Refused(_("This task is {status}. Only pending and processing tasks can be cancelled.").format(
+                status=wording.task_status(task.status)))
+        if not task.is_ours:
+            if not task_records.cancel_task_without_items(connection, task_id, _("Cancelled: {reason}").format(reason=words), utc_now()):
+                raise Refused(_("This task has ended in the meantime; it was not cancelled."))
+            audit.record(connection, actor, action="cancel", scope=_("task {task_id}").format(task_id=task_id), reason=words,
+                         result=_("cancelled"))
+            return Cancelled(1, 0)
+        task_records.mark_cancelling(connection, [task_id], utc_now())
+    return _cancel(redrive, found, actor, words, scope_words=_("task {task_id}").format(task_id=task_id))
+
+
+def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
+    """Cancel what is left of an operation; what it has done stays.
+
+    Raises NotAllowed, NotFound, or Refused that names the state of an operation that has ended.
+    """
+    words = _reason(reason, note)
+    now = utc_now()
+    with redrive.engine.begin() as connection:
+        state = _require_operation(connection, operation_id, actor)
+        if not may_cancel_operation(state):
+            raise Refused(_("This operation is {state}; there is nothing left of it to cancel.").format(
+                state=wording.OPERATION_STATES[state].lower()))
+        found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
+        # Before its items: the dispatcher queues nothing more of it.
+        if not stopping.change_operation(connection, operation_id, (state,), OperationState.CANCELLED, by=actor.actor_id, reason=words,
+                                         settled_at=now):
+            raise Refused(_("This operation has changed in the meantime; look again."))
+        task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
+    return _cancel(redrive, found, actor, words, scope_words=_("operation {operation_id}").format(operation_id=operation_id[:8]),
+                   operation_id=operation_id)
+
+
+def pause(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") -> None:
+    """What is done stays, what runs finishes, the rest waits. Raises NotAllowed, NotFound, Refused."""
+    _change(redrive, operation_id, actor, reason, OperationState.RUNNING, OperationState.PAUSED, action="pause")
+
+
+def resume(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") -> None:
+    """Go on with the rest. Raises NotAllowed, NotFound, Refused."""
+    _change(redrive, operation_id, actor, reason, OperationState.PAUSED, OperationState.RUNNING, action="resume")
+
+
+def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: str = "") -> Cancelled:
+    """Kill the work-horses of items that were told to stop and did not within the grace period.
+
+    Innocent items of the same jobs are queued again and lose no try. Raises NotAllowed, NotFound, Refused.
+    """
+    require(actor, Permission.CANCEL)
+    with redrive.engine.connect() as connection:
+        found = [item for item_id in item_ids if (item := items.find_item(connection, item_id)) is not None]
+        _require_for_others(connection, found, actor)
+    if not found:
+        raise NotFound(_("There is no such item."))
+    ready = [item for item in found if may_force_stop(
+        item.state, item.cancel_requested_at, utc_now(), redrive.settings.force_stop_seconds)]
+    if not ready:
+        raise Refused(_("Nothing to stop by force: it has ended, or has not been told to stop for {seconds:g} s yet.").format(
+            seconds=redrive.settings.force_stop_seconds))
+    stopped, is_complete = 0, True
+    for item in ready:
+        is_ours, given_back = withdrawals.force_stop(redrive, item)
+        stopped += is_ours
+        is_complete = _stop_job(redrive, item) and is_complete if is_ours else is_complete
+        with redrive.engine.begin() as connection:
+            audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
+                         result=_("{items} of the same job queued again").format(items=wording.items(len(given_back))))
+    return Cancelled(stopped, 0, is_complete)
+
+
+def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
+    """After PostgreSQL: what the work-horse would still save changes nothing. False: Redis could not be told."""
+    try:
+        if item.job_id:
+            redrive.queue.stop(item.job_id)
+    except QueueDown:
+        return False
+    return True
+
+
+def _cancel(
+    redrive: Redrive, found: Sequence[StoredItem], actor: Actor, words: str, *, scope_words: str, operation_id: str | None = None,
+) -> Cancelled:
+    done: set[int] = set()
+    told: set[int] = set()
+    left = list(found)
+    for _round in range(ROUNDS):  # what moved in the meantime (begun, taken back) is met in its new state
+        done |= _cancel_waiting(redrive, left, actor.actor_id, words)
+        with redrive.engine.begin() as connection:
+            running = [item.item_id for item in left if item.item_id not in done]
+            told |= {item.item_id for item in stopping.request_cancel(
+                connection, running, by=actor.actor_id, reason=words, now=utc_now())}
+            left = stopping.untold(connection, [item_id for item_id in running if item_id not in told])
+        if not left:
+            break
+    with redrive.engine.begin() as connection:
+        audit.record(connection, actor, action="cancel", scope=scope_words, reason=words, operation_id=operation_id,
+                     result=_("{cancelled} cancelled, {told} told to stop").format(
+                         cancelled=wording.items(len(done)), told=wording.items(len(told))))
+    return Cancelled(len(done), len(told))
+
+
+def _cancel_waiting(redrive: Redrive, found: Sequence[StoredItem], by: str, words: str) -> set[int]:
+    """Those that waited and are cancelled now."""
+    now = utc_now()
+    fresh = [item.item_id for item in found if item.attempt == 1]
+    with redrive.engine.begin() as connection:
+        cancelled = stopping.cancel_waiting(connection, fresh, by=by, reason=words, now=now)
+        for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
+            task_records.record_progress(connection, task_id, now)
+    marked = [item for item in found if item.attempt > 1]  # begun before and queued again: their mark is put back
+    return {item.item_id for item in cancelled} | {
+        item.item_id for item in marked if withdrawals.cancel_waiting_again(redrive, item, by=by, reason=words)}
+
+
+def _change(
+    redrive: Redrive, operation_id: str, actor: Actor, reason: str, before: OperationState, after: OperationState, *, action: str,
+) -> None:
+    with redrive.engine.begin() as connection:
+        state = _require_operation(connection, operation_id, actor)
+        if not stopping.change_operation(connection, operation_id, (before,), after, by=actor.actor_id, reason=reason):
+            raise Refused(_("This operation is {state}, so it cannot be changed like that.").format(
+                state=wording.OPERATION_STATES[state].lower()))
+        waiting = stopping.unqueue(connection, operation_id) if after is OperationState.PAUSED else 0
+        audit.record(connection, actor, action=action, scope=_("operation {operation_id}").format(operation_id=operation_id[:8]),
+                     reason=reason, operation_id=operation_id, result=_("{items} wait").format(items=wording.items(waiting)))
+
+
+def _require_operation(connection: Connection, operation_id: str, actor: Actor) -> OperationState:
+    require(actor, Permission.CANCEL)
+    found = stopping.operation_of(connection, operation_id)
+    if found is None:
+        raise NotFound(_("There is no operation {operation_id}.").format(operation_id=operation_id))
+    state, started_by = found
+    if started_by != actor.actor_id:
+        require(actor, Permission.CANCEL_OTHERS)
+    return state
+
+
+def _require_for_others(connection: Connection, found: Sequence[StoredItem], actor: Actor) -> None:
+    """What others have started needs the role."""
+    if stopping.starters_of(connection, [item.item_id for item in found]) - {actor.actor_id}:
+        require(actor, Permission.CANCEL_OTHERS)
+
+
+def _reason(reason: CancelReason, note: str) -> str:
+    words = wording.CANCEL_REASONS[reason]
+    return f"{words}: {note.strip()}" if note.strip() else words
+
+
+def _scope_words(scope: CancelScope, count: int) -> str:
+    if scope.is_everything:
+        return _("everything that is planned, queued or running")
+    if scope.owner_id:
+        return _("everything of {owner_id}").format(owner_id=scope.owner_id)
+    return _("{items} chosen by hand").format(items=wording.items(count))

@@ -1,0 +1,148 @@
+"""What Redis, workers and other programs left behind is found and mended, counted and written down.
+
+Runs in the maintenance process, each duty every few seconds; each reads what is unsettled and no more, so cost follows change.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import structlog
+
+from backend.actions import breaker, spills, withdrawals
+from backend.actions.breaker import Flow
+from backend.actions.dispatcher import chunk_items
+from backend.clock import utc_now
+from backend.content.status import FindingKind, Priority
+from backend.i18n import _
+from backend.jobs.queue import QueueDown
+from backend.redrive import Redrive
+from backend.storage import abandoned, findings, items, stopping, task_records
+
+log = structlog.get_logger()
+MENDED_AT_ONCE = 500
+
+
+def resend_lost(redrive: Redrive) -> int:
+    """Send again what stays queued while its job stands in no list. Twice is harmless: claiming is guarded.
+
+    Redis down parks it. While the model is held back only repairs go, and one item when it is time to see whether it is back.
+    """
+    now = utc_now()
+    before = now - timedelta(seconds=redrive.settings.resend_seconds)
+    with redrive.engine.connect() as connection:
+        flow = breaker.flow(redrive, connection, now)
+        waiting = items.waiting_jobs(connection, before, may_generate=flow is not Flow.HELD)
+    resent: list[int] = []
+    try:
+        standing = {priority: redrive.queue.standing(priority) for priority in Priority} if waiting else {}
+        for job_id, priority, item_ids in waiting:
+            if job_id is None or job_id not in standing[priority]:
+                resent += _send_again(redrive, priority, item_ids[:1] if flow is Flow.PROBE else item_ids)
+                if flow is Flow.PROBE:
+                    break
+    except QueueDown:
+        pass  # parked: looked at again
+    return _found(redrive, FindingKind.QUEUED_WITHOUT_JOB, resent)
+
+
+def _send_again(redrive: Redrive, priority: Priority, item_ids: Sequence[int]) -> list[int]:
+    size = chunk_items(redrive, priority)
+    chunks: dict[str, Sequence[int]] = {}
+    with redrive.engine.begin() as connection:
+        for start in range(0, len(item_ids), size):
+            job_id = uuid4().hex
+            left = items.reassign(connection, item_ids[start:start + size], job_id, utc_now())
+            if left:
+                chunks[job_id] = left
+    redrive.queue.send(priority, chunks)
+    return [item_id for sent in chunks.values() for item_id in sent]
+
+
+def drop_jobs_without_items(redrive: Redrive) -> int:
+    """Jobs in Redis that no unsettled item belongs to: of what was cancelled, paused or sent again. Killed jobs too."""
+    dropped: list[str] = []
+    try:
+        for priority in Priority:
+            job_ids = redrive.queue.waiting(priority) + redrive.queue.killed(priority)
+            if not job_ids:
+                continue
+            with redrive.engine.connect() as connection:
+                wanted = items.jobs_with_items(connection, job_ids)
+            idle = [job_id for job_id in job_ids if job_id not in wanted]
+            if redrive.queue.drop(priority, idle):
+                dropped += idle
+    except QueueDown:
+        pass  # looked at again
+    return _found(redrive, FindingKind.JOB_WITHOUT_ITEM, dropped)
+
+
+def take_back_lost(redrive: Redrive) -> int:
+    """Items whose worker fell silent go back to queued with the next attempt number, at most three times."""
+    silent_since = utc_now() - timedelta(seconds=redrive.settings.lease_seconds)
+    with redrive.engine.connect() as connection:
+        lost = items.lost_items(connection, silent_since)
+    taken_back = []
+    for item in lost:
+        outcome = withdrawals.take_back(redrive, item, silent_since)
+        if outcome is not None:
+            taken_back.append(item.key)
+            log.warning("item_taken_back", item_id=item.item_id, key=str(item.key), attempt=item.attempt, outcome=outcome.value)
+    return _found(redrive, FindingKind.RUNNING_WITHOUT_HEARTBEAT, taken_back)
+
+
+def mend_tasks(redrive: Redrive) -> int:
+    """Unfinished tasks whose items are all settled are settled too; what another program cancelled is cancelled in its items."""
+    now = utc_now()
+    with redrive.engine.connect() as connection:
+        unfinished, cancelled = task_records.disagreeing_tasks(connection, MENDED_AT_ONCE)
+    for task_id in unfinished:
+        with redrive.engine.begin() as connection:
+            task_records.record_progress(connection, task_id, now)
+    for task_id in cancelled:
+        _cancel_items_of(redrive, task_id)
+    return _found(redrive, FindingKind.TASK_DISAGREES, [*unfinished, *cancelled])
+
+
+def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
+    by, reason = _("the platform"), _("The platform cancelled the task.")
+    with redrive.engine.begin() as connection:
+        found = stopping.unsettled_of_task(connection, task_id)
+        fresh = [item.item_id for item in found if item.attempt == 1]
+        done = {item.item_id for item in stopping.cancel_waiting(connection, fresh, by=by, reason=reason, now=utc_now())}
+        stopping.request_cancel(connection, [item.item_id for item in found if item.item_id not in done], by=by, reason=reason, now=utc_now())
+    for item in found:
+        if item.attempt > 1:
+            withdrawals.cancel_waiting_again(redrive, item, by=by, reason=reason)
+
+
+def mend_abandoned(redrive: Redrive) -> int:
+    """Content that has been marked generating for long, with nobody at it, is marked failed: its readers do not wait for ever."""
+    seconds = redrive.settings.abandoned_seconds
+    if not seconds:
+        return 0
+    with redrive.engine.connect() as connection:
+        stale = abandoned.stale_since(connection, utc_now() - timedelta(seconds=seconds), MENDED_AT_ONCE)
+    mended = []
+    for key, since_at in stale:
+        words = _("Nobody has worked on it since {time} (UTC); marked failed.").format(time=f"{since_at:%Y-%m-%d %H:%M}")
+        with redrive.engine.begin() as connection:
+            if abandoned.mark_failed(connection, key, words, utc_now()):
+                mended.append(key)
+    return _found(redrive, FindingKind.GENERATING_UNATTENDED, mended)
+
+
+def save_spilled(redrive: Redrive) -> int:
+    """Finished texts that PostgreSQL did not take are saved now. Raises StoreUnreachable."""
+    return _found(redrive, FindingKind.TEXT_NOT_SAVED, spills.save_spilled(redrive))
+
+
+def _found(redrive: Redrive, kind: FindingKind, mended: Iterable[object]) -> int:
+    """Write down what was mended. Returns how many."""
+    mended = list(mended)
+    if mended:
+        detail = ", ".join(map(str, mended[:3])) + (f" (+{len(mended) - 3})" if len(mended) > 3 else "")
+        log.info("mended", finding=kind.value, count=len(mended), first=str(mended[0]))
+        with redrive.engine.begin() as connection:
+            findings.record(connection, kind, len(mended), detail, utc_now())
+    return len(mended)

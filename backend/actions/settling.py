@@ -1,0 +1,101 @@
+"""How an item ends, whoever ends it: outcome, content status and task in the transaction of the caller.
+
+Locks are taken in one order everywhere: roadmap, item, task.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from backend.content.causes import cause_id_of, classify
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.status import ContentStatus, ItemState
+from backend.storage import contents, items, task_records
+from backend.storage.contents import LockedRoadmap
+from backend.storage.items import StoredItem
+
+
+def settle(connection: Connection, item: StoredItem, state: ItemState, now: datetime, **values: object) -> bool:
+    """The outcome of an item, and what its task says of it. False: the attempt came too late; nothing changed."""
+    is_ours = items.settle(connection, item, state, now, **values)
+    if is_ours and item.task_id:
+        task_records.record_progress(connection, item.task_id, now)
+    return is_ours
+
+
+def settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **guard: object) -> bool:
+    message = storable(error.message)
+    return settle(
+        connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
+        cause_id=cause_id_of(error.kind, message), **guard)
+
+
+def fail(
+    connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
+) -> bool:
+    """running -> failed, and framework_data says so too."""
+    roadmap = lock_if_readable(connection, item.key.owner_id)
+    if not settle_failed(connection, item, error, now, silent_since=silent_since):
+        return False
+    _declare(connection, roadmap, item, ContentStatus.FAILED)
+    return True
+
+
+def cancel(
+    connection: Connection, item: StoredItem, now: datetime, *, before: ItemState = ItemState.RUNNING,
+    silent_since: datetime | None = None, **values: object,
+) -> bool:
+    """`before` -> cancelled, and the content is declared what it was before the item began."""
+    roadmap = lock_if_readable(connection, item.key.owner_id)
+    if not settle(connection, item, ItemState.CANCELLED, now, before=before, silent_since=silent_since, **values):
+        return False
+    put_back_status(connection, roadmap, item)
+    return True
+
+
+def put_back_status(connection: Connection, roadmap: LockedRoadmap | None, item: StoredItem) -> None:
+    """What an attempt marked as generating is declared what it was before. Another mark is somebody else's and stays."""
+    concept = roadmap.framework.concept(item.key.part) if roadmap else None
+    if concept is not None and concept.declared(item.key.kind) == ContentStatus.GENERATING:
+        _declare(connection, roadmap, item, item.previous_status)
+
+
+def _declare(connection: Connection, roadmap: LockedRoadmap | None, item: StoredItem, status: str | None) -> None:
+    concept = roadmap.framework.concept(item.key.part) if roadmap else None
+    if concept is not None:
+        contents.patch_concept(connection, item.key.owner_id, concept, contents.status_field(item.key.kind, status))
+
+
+def lock_if_readable(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
+    """A roadmap that PostgreSQL cannot read as jsonb must not keep its items from ending."""
+    try:
+        with connection.begin_nested():
+            return contents.lock_roadmap(connection, roadmap_id)
+    except DataError:
+        return None
+
+
+def storable(message: str) -> str:
+    """A message that PostgreSQL takes: without NUL and lone surrogates, at most 2,000 characters."""
+    return message.replace("\x00", "").encode("utf-8", "replace").decode()[:2000]
+
+
+def save_error(exc: Exception) -> ItemError:
+    """The name of what the database said. Two kinds are worth another try: pool exhausted, database gone."""
+    message = str(getattr(exc, "orig", exc)).strip()
+    if isinstance(exc, PoolTimeout):
+        kind = ErrorKind.SAVE_POOL_EXHAUSTED
+    elif isinstance(exc, (OperationalError, InterfaceError)):
+        told = classify(message)
+        kind = told if told is ErrorKind.SAVE_POOL_EXHAUSTED else ErrorKind.SAVE_DATABASE_GONE
+    elif isinstance(exc, IntegrityError):
+        told = classify(message)
+        kind = told if told is ErrorKind.SAVE_DUPLICATE_KEY else ErrorKind.SAVE_REJECTED
+    elif isinstance(exc, DataError):
+        told = classify(message)
+        kind = told if told in (ErrorKind.SAVE_TOO_LONG, ErrorKind.CONTENT_UNSTORABLE) else ErrorKind.SAVE_REJECTED
+    else:
+        kind = ErrorKind.SAVE_REJECTED
+    return ItemError(kind, storable(message)[:500])

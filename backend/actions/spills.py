@@ -1,0 +1,111 @@
+"""A finished text that PostgreSQL does not take is spilled to the object store, and saved from there without asking the model again.
+
+A spill is a JSON document at spills/<item>-<attempt>.json. It holds everything that saving needs; it is deleted once the item is
+settled with it, and set aside under spills-set-aside/ when the item ended otherwise: what was paid for is never thrown away.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+
+from backend.actions import attempts
+from backend.content.errors import ItemError
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.status import ItemState
+from backend.content.written import Quiz, Resources, Tutorial, Written
+from backend.redrive import Redrive
+from backend.storage import items
+from backend.storage.items import StoredItem
+
+log = structlog.get_logger()
+SPILLED = "spills"
+SET_ASIDE = "spills-set-aside"
+_CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz})
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    item_id: int
+    attempt: int
+    key: ContentKey
+    written: Written
+
+
+def spill(redrive: Redrive, item: StoredItem, written: Written) -> str:
+    """Keep a finished text in the object store. Returns its path. Raises StoreUnreachable."""
+    path = f"{SPILLED}/{item.item_id}-{item.attempt}.json"
+    redrive.objects.put(path, _dumped(item, written))
+    return path
+
+
+def save_spilled(redrive: Redrive) -> list[ContentKey]:
+    """Save what was spilled and is still wanted. Returns the keys that were saved.
+
+    Raises StoreUnreachable, or a database error: what is left is looked at again.
+    """
+    saved: list[ContentKey] = []
+    for path in redrive.objects.paths(f"{SPILLED}/"):
+        try:
+            found = _read(redrive.objects.get(path))
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as exc:
+            log.error("spill_unreadable", path=path, error=str(exc).splitlines()[0])
+            _set_aside(redrive, path)
+            continue
+        if _settle(redrive, path, found):
+            saved.append(found.key)
+    return saved
+
+
+def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
+    """True: this text settled its item."""
+    with redrive.engine.connect() as connection:
+        item = items.find_item(connection, found.item_id)
+    bound = log.bind(item_id=found.item_id, key=str(found.key), attempt=found.attempt)
+    if item is not None and _is_waited_for(item, found):
+        try:
+            is_saved = attempts.save_item(redrive, item, found.written, before=item.state)
+        except ItemError as error:
+            if error.is_outage:
+                raise
+            bound.error("spill_not_saved", error_kind=error.kind.value, error=error.message)
+            _set_aside(redrive, path)
+            return False
+        if is_saved:
+            redrive.objects.delete(path)
+            bound.info("spill_saved")
+        return is_saved
+    if item is None or item.state.is_settled:
+        bound.warning("spill_set_aside", state=item.state.value if item else None)
+        _set_aside(redrive, path)
+    return False
+
+
+def _is_waited_for(item: StoredItem, found: Spill) -> bool:
+    """The attempt that wrote it still holds the item, or the item waits to be written again: by nobody, now."""
+    return item.state is ItemState.QUEUED or (item.state is ItemState.RUNNING and item.attempt == found.attempt)
+
+
+def _set_aside(redrive: Redrive, path: str) -> None:
+    redrive.objects.move(path, f"{SET_ASIDE}/{path.removeprefix(f'{SPILLED}/')}")
+
+
+def _dumped(item: StoredItem, written: Written) -> bytes:
+    document: Mapping[str, object] = {
+        "item_id": item.item_id, "attempt": item.attempt, "key": str(item.key), "kind": item.key.kind.value,
+        "content": written.content.model_dump(mode="json"), "generator": written.generator, "is_sample": written.is_sample,
+        "calls": written.calls, "prompt_tokens": written.prompt_tokens, "completion_tokens": written.completion_tokens,
+    }
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def _read(document: bytes) -> Spill:
+    """Raises ValueError, KeyError or TypeError when the document is no spill."""
+    read = json.loads(document)
+    content = _CONTENT[ContentKind(read["kind"])].model_validate(read["content"])
+    written = Written(content, read["generator"], read["is_sample"], read["calls"], read["prompt_tokens"], read["completion_tokens"])
+    return Spill(read["item_id"], read["attempt"], ContentKey.parse(read["key"]), written)

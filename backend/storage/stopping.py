@@ -1,0 +1,145 @@
+"""Stopping items and operations: cancelled, told to stop, given back, paused. Each change of state is one guarded UPDATE.
+
+Items are locked in the order of their ids, here as everywhere, so that two people who stop the same things cannot wait for each other.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from backend.content.status import OperationState
+from backend.content.stopping import CancelScope
+from backend.storage.items import StoredItem, as_item
+
+
+def unsettled_items(connection: Connection, scope: CancelScope) -> list[StoredItem]:
+    """What is not settled in the scope. Locks nothing."""
+    condition, parameters = _condition(scope)
+    return _unsettled(connection, condition, parameters)
+
+
+def unsettled_of_task(connection: Connection, task_id: str) -> list[StoredItem]:
+    return _unsettled(connection, "i.task_id = :task_id", {"task_id": task_id})
+
+
+def _unsettled(connection: Connection, condition: str, parameters: dict[str, Any]) -> list[StoredItem]:
+    rows = connection.execute(text(
+        f"select i.* from ops.items i where i.state in ('planned', 'queued', 'running') and {condition} order by i.item_id"), parameters)
+    return [as_item(row) for row in rows]
+
+
+def _condition(scope: CancelScope) -> tuple[str, dict[str, Any]]:
+    if scope.operation_id:
+        return "i.operation_id = :operation_id", {"operation_id": scope.operation_id}
+    if scope.owner_id:
+        return "i.owner_id = :owner_id", {"owner_id": scope.owner_id}
+    if scope.is_everything:
+        return "true", {}
+    return ("(i.kind, i.owner_id, i.part) in (select * from unnest(cast(:k as text[]), cast(:o as text[]), cast(:p as text[])))",
+            {"k": [key.kind.value for key in scope.keys], "o": [key.owner_id for key in scope.keys], "p": [key.part for key in scope.keys]})
+
+
+_CHOSEN = "with chosen as (select item_id from ops.items where item_id = any(:item_ids) and {condition} order by item_id for update) "
+
+
+def cancel_waiting(connection: Connection, item_ids: Sequence[int], *, by: str, reason: str, now: datetime) -> list[StoredItem]:
+    """planned | queued -> cancelled, of those that were never begun. Returns those that changed."""
+    return _changed(connection, (
+        _CHOSEN.format(condition="state in ('planned', 'queued') and attempt = 1")
+        + "update ops.items i set state = 'cancelled', settled_at = :now, cancel_requested_at = :now, cancelled_by = :by, "
+          "cancel_reason = :reason from chosen c where i.item_id = c.item_id returning i.*"),
+        {"item_ids": list(item_ids), "now": now, "by": by, "reason": reason})
+
+
+def request_cancel(connection: Connection, item_ids: Sequence[int], *, by: str, reason: str, now: datetime) -> list[StoredItem]:
+    """Tell running items to stop; their workers confirm. Returns those that were not told before."""
+    return _changed(connection, (
+        _CHOSEN.format(condition="state = 'running' and cancel_requested_at is null")
+        + "update ops.items i set cancel_requested_at = :now, cancelled_by = :by, cancel_reason = :reason "
+          "from chosen c where i.item_id = c.item_id returning i.*"),
+        {"item_ids": list(item_ids), "now": now, "by": by, "reason": reason})
+
+
+def untold(connection: Connection, item_ids: Sequence[int]) -> list[StoredItem]:
+    """Those of the items that are neither settled nor told to stop."""
+    rows = connection.execute(text(
+        "select * from ops.items where item_id = any(:item_ids) and state in ('planned', 'queued', 'running') "
+        "and cancel_requested_at is null order by item_id"), {"item_ids": list(item_ids)})
+    return [as_item(row) for row in rows]
+
+
+def told_to_stop(connection: Connection, running: Sequence[tuple[int, int]]) -> list[int]:
+    """Those of the running (item_id, attempt) that this worker must stop: cancelled by a person, or no longer its own."""
+    rows = connection.execute(text(
+        "select a.item_id from unnest(cast(:ids as bigint[]), cast(:attempts as int[])) as a(item_id, attempt) "
+        "left join ops.items i on i.item_id = a.item_id and i.attempt = a.attempt and i.state = 'running' "
+        "where i.item_id is null or i.cancel_requested_at is not null"),
+        {"ids": [pair[0] for pair in running], "attempts": [pair[1] for pair in running]})
+    return [row.item_id for row in rows]
+
+
+def give_back(connection: Connection, item_ids: Sequence[int], *, attempt: int | None = None) -> list[StoredItem]:
+    """running -> queued with the next attempt number, without a job and without counting as a try. Not what was told to stop.
+
+    With `attempt` only items at that attempt.
+    """
+    condition = "state = 'running' and cancel_requested_at is null" + (" and attempt = :attempt" if attempt is not None else "")
+    return _changed(connection, (
+        _CHOSEN.format(condition=condition)
+        + "update ops.items i set state = 'queued', attempt = attempt + 1, returned_count = returned_count + 1, job_id = null, "
+          "heartbeat_at = null, started_at = null, queued_at = now() from chosen c where i.item_id = c.item_id returning i.*"),
+        {"item_ids": list(item_ids), "attempt": attempt})
+
+
+def leave_job(connection: Connection, item_ids: Sequence[int]) -> None:
+    """Queued items whose job will not do them: they are owed a new one at once."""
+    connection.execute(text(
+        _CHOSEN.format(condition="state = 'queued'") + "update ops.items i set job_id = null from chosen c where i.item_id = c.item_id"),
+        {"item_ids": list(item_ids)})
+
+
+def running_of_job(connection: Connection, job_id: str) -> list[StoredItem]:
+    rows = connection.execute(text(
+        "select * from ops.items where state = 'running' and job_id = :job_id order by item_id"), {"job_id": job_id})
+    return [as_item(row) for row in rows]
+
+
+def unqueue(connection: Connection, operation_id: str) -> int:
+    """queued -> planned: the operation is paused, its jobs find nothing to do. Returns how many."""
+    return connection.execute(text(
+        "with chosen as ("
+        "  select item_id from ops.items where operation_id = :operation_id and state = 'queued' order by item_id for update) "
+        "update ops.items i set state = 'planned', job_id = null, queued_at = null from chosen c where i.item_id = c.item_id"),
+        {"operation_id": operation_id}).rowcount
+
+
+def change_operation(
+    connection: Connection, operation_id: str, before: Sequence[OperationState], after: OperationState, *, by: str, reason: str,
+    settled_at: datetime | None = None,
+) -> bool:
+    """One of `before` -> `after`. False: it is in another state, or there is no such operation."""
+    return connection.execute(text(
+        "update ops.operations set state = :after, state_by = :by, state_reason = :reason, settled_at = coalesce(:settled_at, settled_at) "
+        "where operation_id = :operation_id and state = any(:before)"),
+        {"operation_id": operation_id, "before": [state.value for state in before], "after": after.value, "by": by, "reason": reason,
+         "settled_at": settled_at}).rowcount == 1
+
+
+def operation_of(connection: Connection, operation_id: str) -> tuple[OperationState, str] | None:
+    """(state, who started it). None: there is no such operation."""
+    row = connection.execute(text(
+        "select state, actor_id from ops.operations where operation_id = :operation_id"), {"operation_id": operation_id}).one_or_none()
+    return (OperationState(row.state), row.actor_id) if row else None
+
+
+def starters_of(connection: Connection, item_ids: Sequence[int]) -> set[str]:
+    """Who started the operations of these items."""
+    return set(connection.scalars(text(
+        "select distinct o.actor_id from ops.items i join ops.operations o using (operation_id) where i.item_id = any(:item_ids)"),
+        {"item_ids": list(item_ids)}))
+
+
+def _changed(connection: Connection, statement: str, parameters: dict[str, Any]) -> list[StoredItem]:
+    return [as_item(row) for row in connection.execute(text(statement), parameters)]
