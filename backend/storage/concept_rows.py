@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, text
 from backend.content.facts import Saved
 from backend.content.keys import CONCEPT_KINDS, ContentKind
 from backend.content.status import ContentStatus
+from backend.storage.owner_rows import rows_of_owners
 
 # Everything that str.strip takes off; PostgreSQL's own class leaves NBSP and, by locale, the Chinese space.
 BLANKS = " \\t-\\r\\u001c-\\u001f\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000"
@@ -43,6 +44,7 @@ left join public.quiz_metadata q
 _AMONG_THESE = """
 where (c.roadmap_id, c.concept_id) in (select * from unnest(cast(:roadmap_ids as text[]), cast(:concept_ids as text[])))
 """
+_THIS_ONE = "where c.concept_id = :concept_id"
 # What the query calls a kind's columns; a look-up, because composing the names took a tenth of a full rebuild.
 ROW, STATUS, AT, LENGTH = ({kind: f"{kind}_{name}" for kind in CONCEPT_KINDS} for name in ("row", "status", "at", "length"))
 # Healthy beyond doubt; "[{" is how a list with something in it begins, in json as written and in jsonb as printed.
@@ -88,6 +90,12 @@ def load_concepts(connection: Connection, owner_ids: Sequence[str], every_key: b
     if not every_key:
         _add_rows_beside_bad_ones(connection, concepts)
     return concepts
+
+
+def load_concept(connection: Connection, roadmap_id: str, concept_id: str) -> list[ConceptRow]:
+    """One concept, one row for each combination of rows of content. Empty: the roadmap is gone, or holds none of that id."""
+    found = rows_of_owners(connection, _CONCEPTS + _THIS_ONE, [roadmap_id], is_one=True, concept_id=concept_id)
+    return [ConceptRow.of(row._mapping) for row in found]
 
 
 def _add_rows_beside_bad_ones(connection: Connection, concepts: dict[str, list[ConceptRow]]) -> None:

@@ -5,6 +5,7 @@ A suspect is everything that is not plainly healthy. What is judged lives in bac
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +15,8 @@ from backend.content.facts import KeyFacts, OwnerFacts, RecordedError, Saved
 from backend.content.framework import Concept, read_framework
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.status import ContentStatus, CoverStatus
-from backend.storage.concept_rows import AT, BLANKS, STATUS, ConceptRow, load_concepts
-from backend.storage.owner_rows import OwnerRows, load_owner_rows, load_work
+from backend.storage.concept_rows import AT, BLANKS, STATUS, ConceptRow, load_concept, load_concepts
+from backend.storage.owner_rows import OwnerRows, load_owner_rows, load_work, rows_of_owners
 from backend.storage.recorded import FAULTS, aware, in_one_line, is_of_the_data, storable
 
 # framework_data is laid out as expected: one strict walk to every concept. A step that does not fit, wherever it is, makes
@@ -82,6 +83,33 @@ def load_facts(connection: Connection, owners: Iterable[Owner], *, every_key: bo
         if owner_ids:
             found |= _readable(connection, kind, sorted(set(owner_ids)), every_key)
     return found
+
+
+def load_key_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    """Facts about one key of a concept, as load_facts has them, and what belongs to its owner: tasks, and the items of this key.
+
+    None: the roadmap is gone or cannot be read, or it holds no such concept. Odd rows of its neighbours are not looked at.
+    """
+    try:
+        with connection.begin_nested():
+            return _one_key(connection, key)
+    except FAULTS as fault:
+        if not is_of_the_data(fault):
+            raise
+        return None
+
+
+def _one_key(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    kind, owner_ids = OwnerKind.ROADMAP, [key.owner_id]
+    work = load_work(connection, kind, owner_ids, key)
+    roadmaps = rows_of_owners(connection, _ROADMAPS, owner_ids, is_one=True)
+    concepts = load_concept(connection, key.owner_id, key.part)
+    if not roadmaps or not concepts:
+        return None
+    rows = load_owner_rows(connection, kind, owner_ids, work, key)[key.owner_id]
+    facts = _roadmap_facts(roadmaps[0], concepts, rows, every_key=True)
+    found = next((each for each in facts.keys if each.key == key), None)
+    return (found, replace(facts, keys=(found,))) if found else None
 
 
 def _readable(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from backend.content.errors import ErrorKind
 from backend.content.facts import RecordedError, TaskFacts
@@ -20,13 +21,14 @@ select t.{column} as owner_id, t.task_id, t.task_type, t.status, t.concept_id, t
 from public.tasks t where t.{column} = any(:owner_ids) {condition} order by t.created_at, t.task_id
 """
 _UNFINISHED = "and t.status in ('pending', 'processing')"
-_LIVE_ITEMS = "select kind, owner_id, part from ops.items where owner_id = any(:owner_ids) and state in ('queued', 'running')"
+_LIVE_ITEMS = "select kind, owner_id, part from ops.items where owner_id = any(:owner_ids) and state in ('queued', 'running') {condition}"
+_OF_ONE_KEY = "and kind = :kind and part = :part"
 # The newest try of each key; where there was none, the newest repair. And when it last was good.
 _TRIED_ITEMS = """
 select distinct on (owner_id, kind, part) owner_id, kind, part, action = 'generate' as is_a_try, error_kind, error_message,
        coalesce(settled_at, created_at) as at,
        max(settled_at) filter (where state = 'succeeded') over (partition by owner_id, kind, part) as succeeded_at
-from ops.items where owner_id = any(:owner_ids)
+from ops.items where owner_id = any(:owner_ids) {condition}
     and (state = 'succeeded' or state in ('queued', 'running', 'failed') and action = 'generate')
 order by owner_id, kind, part, action = 'generate' desc, item_id desc
 """
@@ -51,28 +53,36 @@ class WorkSeen:
     tasks: dict[str, dict[str, Row[Any]]] = field(default_factory=lambda: defaultdict(dict))  # task_id -> task
 
 
-def load_work(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str]) -> WorkSeen:
+def load_work(
+    connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], only_key: ContentKey | None = None,
+) -> WorkSeen:
     """Live items and unfinished tasks. To be read before the content: each statement sees the database at its own moment.
 
-    A save that commits in between then looks as if it were still going on, until its own mark in ops.dirty is looked at.
-    Read after the content, it would look as if nobody had been working on what is marked generating.
+    With `only_key` the items of that key alone. A save that commits in between then looks as if it were still going on,
+    until its own mark in ops.dirty is looked at. Read after the content, it would look as if nobody had been working on
+    what is marked generating.
     """
     work = WorkSeen()
-    for row in connection.execute(text(_LIVE_ITEMS), {"owner_ids": owner_ids}):
+    for row in _items(connection, _LIVE_ITEMS, owner_ids, only_key):
         key = ContentKey(ContentKind(row.kind), row.owner_id, row.part)
         if key.kind.owner_kind is kind:
             work.keys[row.owner_id].add(key)
-    for row in _tasks(connection, kind, owner_ids, _UNFINISHED):
+    for row in _tasks(connection, kind, owner_ids, only_key, _UNFINISHED):
         work.tasks[row.owner_id][row.task_id] = row
     return work
 
 
-def load_owner_rows(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], work: WorkSeen) -> dict[str, OwnerRows]:
-    """What belongs to those owners, which have something suspect. `work`: as it was seen before the content."""
+def load_owner_rows(
+    connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], work: WorkSeen, only_key: ContentKey | None = None,
+) -> dict[str, OwnerRows]:
+    """What belongs to those owners, which have something suspect. `work`: as it was seen before the content.
+
+    With `only_key` the items of that key alone.
+    """
     kept: dict[str, OwnerRows] = defaultdict(OwnerRows)
     if not owner_ids:
         return kept
-    tasks = {row.task_id: row for row in _tasks(connection, kind, owner_ids)}
+    tasks = {row.task_id: row for row in _tasks(connection, kind, owner_ids, only_key)}
     for owner_id in owner_ids:
         kept[owner_id].live = work.keys.get(owner_id, set())
         tasks.update(work.tasks.get(owner_id, {}))
@@ -84,18 +94,41 @@ def load_owner_rows(connection: Connection, kind: OwnerKind, owner_ids: Sequence
         if kind is OwnerKind.ROADMAP and isinstance(row.failed_concepts, dict):
             for key, error in _failed_concepts(row.owner_id, row.failed_concepts, aware(row.updated_at)):
                 _keep_newest(rows.errors, key, error)
-    _add_tries(connection, kind, kept)
+    _add_tries(connection, kind, kept, only_key)
     return kept
 
 
-def _tasks(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], condition: str = "") -> Sequence[Row[Any]]:
-    return connection.execute(
-        text(_TASKS.format(column=_OWNER_COLUMN[kind], condition=condition)), {"owner_ids": owner_ids}).all()
+def _tasks(
+    connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], only_key: ContentKey | None, condition: str = "",
+) -> Sequence[Row[Any]]:
+    query = _TASKS.format(column=_OWNER_COLUMN[kind], condition=condition)
+    return rows_of_owners(connection, query, owner_ids, is_one=only_key is not None)
 
 
-def _add_tries(connection: Connection, kind: OwnerKind, kept: dict[str, OwnerRows]) -> None:
+def _items(connection: Connection, query: str, owner_ids: Sequence[str], only_key: ContentKey | None) -> Sequence[Row[Any]]:
+    if only_key is None:
+        return rows_of_owners(connection, query.format(condition=""), owner_ids)
+    return rows_of_owners(
+        connection, query.format(condition=_OF_ONE_KEY), owner_ids, is_one=True, kind=only_key.kind, part=only_key.part)
+
+
+def rows_of_owners(
+    connection: Connection, query: str, owner_ids: Sequence[str], *, is_one: bool = False, **parameters: str,
+) -> Sequence[Row[Any]]:
+    """What the query finds. `is_one`: it is asked often for one owner; its plan is kept, that for an array is made anew each time."""
+    if is_one:
+        return connection.execute(_for_one_owner(query), {"owner_id": owner_ids[0], **parameters}).all()
+    return connection.execute(text(query), {"owner_ids": owner_ids, **parameters}).all()
+
+
+@cache
+def _for_one_owner(query: str) -> TextClause:
+    return text(query.replace("any(:owner_ids)", ":owner_id"))
+
+
+def _add_tries(connection: Connection, kind: OwnerKind, kept: dict[str, OwnerRows], only_key: ContentKey | None) -> None:
     """Redrive's own tries. An error from before the last success says nothing about what is wrong now."""
-    for row in connection.execute(text(_TRIED_ITEMS), {"owner_ids": list(kept)}):
+    for row in _items(connection, _TRIED_ITEMS, list(kept), only_key):
         key, rows = ContentKey(ContentKind(row.kind), row.owner_id, row.part), kept[row.owner_id]
         if key.kind.owner_kind is not kind:
             continue

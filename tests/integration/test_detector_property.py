@@ -5,6 +5,7 @@ REDRIVE_PROPERTY_SEED and REDRIVE_PROPERTY_EXAMPLES look further than CI does; a
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -13,20 +14,23 @@ from hypothesis import HealthCheck, given, note, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from backend.content.detector import detect
+from backend.content.detector import detect, judge
 from backend.content.facts import Limits, OwnerFacts
-from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
+from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import Problem, ProblemKind
 from backend.redrive import Redrive
 from backend.storage import problems as kept
 from backend.storage.engine import psycopg_url
-from backend.storage.facts import load_facts
+from backend.storage.facts import load_facts, load_key_facts
 from backend.storage.ops_tables import problems
 from tests.oracle import expected_problems
-from tests.random_platforms import NOVELS, NOW, ROADMAPS, changes, clear, platforms, write, write_changes
+from tests.random_platforms import CONCEPTS, NOVELS, NOW, ROADMAPS, changes, clear, platforms, write, write_changes
 
 LIMITS = Limits(grace_seconds=900, silence_seconds=300)
 OWNERS = [Owner(OwnerKind.ROADMAP, roadmap_id) for roadmap_id in ROADMAPS] + [Owner(OwnerKind.NOVEL, novel_id) for novel_id in NOVELS]
+CONCEPT_KEYS = [
+    ContentKey(kind, roadmap_id, concept_id)
+    for kind in CONCEPT_KINDS for roadmap_id in ROADMAPS for concept_id in (*CONCEPTS, "5", "")]
 SEED = int(os.environ.get("REDRIVE_PROPERTY_SEED", "20261122"))
 EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "100"))
 pytestmark = pytest.mark.timeout(600)  # a failing example is made smaller before it is shown
@@ -102,6 +106,27 @@ def test_suspects_hold_every_problem_and_lead_to_the_same_answers_as_all_keys(re
     assert judged(suspects) == judged(everything)
 
 
+@examples
+@given(data=st.data())
+def test_the_facts_of_one_key_are_those_of_its_whole_roadmap(redrive, platform_program, column_type, data):
+    note(f"REDRIVE_PROPERTY_SEED={SEED}")
+    platform = data.draw(platforms(is_json=column_type == "json"))
+    clear(platform_program)
+    write(platform_program, platform)
+
+    with redrive.engine.connect() as connection:
+        everything = load_facts(connection, OWNERS, every_key=True)
+        of_one_key = {key: load_key_facts(connection, key) for key in CONCEPT_KEYS}
+
+    for key, found in of_one_key.items():
+        owner = everything.get(Owner(OwnerKind.ROADMAP, key.owner_id))
+        expected = next((each for each in owner.keys if each.key == key), None) if owner else None
+        assert (found[0] if found else None) == expected, key
+        if found and owner:
+            assert found[1] == only_of(owner, key)
+            assert judge(*found, NOW, LIMITS) == judge(expected, owner, NOW, LIMITS)
+
+
 @pytest.mark.parametrize("column_type", ["jsonb"])
 @examples
 @given(data=st.data())
@@ -141,6 +166,14 @@ def test_time_alone_changes_the_list_as_the_oracle_says(redrive, platform_progra
         should_be.append(expected(redrive.engine, now))
 
     assert seen == should_be
+
+
+def only_of(owner: OwnerFacts, key: ContentKey) -> OwnerFacts:
+    """What of the owner's facts belongs to that key."""
+    return replace(
+        owner, keys=tuple(each for each in owner.keys if each.key == key), live_keys=owner.live_keys & {key},
+        retried_at={each: at for each, at in owner.retried_at.items() if each == key},
+        succeeded_at={each: at for each, at in owner.succeeded_at.items() if each == key})
 
 
 def judged(facts: dict[Owner, OwnerFacts]) -> dict[ContentKey, Problem]:
