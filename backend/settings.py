@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(900.0, ge=0, description="Content not yet written counts as missing after this age.")
     silence_seconds: float = Field(300.0, ge=0, description="Content marked generating counts as stale after this silence.")
     abandoned_seconds: float = Field(
-        604_800.0, ge=0, description="Content marked generating with nobody at it for so long is marked failed. 0: never.")
+        2_592_000.0, ge=0, description="Content marked generating with nobody at it for so long is marked failed. 0: never.")
     maximum_attempts_per_day: int = Field(5, ge=1, description="A content key tried so often in 24 h is left out of retries.")
 
     # Acting

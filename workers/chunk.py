@@ -1,35 +1,52 @@
 """The boundary around an item: claim it, write it, save it; whatever goes wrong fails that item alone."""
 
 import asyncio
+import contextlib
+import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, stop_any, wait_random_exponential
 
-from backend.actions import attempts
-from backend.actions.attempts import Attempt, save_error
+from backend.actions import attempts, breaker, spills, withdrawals
+from backend.actions.attempts import Attempt
+from backend.actions.settling import save_error
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.redrive import Redrive
-from backend.storage import items
+from backend.storage import items, stopping
 from backend.storage.items import StoredItem
+from backend.storage.objects import StoreUnreachable
 from backend.views.availability import is_outage
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
 
-SAVE_PATIENCE_SECONDS = 3600.0  # how long a finished text waits for a database that is away or a pool that is dry
-_WORTH_ANOTHER_TRY = (ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE)
+LONGEST_PATIENCE_SECONDS = 3600.0  # for a finished text that neither the database nor the object store takes
+CANCEL_LOOK_SECONDS = 0.5          # how often a worker asks whether it is to stop something
+STOP_SHARE = 0.5                   # of the time to stop: what is being written may finish in it, the rest is for saving
 log = structlog.get_logger()
 Result = TypeVar("Result")
 
 
+@dataclass(slots=True)
+class _Running:
+    item: StoredItem
+    writing: asyncio.Task[WrittenConcept] | None = None  # while the model is being asked: it may be stopped then, and only then
+    is_told_to_stop: bool = False
+
+
 def run_chunk(redrive: Redrive, item_ids: Sequence[int]) -> dict[str, int]:
-    """Run the items concurrently, `settings.concurrency` at a time; counts by outcome."""
+    """Run the items concurrently, `settings.concurrency` at a time; counts by outcome.
+
+    SIGTERM stops it softly: nothing more is begun, what is being written gets half the time to stop, the rest is given back.
+    """
     return asyncio.run(Chunk(redrive, choose_generator(redrive.settings)).run(item_ids))
 
 
@@ -42,28 +59,35 @@ class Chunk:
         # Beginning and saving go on beside the writing: a slot that waited for PostgreSQL would leave the model idle.
         self._begun = asyncio.Semaphore(2 * redrive.settings.concurrency)
         self._writing = asyncio.Semaphore(redrive.settings.concurrency)
-        self._running: dict[int, int] = {}  # item_id -> attempt
+        self._running: dict[int, _Running] = {}
+        self._is_stopping = False
+        self._is_model_troubled = False  # a failure was noted: the next success is worth noting too
         self._threads = ThreadPoolExecutor(min(redrive.settings.concurrency, 8), thread_name_prefix="storage")
         # Its own: eight saves that wait for a lock must not keep living items from showing that they live.
-        self._heartbeat_thread = ThreadPoolExecutor(1, thread_name_prefix="heartbeat")
+        self._watch_thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
 
     async def run(self, item_ids: Sequence[int]) -> dict[str, int]:
-        heartbeat = asyncio.create_task(self._beat())
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # a thread of a test has no signals
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop_softly)
+        watching = asyncio.create_task(self._watch())
         try:
             outcomes = await asyncio.gather(*(self._run_item(item_id) for item_id in item_ids))
+            await self._leave([item_id for item_id, outcome in zip(item_ids, outcomes, strict=True) if outcome == "left"])
         finally:
-            heartbeat.cancel()
+            watching.cancel()
             await self._generator.close()
             self._threads.shutdown(wait=False)
-            self._heartbeat_thread.shutdown(wait=False)
+            self._watch_thread.shutdown(wait=False)
         return dict(Counter(outcomes))
 
     async def _run_item(self, item_id: int) -> str:
         async with self._begun:
+            if self._is_stopping:
+                return "left"
             begun = await self._begin(item_id)
             if not isinstance(begun, Attempt):
                 return begun
-            self._running[item_id] = begun.item.attempt
+            self._running[item_id] = _Running(begun.item)
             try:
                 return await self._write_and_save(begun)
             finally:
@@ -96,16 +120,101 @@ class Chunk:
         item = attempt.item
         bound = log.bind(**_named(item))
         try:
-            async with self._writing:
-                written: WrittenConcept = await write(self._generator, item.key.kind, brief=attempt.brief)
-            is_ours = await self._patiently(lambda: self._in_thread(attempts.save, self._redrive, attempt, written))
+            written = await self._write(attempt)
+        except asyncio.CancelledError:
+            return await self._interrupted(item, bound)
+        except ItemError as error:
+            return await self._write_failed(attempt, error, bound)
+        except Exception as exc:  # boundary: a defect fails one item, named as such
+            return await self._defect(attempt, exc, bound)
+        await self._note_answer(attempt)
+        try:
+            return await self._save(attempt, written, bound)
         except ItemError as error:
             return await self._fail(attempt, error, bound)
-        except Exception as exc:  # boundary: a defect fails one item, named as such
-            bound.exception("item_defect")
-            return await self._fail(attempt, ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}"), bound)
-        bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
-        return "succeeded" if is_ours else "late"
+        except Exception as exc:  # boundary
+            return await self._defect(attempt, exc, bound)
+
+    async def _write(self, attempt: Attempt) -> WrittenConcept:
+        """Ask the model. Raises CancelledError when the item was told to stop, or the worker stops, before the answer is there."""
+        async def in_turn() -> WrittenConcept:
+            async with self._writing:
+                return await write(self._generator, attempt.item.key.kind, brief=attempt.brief)
+
+        running = self._running[attempt.item.item_id]
+        running.writing = asyncio.create_task(in_turn())
+        try:
+            return await running.writing
+        finally:
+            running.writing = None
+
+    async def _interrupted(self, item: StoredItem, bound: structlog.stdlib.BoundLogger) -> str:
+        """The model call was broken off: cancelled by a person, or given back because the worker stops."""
+        is_told = self._running[item.item_id].is_told_to_stop
+        if not (is_told or self._is_stopping):
+            raise asyncio.CancelledError
+        withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
+        with contextlib.suppress(ItemError):  # the database is away: the lease runs out and the item is taken back
+            await self._patiently(lambda: self._in_thread(breaker.note_aborted, self._redrive))
+            is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item))
+            bound.info(("item_cancelled" if is_told else "item_given_back") if is_ours else "item_late")
+        return "cancelled" if is_told else "given_back"
+
+    async def _write_failed(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
+        """A text of its own that failed fails its item; a model that is out holds it back, once that is certain."""
+        if error.kind not in breaker.OUTAGE_KINDS:
+            await self._note_answer(attempt)
+            return await self._fail(attempt, error, bound)
+        self._is_model_troubled = True
+        try:
+            is_held = await self._patiently(lambda: self._in_thread(breaker.note_failure, self._redrive, error))
+        except ItemError:
+            is_held = False
+        if not is_held:
+            return await self._fail(attempt, error, bound)
+        bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
+        with contextlib.suppress(ItemError):
+            await self._patiently(lambda: self._in_thread(withdrawals.give_back, self._redrive, attempt.item))
+        return "held"
+
+    async def _note_answer(self, attempt: Attempt) -> None:
+        """The model answers: a breaker that had counted failures starts anew."""
+        if not (self._is_model_troubled or attempt.is_model_troubled):
+            return
+        with contextlib.suppress(ItemError):
+            closed = await self._patiently(lambda: self._in_thread(breaker.note_success, self._redrive))
+            self._is_model_troubled = False
+            if closed:
+                log.info("model_is_back", provider=self._redrive.settings.provider)
+
+    async def _save(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> str:
+        """Save it; a database that stays away gets the text later, from the object store."""
+        save = lambda: self._in_thread(attempts.save, self._redrive, attempt, written)  # noqa: E731
+        started = time.monotonic()
+        while True:
+            try:
+                is_ours = await self._patiently(save)
+            except ItemError as error:
+                if not error.is_outage or time.monotonic() - started > LONGEST_PATIENCE_SECONDS:
+                    raise
+                if await self._spill(attempt, written, bound):
+                    return "spilled"
+                continue
+            bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
+            return "succeeded" if is_ours else "late"
+
+    async def _spill(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> bool:
+        try:
+            path = await self._in_thread(spills.spill, self._redrive, attempt.item, written)
+        except StoreUnreachable as exc:
+            bound.error("text_not_spilled", error=str(exc))
+            return False
+        bound.warning("text_spilled", path=path)
+        return True
+
+    async def _defect(self, attempt: Attempt, exc: Exception, bound: structlog.stdlib.BoundLogger) -> str:
+        bound.exception("item_defect")
+        return await self._fail(attempt, ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}"), bound)
 
     async def _fail(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
         bound.warning("item_failed", error_kind=error.kind.value, error=error.message)
@@ -115,26 +224,63 @@ class Chunk:
             bound.error("failure_not_recorded", error=gone.message)
         return "failed"
 
+    async def _leave(self, item_ids: list[int]) -> None:
+        if item_ids:
+            with contextlib.suppress(ItemError):
+                await self._patiently(lambda: self._in_thread(withdrawals.leave, self._redrive, item_ids))
+            log.info("items_left", count=len(item_ids))
+
     async def _patiently(self, save: Callable[[], Awaitable[Result]]) -> Result:
-        """Try again while the database is away or its pool is dry: a finished text was paid for."""
+        """Try again while the database is away or its pool is dry; not when the worker stops."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda exc: isinstance(exc, ItemError) and exc.kind in _WORTH_ANOTHER_TRY),
-            stop=stop_after_delay(SAVE_PATIENCE_SECONDS), wait=wait_random_exponential(multiplier=0.2, max=5), reraise=True)
+            retry=retry_if_exception(lambda exc: isinstance(exc, ItemError) and exc.is_outage),
+            stop=stop_any(stop_after_delay(self._redrive.settings.save_patience_seconds), lambda _state: self._is_stopping),
+            wait=wait_random_exponential(multiplier=0.2, max=5), reraise=True)
         return await retrying(_naming_database_errors(save))
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(self._redrive.settings.heartbeat_seconds)
-            if self._running:
-                try:
-                    await asyncio.get_running_loop().run_in_executor(
-                        self._heartbeat_thread, self._beat_once, list(self._running.items()))
-                except Exception as exc:  # boundary: a missed beat is no reason to stop writing
-                    log.warning("heartbeat_missed", error=str(exc))
+    def _stop_softly(self) -> None:
+        """SIGTERM: begin nothing more; what is still being written when half the time is over is given back."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        log.info("chunk_stops", running=len(self._running))
+        asyncio.get_running_loop().call_later(STOP_SHARE * self._redrive.settings.stop_seconds, self._break_off)
 
-    def _beat_once(self, running: list[tuple[int, int]]) -> None:
+    def _break_off(self) -> None:
+        for running in self._running.values():
+            if running.writing:
+                running.writing.cancel()
+
+    async def _watch(self) -> None:
+        """Heartbeats, and what a person wants stopped. A missed look is no reason to stop writing."""
+        beaten_at = time.monotonic()
+        while True:
+            await asyncio.sleep(min(CANCEL_LOOK_SECONDS, self._redrive.settings.heartbeat_seconds))
+            running = [(item_id, found.item.attempt) for item_id, found in self._running.items()]
+            if not running:
+                continue
+            is_due = time.monotonic() - beaten_at >= self._redrive.settings.heartbeat_seconds
+            try:
+                told = await asyncio.get_running_loop().run_in_executor(self._watch_thread, self._look, running, is_due)
+            except Exception as exc:  # boundary
+                log.warning("heartbeat_missed", error=str(exc).splitlines()[0])
+                continue
+            if is_due:
+                beaten_at = time.monotonic()
+            self._stop_told(told)
+
+    def _look(self, running: list[tuple[int, int]], is_due: bool) -> list[int]:
         with self._redrive.engine.begin() as connection:
-            items.beat(connection, running, utc_now())
+            if is_due:
+                items.beat(connection, running, utc_now())
+            return stopping.told_to_stop(connection, running)
+
+    def _stop_told(self, told: list[int]) -> None:
+        for item_id in told:
+            found = self._running.get(item_id)
+            if found and found.writing:
+                found.is_told_to_stop = True
+                found.writing.cancel()
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

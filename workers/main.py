@@ -3,6 +3,7 @@
 One queue per process and no scheduler inside: a worker that dies right after it took a job then loses nothing.
 """
 
+import contextlib
 import os
 import signal
 
@@ -58,6 +59,13 @@ class ItemWorker(Worker):
             super().maintain_heartbeats(job, execution)
         except (RedisError, OSError) as exc:
             log.warning("redis_away_while_working", job_id=job.id, error=str(exc))
+
+    def handle_warm_shutdown_request(self) -> None:
+        """SIGTERM: the work-horse hears it too, gives back what will not be done in time, and ends."""
+        super().handle_warm_shutdown_request()
+        if self.horse_pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
 
     def main_work_horse(self, job, queue):
         tie_to_parent(signal.SIGKILL)  # it does not outlive its worker; its items are taken back by their lease

@@ -22,6 +22,7 @@ from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import load
 from backend.storage import heartbeats, problems, samples
+from backend.storage.objects import StoreUnreachable
 from backend.views.availability import is_outage
 
 log = structlog.get_logger()
@@ -67,6 +68,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         # Not before a whole lease: after an outage of PostgreSQL living workers must first get to save and to beat.
         Duty("take_back", min(2.0, settings.lease_seconds / 4), _quietly(reconciler.take_back_lost),
              due_at=time.monotonic() + settings.lease_seconds),
+        Duty("take_back_orphans", 1.0, _quietly(reconciler.take_back_orphans)),
         Duty("resend", min(2.0, settings.resend_seconds / 4), _quietly(reconciler.resend_lost)),
         Duty("drop_jobs", 2.0, _quietly(reconciler.drop_jobs_without_items)),
         Duty("mend_tasks", 3.0, _quietly(reconciler.mend_tasks)),
@@ -79,7 +81,10 @@ def duties(redrive: Redrive) -> list[Duty]:
 def _quietly(mend: Callable[[Redrive], int]) -> Callable[[Redrive], bool]:
     """A duty of the reconciler: it tells what it mends itself, and a round does all that it finds."""
     def do(redrive: Redrive) -> bool:
-        mend(redrive)
+        try:
+            mend(redrive)
+        except StoreUnreachable as exc:
+            log.warning("object_store_away", error=str(exc))
         return False
     return do
 

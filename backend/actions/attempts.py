@@ -20,7 +20,7 @@ from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.framework import Concept
-from backend.content.keys import ContentKey, Owner, OwnerKind
+from backend.content.keys import ContentKey
 from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
@@ -30,7 +30,7 @@ from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import contents, items, task_records
 from backend.storage.contents import LockedRoadmap
-from backend.storage.facts import load_facts
+from backend.storage.facts import load_key_facts
 from backend.storage.items import StoredItem
 
 
@@ -38,6 +38,7 @@ from backend.storage.items import StoredItem
 class Attempt:
     item: StoredItem
     brief: ConceptBrief
+    is_model_troubled: bool = False  # its breaker has counted failures: an answer is worth noting
 
 
 class NotBegun(StrEnum):
@@ -67,7 +68,8 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
         item = items.find_item(connection, item_id)
         if item is None or item.state is not ItemState.QUEUED:
             return NotBegun.TAKEN, item
-        flow = breaker.flow(redrive, connection, now)
+        model = breaker.current(redrive, connection)
+        flow = breaker.flow(redrive, model, now)
         if item.action is ItemAction.GENERATE and flow is Flow.HELD:
             return NotBegun.HELD, None
         verdict = _judge_again(redrive, connection, item.key, now)  # before the lock: items of one roadmap wait for each other
@@ -83,9 +85,11 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
             settle_failed(connection, item, gone, now)
             return NotBegun.FAILED, item
         begun = _begin_claimed(connection, item, verdict, roadmap, concept, now)
-        if isinstance(begun, Attempt) and flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
+        if not isinstance(begun, Attempt):
+            return begun
+        if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
             raise _Held
-        return begun
+        return replace(begun, is_model_troubled=not model.is_untroubled)
 
 
 def _begin_claimed(
@@ -118,14 +122,12 @@ def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now:
 
     An item that a lost worker left behind finds its own mark "generating"; that is no life.
     """
-    owner = Owner(OwnerKind.ROADMAP, key.owner_id)
-    facts = load_facts(connection, [owner], every_key=True).get(owner)
-    key_facts = next((found for found in facts.keys if found.key == key), None) if facts else None
-    if key_facts is None:
+    found = load_key_facts(connection, key)
+    if found is None:
         return None
     # The item exists because the key was broken: grace and silence of a young owner are over for it.
-    key_facts = replace(key_facts, expected_since=datetime.min.replace(tzinfo=UTC))
-    return judge(key_facts, replace(facts, live_keys=facts.live_keys - {key}), now, redrive.limits)
+    key_facts = replace(found[0], expected_since=datetime.min.replace(tzinfo=UTC))
+    return judge(key_facts, replace(found[1], live_keys=found[1].live_keys - {key}), now, redrive.limits)
 
 
 def _brief(roadmap: LockedRoadmap, concept: Concept) -> ConceptBrief:

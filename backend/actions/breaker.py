@@ -32,9 +32,12 @@ class Flow(StrEnum):
     HELD = "held"
 
 
-def flow(redrive: Redrive, connection: Connection, now: datetime) -> Flow:
-    """What may be sent now. Changes nothing."""
-    breaker = breakers.find_breaker(connection, redrive.settings.provider)
+def current(redrive: Redrive, connection: Connection) -> Breaker:
+    return breakers.find_breaker(connection, redrive.settings.provider)
+
+
+def flow(redrive: Redrive, breaker: Breaker, now: datetime) -> Flow:
+    """What may be sent now."""
     if breaker.state is BreakerState.CLOSED:
         return Flow.FREE
     if breaker.state is BreakerState.OPEN and breaker.retry_at is not None and breaker.retry_at <= now:
@@ -75,7 +78,3 @@ def note_aborted(redrive: Redrive) -> None:
     """What was being written was stopped before its answer: if it was the probe, the next one may go."""
     with redrive.engine.begin() as connection:
         breakers.release_probe(connection, redrive.settings.provider, utc_now())
-
-
-def current(redrive: Redrive, connection: Connection) -> Breaker:
-    return breakers.find_breaker(connection, redrive.settings.provider)

@@ -12,14 +12,13 @@ from backend.actions import withdrawals
 from backend.actions.actors import Actor, Permission, require
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.status import ItemState, OperationState
+from backend.content.status import OperationState
 from backend.content.stopping import CancelReason, CancelScope, may_cancel_operation, may_cancel_task, may_force_stop
 from backend.i18n import _
 from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
 from backend.storage import audit, items, stopping, task_records
 from backend.storage.items import StoredItem
-
 
 ROUNDS = 3
 

@@ -48,7 +48,7 @@ def dispatch(redrive: Redrive) -> Dispatched:
     if not redrive.queue.is_up():
         return Dispatched(is_parked=True)
     with redrive.engine.connect() as connection:
-        flow = breaker.flow(redrive, connection, utc_now())
+        flow = breaker.flow(redrive, breaker.current(redrive, connection), utc_now())
     queued = 0
     for priority in Priority:
         limit = 1 if flow is Flow.PROBE else TAKEN_ITEMS

@@ -4,7 +4,7 @@ Runs in the maintenance process, each duty every few seconds; each reads what is
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import structlog
@@ -16,8 +16,11 @@ from backend.clock import utc_now
 from backend.content.status import FindingKind, Priority
 from backend.i18n import _
 from backend.jobs.queue import QueueDown
+from backend.processes import is_surely_gone, this_host
 from backend.redrive import Redrive
 from backend.storage import abandoned, findings, items, stopping, task_records
+from backend.storage.items import StoredItem
+from backend.storage.objects import StoreUnreachable
 
 log = structlog.get_logger()
 MENDED_AT_ONCE = 500
@@ -31,7 +34,7 @@ def resend_lost(redrive: Redrive) -> int:
     now = utc_now()
     before = now - timedelta(seconds=redrive.settings.resend_seconds)
     with redrive.engine.connect() as connection:
-        flow = breaker.flow(redrive, connection, now)
+        flow = breaker.flow(redrive, breaker.current(redrive, connection), now)
         waiting = items.waiting_jobs(connection, before, may_generate=flow is not Flow.HELD)
     resent: list[int] = []
     try:
@@ -78,10 +81,26 @@ def drop_jobs_without_items(redrive: Redrive) -> int:
 
 
 def take_back_lost(redrive: Redrive) -> int:
-    """Items whose worker fell silent go back to queued with the next attempt number, at most three times."""
+    """Items whose worker fell silent go back to queued with the next attempt number, at most three times.
+
+    A slow but living worker keeps its items: it beats.
+    """
     silent_since = utc_now() - timedelta(seconds=redrive.settings.lease_seconds)
     with redrive.engine.connect() as connection:
         lost = items.lost_items(connection, silent_since)
+    return _take_back(redrive, lost, silent_since)
+
+
+def take_back_orphans(redrive: Redrive) -> int:
+    """Items whose process ran on this machine and is gone: nobody needs to wait for their lease."""
+    with redrive.engine.connect() as connection:
+        seen = items.running_on(connection, this_host()) if this_host() else []
+    return _take_back(redrive, [item for item in seen if item.worker and is_surely_gone(item.worker)], None)
+
+
+def _take_back(redrive: Redrive, lost: Sequence[StoredItem], silent_since: datetime | None) -> int:
+    if not lost or not _are_spills_saved(redrive):
+        return 0
     taken_back = []
     for item in lost:
         outcome = withdrawals.take_back(redrive, item, silent_since)
@@ -89,6 +108,16 @@ def take_back_lost(redrive: Redrive) -> int:
             taken_back.append(item.key)
             log.warning("item_taken_back", item_id=item.item_id, key=str(item.key), attempt=item.attempt, outcome=outcome.value)
     return _found(redrive, FindingKind.RUNNING_WITHOUT_HEARTBEAT, taken_back)
+
+
+def _are_spills_saved(redrive: Redrive) -> bool:
+    """What a lost worker had finished is saved before it would be written again. False: the object store cannot tell now."""
+    try:
+        save_spilled(redrive)
+    except StoreUnreachable as exc:
+        log.warning("object_store_away", error=str(exc))
+        return False
+    return True
 
 
 def mend_tasks(redrive: Redrive) -> int:
@@ -105,12 +134,13 @@ def mend_tasks(redrive: Redrive) -> int:
 
 
 def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
-    by, reason = _("the platform"), _("The platform cancelled the task.")
+    by, reason, now = _("the platform"), _("The platform cancelled the task."), utc_now()
     with redrive.engine.begin() as connection:
         found = stopping.unsettled_of_task(connection, task_id)
         fresh = [item.item_id for item in found if item.attempt == 1]
-        done = {item.item_id for item in stopping.cancel_waiting(connection, fresh, by=by, reason=reason, now=utc_now())}
-        stopping.request_cancel(connection, [item.item_id for item in found if item.item_id not in done], by=by, reason=reason, now=utc_now())
+        done = {item.item_id for item in stopping.cancel_waiting(connection, fresh, by=by, reason=reason, now=now)}
+        running = [item.item_id for item in found if item.item_id not in done]
+        stopping.request_cancel(connection, running, by=by, reason=reason, now=now)
     for item in found:
         if item.attempt > 1:
             withdrawals.cancel_waiting_again(redrive, item, by=by, reason=reason)

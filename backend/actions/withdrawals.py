@@ -17,10 +17,10 @@ from backend.storage.items import StoredItem
 MAXIMUM_LOST_WORKERS = 3
 
 
-def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime) -> ItemState | None:
-    """An item whose worker fell silent: queued again, failed when that happened too often, cancelled when it was told to stop.
+def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None) -> ItemState | None:
+    """An item whose worker is lost: queued again, failed when that happened too often, cancelled when it was told to stop.
 
-    None: it lives after all.
+    `silent_since` None: its process is known to be gone. Result None: it lives after all.
     """
     now = utc_now()
     with redrive.engine.begin() as connection:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
 from backend.content.status import ItemAction, ItemState, OperationState, Priority
+from backend.processes import ProcessName, this_process
 from backend.storage.ops_tables import items, operations
 
 
@@ -28,6 +29,7 @@ class StoredItem:
     job_id: str | None = None
     returned_count: int = 0
     cancel_requested_at: datetime | None = None
+    worker: ProcessName | None = None  # who runs it, or ran it last
 
     @property
     def tries(self) -> int:
@@ -39,7 +41,7 @@ def as_item(row: Any) -> StoredItem:
     return StoredItem(
         row.item_id, row.operation_id, row.task_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title,
         ItemAction(row.action), ItemState(row.state), row.attempt, row.previous_status, row.job_id, row.returned_count,
-        row.cancel_requested_at)
+        row.cancel_requested_at, ProcessName(row.worker_host, row.worker_pid) if row.worker_host and row.worker_pid else None)
 
 
 def insert_items(
@@ -150,10 +152,11 @@ def start(connection: Connection, item: StoredItem, now: datetime, declared: str
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
+    worker = this_process()
     return connection.execute(
         update(items).where(items.c.item_id == item.item_id, items.c.state == ItemState.QUEUED,
                             items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None))
-        .values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now,
+        .values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid,
                 previous_status=declared if item.attempt == 1 else item.previous_status)).rowcount == 1
 
 
@@ -186,12 +189,24 @@ def lost_items(connection: Connection, silent_since: datetime) -> list[StoredIte
     return [as_item(row) for row in rows]
 
 
-def take_back(connection: Connection, item: StoredItem, silent_since: datetime) -> bool:
-    """running -> queued with the next attempt number, still without a job: its worker is lost."""
-    return connection.execute(
-        update(items).where(items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING,
-                            items.c.attempt == item.attempt, items.c.heartbeat_at < silent_since)
-        .values(state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
+def running_on(connection: Connection, host: str) -> list[StoredItem]:
+    """Running items whose worker has that host."""
+    rows = connection.execute(
+        select(items).where(items.c.state == ItemState.RUNNING, items.c.worker_host == host).order_by(items.c.item_id))
+    return [as_item(row) for row in rows]
+
+
+def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> bool:
+    """running -> queued with the next attempt number, still without a job: its worker is lost.
+
+    With `silent_since` only if it has not beaten since then.
+    """
+    statement = update(items).where(
+        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt)
+    if silent_since is not None:
+        statement = statement.where(items.c.heartbeat_at < silent_since)
+    return connection.execute(statement.values(
+        state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
 
 
 def waiting_jobs(

@@ -75,6 +75,8 @@ items = Table(
     _time("queued_at"),
     _time("started_at"),
     _time("heartbeat_at"),
+    Column("worker_host", Text),                               # who runs it: a ProcessName
+    Column("worker_pid", Integer),
     _time("cancel_requested_at"),
     Column("cancelled_by", Text),
     Column("cancel_reason", Text),

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, dispatcher, retry
+from backend.actions import attempts, dispatcher, reconciler, retry, withdrawals
 from backend.actions.attempts import Attempt, NotBegun
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
@@ -148,7 +148,7 @@ def test_a_late_attempt_changes_nothing(redrive, operator):
     late = begun(redrive, item_id)
     with redrive.engine.begin() as connection:
         connection.execute(text("update ops.items set heartbeat_at = now() - interval '1 hour'"))
-    dispatcher.take_back_lost(redrive)
+    reconciler.take_back_lost(redrive)
     again = begun(redrive, item_id)
 
     saved_late = attempts.save(redrive, late, written(QUIZ))
@@ -165,11 +165,11 @@ def test_an_item_whose_worker_is_lost_three_times_fails_with_that_cause(redrive,
     add_roadmap(redrive.engine, concepts=[concept("a")], unsaved=[(ContentKind.QUIZ, "a")])
     item_id, = queued(redrive, operator, ContentKey(ContentKind.QUIZ, "r1", "a"))
 
-    for _ in range(attempts.MAXIMUM_LOST_WORKERS):
+    for _ in range(withdrawals.MAXIMUM_LOST_WORKERS):
         begun(redrive, item_id)
         with redrive.engine.begin() as connection:
             connection.execute(text("update ops.items set heartbeat_at = now() - interval '1 hour'"))
-        dispatcher.take_back_lost(redrive)
+        reconciler.take_back_lost(redrive)
 
     assert (item_row(redrive, item_id).state, item_row(redrive, item_id).error_kind) == (ItemState.FAILED, ErrorKind.WORKER_LOST)
     assert task_row(redrive).status == "failed"

@@ -7,7 +7,7 @@ import psutil
 from redis import Redis
 from sqlalchemy import select, text
 
-from backend.actions import attempts, dispatcher, retry
+from backend.actions import attempts, dispatcher, reconciler, retry, withdrawals
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
@@ -42,7 +42,7 @@ def test_maintenance_goes_on_after_a_duty_fails_and_after_it_loses_its_lock(redr
             raise fault
         return dispatcher.Dispatched()
 
-    monkeypatch.setattr(dispatcher, "take_back_lost", failing)
+    monkeypatch.setattr(reconciler, "take_back_lost", failing)
     monkeypatch.setattr(dispatcher, "dispatch", failing)
     loop = threading.Thread(target=maintenance.run, args=(redrive, stop))
     loop.start()
@@ -78,7 +78,7 @@ def test_a_held_roadmap_does_not_make_living_items_look_dead(redrive, settings, 
             taken_back = 0
             deadline = time.monotonic() + settings.lease_seconds + 2
             while time.monotonic() < deadline:
-                taken_back += dispatcher.take_back_lost(redrive).taken_back
+                taken_back += reconciler.take_back_lost(redrive)
                 time.sleep(0.2)
         working.join(30)
 
@@ -129,11 +129,11 @@ def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operato
     without_quiz(redrive, "a")
     item_id, = queued(redrive, operator, QUIZ_KEY)
     with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.items set attempt = :last"), {"last": attempts.MAXIMUM_LOST_WORKERS})
+        connection.execute(text("update ops.items set attempt = :last"), {"last": withdrawals.MAXIMUM_LOST_WORKERS})
     attempt = begun(redrive, item_id)
     silent_since = item_row(redrive, item_id).heartbeat_at  # it beat at that moment: not before it
 
-    outcome = attempts.take_back(redrive, attempt.item, silent_since)
+    outcome = withdrawals.take_back(redrive, attempt.item, silent_since)
 
     assert outcome is None
     assert attempts.save(redrive, attempt, written(QUIZ))

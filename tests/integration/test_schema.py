@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.engine import make_url
 
-from backend.actions import attempts, retry
+from backend.actions import attempts, retry, settling
 from backend.bootstrap import connect
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -162,7 +162,7 @@ def test_a_failure_is_recorded_on_json_columns_too(older_platform, operator):
     execute(older_platform.engine, "update ops.items set state = 'queued'")
     attempt = attempts.begin(older_platform, 1)
 
-    attempts.fail(older_platform, attempt, attempts.save_error(ValueError("odd")))
+    attempts.fail(older_platform, attempt, settling.save_error(ValueError("odd")))
 
     assert found(older_platform) == {ContentKey(ContentKind.QUIZ, "r1", "a"): ProblemKind.FAILED}
 

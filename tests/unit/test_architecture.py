@@ -10,11 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE_LINES = 80
 FUNCTION_LINES = 40
-FOUNDATION = {"clock", "i18n", "settings"}  # anybody may use them
+FOUNDATION = {"clock", "i18n", "processes", "settings"}  # anybody may use them
 
 # part of backend -> the other parts that it may import
 BACKEND_ARROWS = {
-    "clock": set(), "i18n": set(), "settings": set(),
+    "clock": set(), "i18n": set(), "processes": set(), "settings": set(),
     "logs": set(),
     "content": set(),
     "storage": {"content"},

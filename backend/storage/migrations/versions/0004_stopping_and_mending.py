@@ -11,6 +11,8 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("items", sa.Column("returned_count", sa.Integer, nullable=False, server_default="0"), schema="ops")
+    op.add_column("items", sa.Column("worker_host", sa.Text), schema="ops")
+    op.add_column("items", sa.Column("worker_pid", sa.Integer), schema="ops")
     for table, columns in (("items", ("cancelled_by", "cancel_reason")), ("operations", ("state_by", "state_reason"))):
         for column in columns:
             op.add_column(table, sa.Column(column, sa.Text), schema="ops")
