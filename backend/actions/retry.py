@@ -39,23 +39,28 @@ class Confirmed:
     overtaken_count: int  # keys of the plan that somebody else had begun in the meantime
 
 
-def plan(redrive: Redrive, scope: Scope, actor: Actor) -> Plan:
+class ReasonNeeded(ValueError):
+    """This retry needs a reason; str() says why."""
+
+
+def plan(redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False) -> Plan:
     """What a retry of the scope would do: every key included, every key left out and the rule. Writes nothing.
 
-    Raises NotAllowed.
+    `overrides_limits` includes what was tried too often. Raises NotAllowed.
     """
-    require(actor, Permission.RETRY)
+    require(actor, Permission.OVERRIDE_LIMITS if overrides_limits else Permission.RETRY)
     now = utc_now()
     with redrive.engine.connect() as connection:
         candidates = load_candidates(connection, scope, now)
         named = frozenset(scope.keys)
         included, excluded = decide_all(
             candidates, is_named=named.__contains__,
-            maximum_attempts_per_day=redrive.settings.maximum_attempts_per_day)
+            maximum_attempts_per_day=None if overrides_limits else redrive.settings.maximum_attempts_per_day)
         broken = {candidate.key for candidate in candidates}
         unlisted = [key for key in scope.keys if key not in broken]
         excluded += _unlisted(redrive, connection, unlisted, now)
-        return Plan(uuid4().hex, scope, included, excluded, estimate(connection, included, redrive.settings.concurrency), now)
+        price = estimate(connection, included, redrive.settings.concurrency)
+        return Plan(uuid4().hex, scope, included, excluded, price, now, overrides_limits)
 
 
 def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKey], now: datetime) -> tuple[Excluded, ...]:
@@ -74,9 +79,11 @@ def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") ->
     """Store the plan as an operation with one item for each of its keys, in one transaction.
 
     Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
-    to them. Raises NotAllowed, or NothingToRetry when nothing is left to do.
+    to them. Raises NotAllowed, ReasonNeeded when limits are overridden without one, or NothingToRetry when nothing is left to do.
     """
-    require(actor, Permission.RETRY)
+    require(actor, Permission.OVERRIDE_LIMITS if accepted.overrides_limits else Permission.RETRY)
+    if accepted.overrides_limits and not reason.strip():
+        raise ReasonNeeded(_("Say why the limit of tries is overridden."))
     if not accepted.included:
         raise NothingToRetry(_nothing_left(accepted.excluded))
     with redrive.engine.begin() as connection:
@@ -107,7 +114,7 @@ def _store(
     task_ids = _store_tasks(connection, operation_id, left, reason)
     items.insert_items(connection, operation_id, left, task_ids)
     audit.record(
-        connection, actor, action="retry", scope=name, reason=reason, operation_id=operation_id,
+        connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason, operation_id=operation_id,
         result=_("{items} planned").format(items=wording.items(len(left))))
     return operation_id
 

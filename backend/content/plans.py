@@ -14,7 +14,7 @@ from backend.content.status import ItemAction
 class ExclusionRule(StrEnum):
     ALREADY_RUNNING = "already_running"    # an item is planned, queued or running, or a platform task lives
     NOT_BROKEN = "not_broken"              # the detector finds nothing wrong with it (any more)
-    RETRY_LIMIT = "retry_limit"            # tried too often in the last 24 hours
+    POISON = "poison"                      # tried too often in the last 24 hours; an admin may override it
     NOT_SUPPORTED = "not_supported"        # no generator for this kind of content yet
     UNREADABLE = "unreadable"              # framework_data must be mended at its source
     CREATION_CANCELLED = "creation_cancelled"  # reopened only when chosen by name
@@ -67,18 +67,23 @@ class Plan:
     excluded: tuple[Excluded, ...]
     estimate: Estimate
     as_of: datetime
+    overrides_limits: bool = False  # poison is included; confirming it needs a reason
 
     @property
     def keys(self) -> frozenset[ContentKey]:
         return frozenset(item.key for item in self.included)
 
     @property
+    def poison_count(self) -> int:
+        return sum(left_out.rule is ExclusionRule.POISON for left_out in self.excluded)
+
+    @property
     def repairs(self) -> int:
         return sum(item.action is ItemAction.REPAIR for item in self.included)
 
 
-def decide(candidate: Candidate, *, is_named: bool, maximum_attempts_per_day: int) -> PlannedItem | Excluded:
-    """Is this problem retried? `is_named`: a person chose this very key, not a filter."""
+def decide(candidate: Candidate, *, is_named: bool, maximum_attempts_per_day: int | None) -> PlannedItem | Excluded:
+    """Is this problem retried? `is_named`: a person chose this very key, not a filter. Without a maximum nothing is poison."""
     rule = _exclusion(candidate, is_named, maximum_attempts_per_day)
     if rule:
         return Excluded(candidate.key, rule, candidate.title, candidate.owner_title)
@@ -87,7 +92,7 @@ def decide(candidate: Candidate, *, is_named: bool, maximum_attempts_per_day: in
 
 
 def decide_all(
-    candidates: Iterable[Candidate], *, is_named: Callable[[ContentKey], bool], maximum_attempts_per_day: int,
+    candidates: Iterable[Candidate], *, is_named: Callable[[ContentKey], bool], maximum_attempts_per_day: int | None,
 ) -> tuple[tuple[PlannedItem, ...], tuple[Excluded, ...]]:
     decisions = [
         decide(candidate, is_named=is_named(candidate.key), maximum_attempts_per_day=maximum_attempts_per_day)
@@ -96,7 +101,7 @@ def decide_all(
             tuple(decision for decision in decisions if isinstance(decision, Excluded)))
 
 
-def _exclusion(candidate: Candidate, is_named: bool, maximum_attempts_per_day: int) -> ExclusionRule | None:
+def _exclusion(candidate: Candidate, is_named: bool, maximum_attempts_per_day: int | None) -> ExclusionRule | None:
     if candidate.is_taken:
         return ExclusionRule.ALREADY_RUNNING
     if candidate.key.kind is ContentKind.FRAMEWORK:
@@ -105,6 +110,7 @@ def _exclusion(candidate: Candidate, is_named: bool, maximum_attempts_per_day: i
         return ExclusionRule.NOT_SUPPORTED
     if candidate.problem_kind is ProblemKind.CANCELLED and not is_named:
         return ExclusionRule.CREATION_CANCELLED
-    if candidate.problem_kind is not ProblemKind.DRIFTED and candidate.attempts_today >= maximum_attempts_per_day:
-        return ExclusionRule.RETRY_LIMIT
+    if (maximum_attempts_per_day is not None and candidate.problem_kind is not ProblemKind.DRIFTED
+            and candidate.attempts_today >= maximum_attempts_per_day):
+        return ExclusionRule.POISON
     return None

@@ -69,7 +69,7 @@ FINDING_KINDS = {
 EXCLUSION_RULES = {
     ExclusionRule.ALREADY_RUNNING: _("Already being worked on."),
     ExclusionRule.NOT_BROKEN: _("Not broken any more."),
-    ExclusionRule.RETRY_LIMIT: _("Tried too often in the last 24 hours."),
+    ExclusionRule.POISON: _("Poison: tried too often in the last 24 hours. An admin may override this with a reason."),
     ExclusionRule.NOT_SUPPORTED: _("Chapters and covers cannot be written again yet; they are only listed."),
     ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),

@@ -214,7 +214,7 @@ def test_a_key_tried_too_often_today_is_left_out(broken):
         f"values ('o', 'quiz', 'r1', '{part}', 'generate', 'failed', 'failed', {attempt}, now())"
         for part, attempt in (("a", limit), ("b", limit - 1))))
 
-    assert excluded(plan(broken)) == {QUIZ_A: ExclusionRule.RETRY_LIMIT}
+    assert excluded(plan(broken)) == {QUIZ_A: ExclusionRule.POISON}
 
 
 def test_covers_and_chapters_are_listed_but_left_out(redrive):

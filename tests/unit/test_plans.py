@@ -27,7 +27,7 @@ def decision(candidate: Candidate, *, is_named: bool = False) -> PlannedItem | E
 # rule -> (what falls under it, the nearest that does not)
 EXCLUDED = {
     ExclusionRule.ALREADY_RUNNING: (make_candidate(is_taken=True), make_candidate(is_taken=False)),
-    ExclusionRule.RETRY_LIMIT: (make_candidate(attempts_today=5), make_candidate(attempts_today=4)),
+    ExclusionRule.POISON: (make_candidate(attempts_today=5), make_candidate(attempts_today=4)),
     ExclusionRule.NOT_SUPPORTED: (make_candidate(key=ContentKey(ContentKind.CHAPTER, "n1", "3")), make_candidate()),
     ExclusionRule.UNREADABLE: (make_candidate(ProblemKind.UNREADABLE, key=ContentKey(ContentKind.FRAMEWORK, "r1")), make_candidate()),
     ExclusionRule.CREATION_CANCELLED: (make_candidate(ProblemKind.CANCELLED), make_candidate(ProblemKind.MISSING)),
