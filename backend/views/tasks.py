@@ -19,6 +19,7 @@ from backend.content.stopping import may_cancel_task
 from backend.redrive import Redrive
 from backend.storage.ops_tables import items, operations
 from backend.storage.platform_tables import novels, roadmap_metadata, tasks
+from backend.storage.task_records import CANCELLING
 from backend.views.odd_json import count_of, object_of, words_of
 from backend.views.operations import ItemRow, as_item_row
 
@@ -106,8 +107,9 @@ class TaskRow:
 
     @property
     def is_cancelling(self) -> bool:
-        """Cancelled by a person, and not all of its items have confirmed."""
-        return bool(self.progress and self.progress.cancelling) or (self.may_be_cancelled and self.current_step == "cancelling")
+        """Cancelled as a whole, and not all of its items have confirmed."""
+        is_all_told = self.progress is not None and 0 < self.progress.cancelling == self.progress.total - self.progress.done
+        return is_all_told or (self.may_be_cancelled and self.current_step == CANCELLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,7 @@ def task(redrive: Redrive, task_id: str) -> TaskDetail | None:
             select(operations.c.operation_id, operations.c.name, operations.c.actor_id, operations.c.reason)
             .where(operations.c.operation_id.in_(sorted({row.operation_id for row in found}))).order_by(operations.c.created_at)).all()
         progress, starters = _progress_of(connection, [task_id])
-    request, failures, summary = (object_of(stored[name]) for name in ("user_request", "failed_concepts", "execution_summary"))
+    request, failures, summary = (object_of(stored._mapping[name]) for name in ("user_request", "failed_concepts", "execution_summary"))
     return TaskDetail(
         utc_now(), _row(stored, progress, starters, is_whole=True),
         tuple((words_of(name), without_secrets(words_of(value))) for name, value in list((request or {}).items())[:20]),

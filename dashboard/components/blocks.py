@@ -26,11 +26,12 @@ def legend(parts: Iterable[tuple[Look, int]]) -> str:
         for look, count in parts if count)
 
 
-def table(rows: Iterable[Iterable[str]], heads: Iterable[str] = ()) -> str:
-    """Cells are HTML already."""
+def table(rows: Iterable[Iterable[str]], heads: Iterable[str] = (), *, is_first_narrow: bool = False) -> str:
+    """Cells are HTML already. `is_first_narrow`: the first column is as wide as its words, on one line."""
     head = "".join(f'<th scope="col">{escaped(word)}</th>' for word in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return (f'<table class="rd rd-small rd-table">{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>{body}</tbody></table>')
+    narrow = " rd-narrow" if is_first_narrow else ""
+    return (f'<table class="rd rd-small rd-table{narrow}">{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>{body}</tbody></table>')
 
 
 def marks(rows: Iterable[ItemRow], describe) -> str:

@@ -59,7 +59,7 @@ def show_banners(crew: Crew) -> None:
 
 def held_words(held: Held, now: datetime) -> str:
     """The model is out: since when, who waits, and when it is tried again."""
-    since = _(" since {time} ({age})").format(time=clock_time(held.since_at), age=age(held.since_at, now)) if held.since_at else ""
+    since = _("since {time} ({age})").format(time=clock_time(held.since_at), age=age(held.since_at, now)) if held.since_at else ""
     error = wording.ERROR_KINDS[held.error_kind] if held.error_kind else ""
     if held.is_being_tried:
         following = _("One item asks it at this moment.")
@@ -69,8 +69,8 @@ def held_words(held: Held, now: datetime) -> str:
         following = _("The next item asks it again.")
     waiting = ngettext("{count} item waits", "{count} items wait", held.waiting_count).format(count=f"{held.waiting_count:,}")
     who = _("The offline writer") if held.provider == OFFLINE else _("The model at {provider}").format(provider=plain(held.provider))
-    return _("**{who} does not answer{since}:** {waiting}, nothing is tried in vain. {following}{error}").format(
-        who=who, since=plain(since), waiting=waiting, following=following,
+    return _("**{who} does not answer {since}:** {waiting}, nothing is tried in vain. {following}{error}").format(
+        who=who, since=plain(since) or _("now"), waiting=waiting, following=following,
         error=" " + _("Last error: {error}").format(error=plain(f"{error}. {held.error_message[:200]}")) if error else "")
 
 

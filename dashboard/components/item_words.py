@@ -21,6 +21,8 @@ def item_outcome(row: ItemRow) -> str:
         return row.error_message
     if row.skip_rule:
         return wording.EXCLUSION_RULES[row.skip_rule]
+    if row.state is ItemState.SUCCEEDED and not row.generator:
+        return _("its status was put right, nothing had to be written")
     return written_by(row)
 
 

@@ -67,19 +67,20 @@ def _show_running() -> None:
 def _show_operation(progress: Progress) -> None:
     with st.container(border=True, key=f"operation-{progress.operation_id}", gap="xsmall"):
         with st.container(horizontal=True, wrap=False, gap="medium", vertical_alignment="center"):
-            st.html(operation_block(progress), width="stretch")
-            show_operation_buttons(progress)
-            is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
-            if not progress.is_active:
-                st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
-                          args=(progress.operation_id,))
+            st.html(operation_block(progress, is_held=reads.crew().held is not None), width="stretch")
+            with st.container(horizontal=True, width="content", wrap=False, gap="small", vertical_alignment="center"):
+                show_operation_buttons(progress)
+                is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
+                if not progress.is_active:
+                    st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
+                              args=(progress.operation_id,))
         if is_listed:
             _list_items(progress)
 
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
-def operation_block(progress: Progress) -> str:
-    """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions."""
+def operation_block(progress: Progress, *, is_held: bool = False) -> str:
+    """Name, state, marks, bar and numbers of an operation. `is_held`: the model is out, so what waits goes on waiting. The same progress is drawn once for all sessions."""
     if not progress.is_active:
         return f'<div class="rd">{_head(progress, outcome_words(progress), _who(progress))}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
@@ -89,7 +90,7 @@ def operation_block(progress: Progress) -> str:
                            cancelling_count=sum(row.is_cancelling for row in rows))
     parts = count_parts(progress.counts, progress.cancelling_count)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    lines = [_head(progress, pace(progress)), _state_line(progress), blocks.marks(rows, item_words) if rows else "",
+    lines = [_head(progress, pace(progress, is_held=is_held)), _state_line(progress, is_held), blocks.marks(rows, item_words) if rows else "",
              blocks.bar(parts, progress.total), f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED]:
         lines.append(_failures(progress))
@@ -106,9 +107,11 @@ def count_parts(counts: dict[ItemState, int], cancelling_count: int) -> list[tup
     return [*parts[:4], (CANCELLING, cancelling_count), *parts[4:]]
 
 
-def _state_line(progress: Progress) -> str:
+def _state_line(progress: Progress, is_held: bool) -> str:
     """Who paused or cancelled it, and why; what it waits for."""
     words = state_words(progress)
+    if is_held and progress.state is OperationState.RUNNING:
+        words = _("Waits for the model, which is held back.")
     return f'<div class="rd-small rd-wrap">{escaped(words)}</div>' if words else ""
 
 
@@ -126,7 +129,9 @@ def state_words(progress: Progress) -> str:
 
 def _head(progress: Progress, numbers: str, who: str = "") -> str:
     name = escaped(_("Retry: {scope}").format(scope=progress.name))
-    return (f'<div class="rd-row" style="flex-wrap:nowrap">{blocks.toned(OPERATION_STATES[progress.state])}'
+    is_stopping = progress.state is OperationState.CANCELLED and progress.is_active
+    look = CANCELLING if is_stopping else OPERATION_STATES[progress.state]
+    return (f'<div class="rd-row" style="flex-wrap:nowrap">{blocks.toned(look)}'
             f'<span class="rd-strong rd-cut" style="flex:0 1 auto" title="{name}">{name}</span>'
             f'<span class="rd-quiet rd-small rd-cut" style="flex:0 3 auto" title="{escaped(who)}">{escaped(who)}</span>'
             f'<span class="rd-push rd-strong" style="flex:none">{escaped(numbers)}</span></div>')
@@ -138,9 +143,13 @@ def _who(progress: Progress) -> str:
     return f"{who}. {state_words(progress)}" if progress.state is OperationState.CANCELLED and not progress.is_active else who
 
 
-def pace(progress: Progress) -> str:
-    """"12 of 21 done, 48 a minute, 12 s left"."""
+def pace(progress: Progress, *, is_held: bool = False) -> str:
+    """"12 of 21 done, 48 a minute, 12 s left"; without a forecast when nothing more is begun."""
+    if progress.state is OperationState.CANCELLED:
+        return outcome_words(progress)
     words = _("{settled:,} of {total:,} done").format(settled=progress.settled, total=progress.total)
+    if progress.state is not OperationState.RUNNING or is_held:
+        return words
     if progress.items_per_minute:
         words += _(", {rate:.0f} a minute").format(rate=progress.items_per_minute)
     if progress.seconds_left is not None:

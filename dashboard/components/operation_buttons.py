@@ -15,8 +15,8 @@ def show_operation_buttons(progress: Progress) -> None:
     is_disabled = not may_cancel([progress.actor_id])
 
     def offer(label: str, name: str, icon: str, told: str, callback, *args: object) -> None:
-        st.button(label, key=f"{name}-{progress.operation_id}", icon=icon, disabled=is_disabled, on_click=callback, args=args,
-                  help=cancel_help(told, [progress.actor_id]))
+        st.button(label, key=f"{name}-{progress.operation_id}", icon=icon, type="tertiary", disabled=is_disabled, on_click=callback,
+                  args=args, help=cancel_help(told, [progress.actor_id]))
 
     if may_pause(progress.state):
         offer(_("Pause"), "pause", ":material/pause:", _("What runs finishes, the rest waits."), callbacks.ask_stop,

@@ -59,8 +59,8 @@ def _show_limits(plan: Plan) -> None:
         if plan.overrides_limits:
             st.markdown(_("**The limit of tries is overridden:** what was tried too often today is included."), width="stretch")
         else:
-            st.markdown(_("**{items} left out as poison:** tried too often in the last 24 hours, so another try is likely to be wasted.")
-                        .format(items=wording.items(plan.poison_count)), width="stretch")
+            st.markdown(_("**{items} left out as poison:** tried too often in the last 24 hours.").format(
+                items=wording.items(plan.poison_count)), width="stretch")
         if may_override():
             st.button(_("Leave them out") if plan.overrides_limits else _("Include them"), key="plan-override",
                       on_click=callbacks.plan_again, kwargs={"overrides_limits": not plan.overrides_limits},

@@ -8,7 +8,7 @@ import streamlit as st
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.keys import ContentKind, OwnerKind
-from backend.content.status import ItemState
+from backend.content.status import ItemState, TaskStatus
 from backend.content.stopping import CancelScope, may_cancel_item, may_force_stop
 from backend.i18n import _
 from backend.views.operations import ItemRow
@@ -132,7 +132,7 @@ def _show_error(found: TaskDetail) -> None:
 def _show_facts(found: TaskDetail) -> None:
     """What the platform's row says, in one table."""
     row = found.row
-    took = span(found.duration_seconds) if found.duration_seconds is not None else ""
+    took = span(found.duration_seconds) if found.duration_seconds is not None and not found.is_live else ""
     facts = [
         (_("Id"), row.task_id), (_("User"), row.user_id), (_("Step"), _step(row)), (_("About"), _about(row)),
         (_("Created"), clock_time(row.created_at)), (_("Changed"), clock_time(row.updated_at)),
@@ -140,8 +140,9 @@ def _show_facts(found: TaskDetail) -> None:
         *((_("Started by"), f"{note.actor_id}" + (f": “{note.reason}”" if note.reason else "")) for note in found.operations),
         (_("Asked for"), "; ".join(f"{name}: {value}" for name, value in found.request if value and not found.operations)),
         (_("Not readable"), ", ".join(found.unreadable))]
-    st.html(blocks.table([f'<span class="rd-quiet">{escaped(name)}</span>', f'<span class="rd-wrap">{escaped(words)}</span>']
-                         for name, words in facts if words))
+    st.html(blocks.table(
+        ([f'<span class="rd-quiet">{escaped(name)}</span>', f'<span class="rd-wrap">{escaped(words)}</span>']
+         for name, words in facts if words), is_first_narrow=True))
 
 
 def _step(row: TaskRow) -> str:
@@ -205,7 +206,6 @@ def _frame(items: tuple[ItemRow, ...]) -> pd.DataFrame:
         "item": [item_words(item) for item in items],
         "attempt": [item.attempt for item in items],
         "outcome": [" ".join(item_outcome(item).split()) for item in items],
-        "settled": [item.settled_at for item in items],
     }).style.map(_toned, subset=["state"])
 
 
@@ -218,11 +218,10 @@ def _toned(text: str) -> str:
 
 def _columns() -> dict:
     return {
-        "state": st.column_config.TextColumn(_("State"), width=110),
-        "item": st.column_config.TextColumn(_("Item"), width=230),
-        "attempt": st.column_config.NumberColumn(_("Attempt"), width=60),
-        "outcome": st.column_config.TextColumn(_("What came of it"), width=280),
-        "settled": st.column_config.DatetimeColumn(_("Settled"), format="distance", width=110),
+        "state": st.column_config.TextColumn(_("State"), width=100),
+        "item": st.column_config.TextColumn(_("Item"), width=215),
+        "attempt": st.column_config.NumberColumn(_("Attempt"), width=55),
+        "outcome": st.column_config.TextColumn(_("What came of it"), width=245),
     }
 
 
@@ -230,7 +229,10 @@ def _show_failed_concepts(found: TaskDetail) -> None:
     """What the platform noted as failed; a task of its own has no items."""
     st.subheader(_("What failed, as the platform noted it"), anchor=False)
     if not found.failed_concepts:
-        st.caption(_("It noted nothing as failed.") + " " + _("This task was not started by Redrive, so it has no items."))
+        told = [_("It noted nothing as failed."), _("This task was not started by Redrive, so it has no items.")]
+        if found.row.status in (TaskStatus.FAILED, TaskStatus.PARTIAL_FAILURE):
+            told.insert(1, _("Retrying what failed therefore takes every problem of what the task was about."))
+        st.caption(" ".join(told))
         return
     st.html(blocks.table((_failed_row(entry) for entry in found.failed_concepts), (_("Concept"), _("Content"), _("Reason"))))
 

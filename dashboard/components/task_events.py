@@ -23,8 +23,8 @@ ACTIONS = {
 def show_events(events: tuple[TaskEvent, ...]) -> None:
     shown = events[::-1][:SHOWN_EVENTS]
     with st.container(height=LOG_HEIGHT if len(shown) > 12 else "content", key="task-log", border=False):
-        st.html(blocks.table([f'<span class="rd-quiet" style="white-space:nowrap">{escaped(short_time(event.at))}</span>', _line(event)]
-                             for event in shown))
+        st.html(blocks.table(
+            ([f'<span class="rd-quiet">{escaped(short_time(event.at))}</span>', _line(event)] for event in shown), is_first_narrow=True))
     if len(events) > len(shown):
         st.caption(_("The last {shown:,} of {total:,} events.").format(shown=len(shown), total=len(events)))
 
@@ -52,6 +52,8 @@ def event_words(event: TaskEvent) -> tuple[Look, str, str]:
             return CANCELLING, _("{item} told to stop by {actor}").format(item=item, actor=event.actor_id), event.detail
         case EventKind.SETTLED:
             look = ITEM_STATES[event.item.state]
+            if event.item.state is ItemState.CANCELLED and event.item.cancelled_by:
+                return look, _("{item} cancelled by {actor}").format(item=item, actor=event.item.cancelled_by), event.item.cancel_reason
             return look, f"{item} {look.word.lower()}", item_outcome(event.item)
         case EventKind.FAILED_CONCEPT:
             return ITEM_STATES[ItemState.FAILED], _("{concept} failed").format(concept=event.failed.concept_id), event.failed.reason

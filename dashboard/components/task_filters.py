@@ -56,7 +56,7 @@ def show_filters(asked: AskedTasks, counts: dict[str, int], owners: dict[str, st
     with st.grid(min_column_width=150, vertical_alignment="bottom", gap="small"):
         filter_widgets.multiselect(_("Type"), "type", list(TaskType), wording.TASK_TYPES.__getitem__)
         filter_widgets.choose(_("Roadmap or novel"), "owner", filter_widgets.with_asked(owners, asked.filter.owner_id),
-                              _("Choose, or type an id"), takes_new=True)
+                              _("Any, or an id"), takes_new=True)
         filter_widgets.choose(_("Age"), "age", AGE_WORDS, _("Any age"))
         filter_widgets.search(_("User"), "user", _("e.g. user-7"), icon=":material/person:")
         filter_widgets.search(_("Text of the error"), "text", _("e.g. timeout"))

@@ -149,7 +149,6 @@ def _frame(rows: tuple[TaskRow, ...]) -> pd.DataFrame:
         "progress": [progress_words(row.progress) for row in rows],
         "error": [" ".join(row.error.split()) for row in rows],
         "created": [row.created_at for row in rows],
-        "changed": [row.updated_at for row in rows],
         "user": [row.user_id for row in rows],
         "open": [f"/tasks?task={row.task_id}" for row in rows],
     }).style.map(_toned, subset=["status"])
@@ -173,10 +172,9 @@ def _columns() -> dict:
         "open": st.column_config.LinkColumn(_("Task"), display_text=_("Open"), width=55),
         "status": st.column_config.TextColumn(_("Status"), width=115),
         "type": st.column_config.TextColumn(_("Type"), width=135),
-        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=220),
-        "progress": st.column_config.TextColumn(_("Progress"), width=135),
-        "error": st.column_config.TextColumn(_("Error"), width=260),
-        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=115),
-        "changed": st.column_config.DatetimeColumn(_("Changed"), format="distance", width=115),
-        "user": st.column_config.TextColumn(_("User"), width=90),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=180),
+        "progress": st.column_config.TextColumn(_("Progress"), width=120),
+        "error": st.column_config.TextColumn(_("Error"), width=205),
+        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=110),
+        "user": st.column_config.TextColumn(_("User"), width=85),
     }

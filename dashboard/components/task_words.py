@@ -22,8 +22,8 @@ def progress_words(progress: TaskProgress | None) -> str:
     if progress is None:
         return ""
     words = [_("{done:,} of {total:,}").format(done=progress.done, total=progress.total)]
-    for count, name in ((progress.failed, _("{count:,} failed")), (progress.cancelled, _("{count:,} cancelled")),
-                        (progress.cancelling, _("{count:,} cancelling"))):
+    for count, name in ((progress.failed, _("{count:,} failed")), (progress.cancelling, _("{count:,} cancelling")),
+                        (progress.cancelled, _("{count:,} cancelled"))):
         if count:
             words.append(name.format(count=count))
     return ", ".join(words)

@@ -22,6 +22,7 @@ from dashboard.session import StopAim
 from dashboard.untrusted import escaped
 
 POLL_SECONDS = 3
+NO_BREAK = "\u00a0"
 CANNOT_TELL = _("cannot tell")
 QUEUES = {
     Priority.INTERACTIVE: _("Interactive: small retries"), Priority.BULK: _("Bulk: large retries"),
@@ -54,10 +55,11 @@ def offer_cancel_everything(found: WorkersView) -> None:
     """For admins: whatever is planned, queued or running."""
     count = found.unsettled_count
     words = _("everything that is planned, queued or running: {items} now").format(items=wording.items(count))
-    st.button(_("Cancel everything"), key="cancel-everything", icon=":material/cancel:", disabled=not may_cancel_anything() or not count,
-              on_click=callbacks.ask_stop, args=(StopAim(words, scope=CancelScope.everything(), detail=_(
-                  "This stops the work of everybody, in all queues.")),),
-              help=_("Nothing is planned, queued or running.") if not count and may_cancel_anything() else cancel_help(
+    told = ngettext("{count} item is planned, queued or running.", "{count} items are planned, queued or running.", count)
+    st.caption(told.format(count=f"{count:,}") if count else _("Nothing is planned, queued or running."), width="content")
+    aim = StopAim(words, scope=CancelScope.everything(), detail=_("This stops the work of everybody, in all queues."))
+    st.button(_("Cancel everything"), key="cancel-everything", type="tertiary", icon=":material/cancel:",
+              disabled=not may_cancel_anything() or not count, on_click=callbacks.ask_stop, args=(aim,), help=_("Nothing is planned, queued or running.") if not count and may_cancel_anything() else cancel_help(
                   _("Cancel everything that is planned, queued or running, of everybody."), ["somebody else"]))
 
 
@@ -116,8 +118,8 @@ def _worker_row(worker: WorkerAtWork, now: datetime) -> list[str]:
     seen = worker.seen
     look = Look(BLUE, "▸", _("Busy")) if seen.is_busy else Look(GREY, "·", _("Idle"))
     doing = _work_words(worker.work) if worker.work else escaped(_("begins or ends a job") if seen.is_busy else "")
-    process = f"{seen.host or seen.name}" + (f" · {seen.pid}" if seen.pid else "")
-    return [f'<span title="{escaped(seen.name)}" class="rd-wrap">{escaped(process)}</span>',
+    process = f"{seen.host or seen.name}" + (f"{NO_BREAK}·{NO_BREAK}{seen.pid}" if seen.pid else "")
+    return [f'<span title="{escaped(seen.name)}" style="overflow-wrap:break-word">{escaped(process)}</span>',
             escaped(seen.queue.replace("redrive-", "")), blocks.toned(look), doing, _beat(seen.last_heartbeat_at, now)]
 
 
