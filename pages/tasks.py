@@ -23,7 +23,7 @@ else:
     if task_id:
         task_detail.show_unknown(task_id)
         task_detail.show_back()
-    show_live()
+    show_live(has_ended=False)
     task_filters.show_filters(asked, task_counts(asked.filter), owner_titles())
     task_table.show_tasks(page, asked)
 show_plan_dialog()

@@ -14,7 +14,7 @@ show_title(_("Workers"))
 with st.spinner(_("Asking who works …")):
     found, who = read_workers(), crew()
 show_header(found.as_of, who)
-show_live()
+show_live(has_ended=False)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     workers_parts.offer_cancel_everything(found)
 workers_parts.show_workers()

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert
 
 from backend.content.keys import CONCEPT_KINDS, ContentKind
+from backend.storage import ops_tables
 from backend.storage import platform_tables as tables
 
 LONG_AGO = timedelta(days=2)
@@ -78,6 +79,24 @@ def add_task(engine: Engine, task_id: str = "task-1", **columns: Any) -> str:
             "task_id": task_id, "user_id": "user-1", "status": "completed", "task_type": "creation", "created_at": ago(days=2),
             "updated_at": ago(days=2), **columns})
     return task_id
+
+
+def add_operation(engine: Engine, operation_id: str = "o1", **columns: Any) -> str:
+    """An operation that runs, started by the person of the tests."""
+    with engine.begin() as connection:
+        connection.execute(insert(ops_tables.operations), [{
+            "operation_id": operation_id, "request_id": operation_id, "name": "broken content", "state": "running",
+            "priority": "interactive", "actor_id": "local operator", "actor_role": "admin", "scope": {}, "planned_count": 1,
+            "created_at": ago(minutes=5), **columns}])
+    return operation_id
+
+
+def add_item(engine: Engine, part: str = "a", **columns: Any) -> int:
+    """An item that waits: the tutorial of a concept of r1, in operation o1."""
+    with engine.begin() as connection:
+        return connection.execute(insert(ops_tables.items).values(**{
+            "operation_id": "o1", "kind": "tutorial", "owner_id": "r1", "part": part, "title": f"Concept {part}", "action": "generate",
+            "state": "planned", "problem_kind": "failed", **columns}).returning(ops_tables.items.c.item_id)).scalar_one()
 
 
 def add_novel(engine: Engine, novel_id: str = "n1", *, chapters: Sequence[dict[str, Any]] = (), **columns: Any) -> str:

@@ -22,7 +22,7 @@ def item_outcome(row: ItemRow) -> str:
     if row.skip_rule:
         return wording.EXCLUSION_RULES[row.skip_rule]
     if row.state is ItemState.SUCCEEDED and not row.generator:
-        return _("its status was put right, nothing had to be written")
+        return _("status put right, no model call")
     return written_by(row)
 
 

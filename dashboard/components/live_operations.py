@@ -31,15 +31,15 @@ SHOWN_ENDED = 3
 NAMED_FAILURES = 3
 
 
-def show_live(*, empty_words: str = "") -> None:
-    """Running operations, then those that ended in the last minutes. `empty_words` are said when there is none."""
+def show_live(*, empty_words: str = "", has_ended: bool = True) -> None:
+    """Running operations, then with `has_ended` those that ended in the last minutes. `empty_words` are said when there is none."""
     drawn = session.drawn()
     is_polled = drawn is not None and bool(drawn.active_operations)
     st.fragment(_live, run_every=POLL_SECONDS if is_polled else None)()
     hidden = session.hidden_operations()
     operations = reads.active_operations()
     ended = [found for found in operations if not found.is_active and found.operation_id not in hidden]
-    for progress in ended[:SHOWN_ENDED]:
+    for progress in ended[:SHOWN_ENDED] if has_ended else ():
         _show_operation(progress)
     if not operations and empty_words:
         st.caption(empty_words)
@@ -80,7 +80,10 @@ def _show_operation(progress: Progress) -> None:
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
 def operation_block(progress: Progress, *, is_held: bool = False) -> str:
-    """Name, state, marks, bar and numbers of an operation. `is_held`: the model is out, so what waits goes on waiting. The same progress is drawn once for all sessions."""
+    """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions.
+
+    `is_held`: the model is out, so what waits goes on waiting.
+    """
     if not progress.is_active:
         return f'<div class="rd">{_head(progress, outcome_words(progress), _who(progress))}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
@@ -90,8 +93,9 @@ def operation_block(progress: Progress, *, is_held: bool = False) -> str:
                            cancelling_count=sum(row.is_cancelling for row in rows))
     parts = count_parts(progress.counts, progress.cancelling_count)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    lines = [_head(progress, pace(progress, is_held=is_held)), _state_line(progress, is_held), blocks.marks(rows, item_words) if rows else "",
-             blocks.bar(parts, progress.total), f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
+    lines = [_head(progress, pace(progress, is_held=is_held)), _state_line(progress, is_held),
+             blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
+             f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED]:
         lines.append(_failures(progress))
     return f'<div class="rd">{"".join(lines)}</div>'

@@ -58,8 +58,10 @@ def offer_cancel_everything(found: WorkersView) -> None:
     told = ngettext("{count} item is planned, queued or running.", "{count} items are planned, queued or running.", count)
     st.caption(told.format(count=f"{count:,}") if count else _("Nothing is planned, queued or running."), width="content")
     aim = StopAim(words, scope=CancelScope.everything(), detail=_("This stops the work of everybody, in all queues."))
+    is_idle = may_cancel_anything() and not count
     st.button(_("Cancel everything"), key="cancel-everything", type="tertiary", icon=":material/cancel:",
-              disabled=not may_cancel_anything() or not count, on_click=callbacks.ask_stop, args=(aim,), help=_("Nothing is planned, queued or running.") if not count and may_cancel_anything() else cancel_help(
+              disabled=not may_cancel_anything() or not count, on_click=callbacks.ask_stop, args=(aim,),
+              help=_("There is nothing to cancel.") if is_idle else cancel_help(
                   _("Cancel everything that is planned, queued or running, of everybody."), ["somebody else"]))
 
 
