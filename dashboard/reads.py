@@ -116,7 +116,6 @@ def history(key: ContentKey) -> tuple[operations.ItemRow, ...]:
     return operations.history(connected(), key)
 
 
-@_calm
 def in_work(keys: tuple[ContentKey, ...]) -> frozenset[ContentKey]:
     return operations.in_work(connected(), keys)
 
@@ -167,6 +166,6 @@ def spilled_count() -> int | None:
 
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
-    for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, in_work, task_page, task_counts,
+    for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
                  task_rows, task, read_workers, crew):
         read.clear()

@@ -57,7 +57,8 @@ def _offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> Non
 
 def _offer_cancel(chosen: tuple[ContentKey, ...]) -> None:
     """Of the chosen ones those that are planned, queued or running."""
-    working = tuple(key for key in chosen if key in reads.in_work(chosen))
+    in_work = reads.in_work(chosen)
+    working = tuple(key for key in chosen if key in in_work)
     if working:
         starters = reads.starters_of(*working)
         items = wording.items(len(working))

@@ -38,13 +38,15 @@ def asked_task() -> str:
 def read_filter() -> AskedTasks:
     """Filter and place that the URL describes."""
     unknown: list[str] = []
+    statuses = tuple(filter_widgets.known("status", TaskStatus, unknown))
+    types = tuple(filter_widgets.known("type", TaskType, unknown))
     youngest, oldest = filter_widgets.single(filter_widgets.known("age", lambda word: AGES[word], unknown), (0, 0))
     before = filter_widgets.single(filter_widgets.known("before", Cursor.parse, unknown), None)
     after = None if before else filter_widgets.single(filter_widgets.known("after", Cursor.parse, unknown), None)
     return AskedTasks(TaskFilter(
-        statuses=tuple(filter_widgets.known("status", TaskStatus, unknown)), types=tuple(filter_widgets.known("type", TaskType, unknown)),
-        owner_id=session.url_value("owner").strip(), user=session.url_value("user").strip(), minimum_age_seconds=oldest,
-        maximum_age_seconds=youngest, text=session.url_value("text").strip()), before, after, tuple(unknown))
+        statuses=statuses, types=types, owner_id=session.url_value("owner").strip(), user=session.url_value("user").strip(),
+        minimum_age_seconds=oldest, maximum_age_seconds=youngest, text=session.url_value("text").strip(),
+    ), before, after, tuple(unknown))
 
 
 def show_filters(asked: AskedTasks, counts: dict[str, int], owners: dict[str, str]) -> None:

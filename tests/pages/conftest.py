@@ -105,6 +105,10 @@ def shown_titles(page: AppTest) -> list[str]:
     return list(page.dataframe[0].value["title"])
 
 
+def shown_types(page: AppTest) -> list[str]:
+    return list(page.dataframe[0].value["type"])
+
+
 @pytest.fixture
 def stop_database(environment: pytest.MonkeyPatch) -> Callable[[], None]:
     """stop_database(): from now on PostgreSQL cannot be reached. start_database undoes it."""

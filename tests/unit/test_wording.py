@@ -8,12 +8,15 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.content.status import ItemState, OperationState
+from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
+from backend.content.stopping import CancelReason
 
 MAPS = [
     (wording.CONTENT_KINDS, ContentKind), (wording.PROBLEM_KINDS, ProblemKind), (wording.PROBLEM_MEANINGS, ProblemKind),
     (wording.KEY_STATES, KeyState), (wording.ITEM_STATES, ItemState), (wording.OPERATION_STATES, OperationState),
-    (wording.EXCLUSION_RULES, ExclusionRule), (wording.ERROR_KINDS, ErrorKind)]
+    (wording.EXCLUSION_RULES, ExclusionRule), (wording.ERROR_KINDS, ErrorKind), (wording.TASK_STATUSES, TaskStatus),
+    (wording.TASK_TYPES, TaskType), (wording.CANCEL_REASONS, CancelReason), (wording.BREAKER_STATES, BreakerState),
+    (wording.FINDING_KINDS, FindingKind)]
 KEYS = {
     ContentKind.TUTORIAL: "Tutorial of Backpressure, in Agents", ContentKind.RESOURCES: "Resources of Backpressure, in Agents",
     ContentKind.QUIZ: "Quiz of Backpressure, in Agents", ContentKind.COVER: "Cover of Agents",
