@@ -36,7 +36,7 @@ def without(stack: Stack, name: str) -> Iterator[None]:
         stack.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("path", ["", "problems", "roadmap"])
+@pytest.mark.parametrize("path", ["", "problems", "roadmap", "tasks", "workers"])
 def test_with_postgresql_stopped_a_page_says_so_and_recovers_by_itself(page: Page, stack: Stack, path):
     page.goto(f"{stack.address}/{path}")
     expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)

@@ -9,7 +9,9 @@ from tests.journeys.steps import PATIENCE, open_plan_of_everything
 SCREENS = ARTIFACTS / "screens"
 PAGES = {
     "overview": "", "problems": "problems", "roadmaps": "roadmap", "roadmap": "roadmap?id=agent-performance-optimization",
-    "unreadable": "problems?problem=unreadable", "nothing-found": "problems?text=no-such-words-anywhere",
+    "tasks": "tasks", "task": "tasks?task=task-creation-rust-in-practice", "task-unknown": "tasks?task=no-such-task",
+    "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "unreadable": "problems?problem=unreadable",
+    "nothing-found": "problems?text=no-such-words-anywhere",
 }
 
 
@@ -46,7 +48,8 @@ def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stac
     stack.query("truncate roadmap_metadata, novels, tasks, tutorial_metadata, resource_recommendation_metadata, quiz_metadata, "
                 "roadmap_cover_images, chapters, options, user_choices, ops.problems, ops.dirty, ops.rechecks cascade")
 
-    for name, path in {"overview": "", "problems": "problems", "roadmaps": "roadmap"}.items():
+    for name, path in {
+            "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers"}.items():
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, f"{name}-empty")
@@ -64,3 +67,8 @@ def test_a_running_operation_is_drawn(page: Page, stack: Stack):
     expect(page.get_by_text("of 21 done").first).to_be_visible(timeout=PATIENCE)
 
     photograph(page, "running")
+    task_id = stack.query("select task_id from ops.items limit 1")[0][0]
+    for name, path in {"workers-busy": "workers", "tasks-running": "tasks", "task-running": f"tasks?task={task_id}"}.items():
+        show(page, stack, path)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        photograph(page, name)

@@ -1,0 +1,106 @@
+"""Stop means stop: a bulk is cancelled from the page, and its content is what it was before."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import Stack
+from tests.journeys.steps import PATIENCE, confirm, open_page, open_plan_of_everything
+from tests.journeys.test_incidents import AGENTS, requests_of
+from tests.journeys.test_screens import photograph
+from tests.processes import wait_for
+
+
+def statuses_of(stack: Stack, roadmap_id: str) -> dict[str, tuple[str | None, ...]]:
+    """concept_id -> its three statuses in framework_data."""
+    data = stack.query("select framework_data from roadmap_metadata where roadmap_id = %s", roadmap_id)[0][0]
+    return {concept["concept_id"]: tuple(concept.get(f"{name}_status") for name in ("content", "resources", "quiz"))
+            for stage in data["stages"] for module in stage["modules"] for concept in module["concepts"]}
+
+
+def states_of(stack: Stack) -> dict[str, int]:
+    return dict(stack.query("select state, count(*) from ops.items group by state"))
+
+
+@contextmanager
+def frozen_work(stack: Stack) -> Iterator[None]:
+    """The work-horses cannot confirm anything until the block ends: what is shown in between is no matter of luck."""
+    workers = [child for child in psutil.Process(stack.process.pid).children() if "workers.main" in " ".join(child.cmdline())]
+    horses = [horse for worker in workers for horse in worker.children()]
+    assert horses
+    wait_for(lambda: _is_frozen(stack, horses), what="the work-horses to hold still outside of a transaction")
+    try:
+        yield
+    finally:
+        _send(horses, signal.SIGCONT)
+
+
+def _is_frozen(stack: Stack, horses: list[psutil.Process]) -> bool:
+    """False: one was in the middle of a transaction, and would keep its locks for ever; they go on."""
+    _send(horses, signal.SIGSTOP)
+    time.sleep(0.3)  # others end theirs in this time
+    if not stack.query("select 1 from pg_stat_activity where state = 'idle in transaction' and now() - state_change > interval '0.25 s'"):
+        return True
+    _send(horses, signal.SIGCONT)
+    return False
+
+
+def _send(horses: list[psutil.Process], number: signal.Signals) -> None:
+    for horse in horses:
+        horse.send_signal(number)
+
+
+@pytest.mark.model(latency_seconds=30.0)
+def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_is_as_before(page: Page, stack: Stack):
+    before = statuses_of(stack, AGENTS)
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    confirm(open_plan_of_everything(page))
+    wait_for(lambda: states_of(stack).get("running", 0) >= 8 and requests_of(stack) >= 8, what="items to be written")
+    assert statuses_of(stack, AGENTS) != before
+
+    with frozen_work(stack):
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("In your own words").fill("wrong roadmap")
+        dialog.get_by_role("button", name="Cancel it").click()
+        expect(dialog).to_be_hidden()
+        expect(page.get_by_text(re.compile(r"\d+ cancelling"))).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text(re.compile("Waiting for .* to stop"))).to_be_visible()
+        photograph(page, "cancelling")
+
+    expect(page.get_by_text("0 retried, 21 cancelled")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("failed again")).to_have_count(0)
+    assert states_of(stack) == {"cancelled": 21}
+    assert statuses_of(stack, AGENTS) == before
+    assert stack.query("select status from tasks where task_type = 'retry_tutorial' order by created_at desc limit 1")[0][0] == "cancelled"
+    asked = requests_of(stack)
+
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    dialog = open_plan_of_everything(page)
+    expect(dialog.get_by_text("21 items").first).to_be_visible()
+    assert requests_of(stack) == asked
+
+
+@pytest.mark.model(latency_seconds=1.5)
+def test_a_task_is_followed_live_and_tells_the_same_after_a_reload(page: Page, stack: Stack):
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    confirm(open_plan_of_everything(page))
+    task_id = stack.query("select task_id from ops.items limit 1")[0][0]
+    open_page(page, stack, f"tasks?task={task_id}", "Tasks")
+    expect(page.get_by_text("Processing").first).to_be_visible(timeout=PATIENCE)
+
+    expect(page.get_by_text("Task ended: completed")).to_be_visible(timeout=PATIENCE)
+
+    expect(page.get_by_text("21 of 21 done")).to_be_visible()
+    log = page.locator(".st-key-task-log").inner_text()
+    assert log.count("succeeded") == 21
+    page.reload()
+    expect(page.get_by_text("Task ended: completed")).to_be_visible(timeout=PATIENCE)
+    assert page.locator(".st-key-task-log").inner_text() == log
+    photograph(page, "task-completed")
