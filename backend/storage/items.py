@@ -198,12 +198,13 @@ def running_on(connection: Connection, host: str) -> list[StoredItem]:
 
 
 def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> bool:
-    """running -> queued with the next attempt number, still without a job: its worker is lost.
+    """running -> queued with the next attempt number, still without a job: its worker is lost. Not what was told to stop.
 
     With `silent_since` only if it has not beaten since then.
     """
     statement = update(items).where(
-        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt)
+        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt,
+        items.c.cancel_requested_at.is_(None))
     if silent_since is not None:
         statement = statement.where(items.c.heartbeat_at < silent_since)
     return connection.execute(statement.values(
