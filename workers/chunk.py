@@ -64,7 +64,7 @@ class Chunk:
         self._is_first_begun, self._has_first_begun = False, asyncio.Event()
         self._is_stopping = False
         self._is_model_troubled = False  # a failure was noted: the next success is worth noting too
-        self._threads = ThreadPoolExecutor(min(redrive.settings.concurrency, 8), thread_name_prefix="storage")
+        self._threads = ThreadPoolExecutor(redrive.settings.worker_threads, thread_name_prefix="storage")
         # Its own: eight saves that wait for a lock must not keep living items from showing that they live.
         self._watch_thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 from hypothesis import given, note
@@ -134,9 +135,8 @@ class Stage:
     def _foreign_save(self, pick) -> None:
         key = pick(KEYS)
         row_id = {ContentKind.TUTORIAL: "tutorial_id", ContentKind.QUIZ: "quiz_id"}[key.kind]
-        with self.redrive.engine.begin() as connection, suppress(Exception):
-            with connection.begin_nested():
-                add_content(connection, "r1", key.part, key.kind, **{row_id: f"foreign-{key.part}"})
+        with self.redrive.engine.begin() as connection, suppress(Exception), connection.begin_nested():
+            add_content(connection, "r1", key.part, key.kind, **{row_id: f"foreign-{key.part}"})
 
     def _foreign_cancel(self, _pick) -> None:
         with self.redrive.engine.begin() as connection:
@@ -263,7 +263,7 @@ def test_of_two_that_collide_one_wins(redrive, operator, one, other, is_running)
         stage.do("retry", lambda choices: KEYS[:1])
         if is_running:
             stage.do("begin", lambda queued: queued[0])
-        errors = _at_once(lambda: one(stage), lambda: other(stage))
+        errors = _at_once(partial(one, stage), partial(other, stage))
         stage.check()
         stage.settle()
         stage.check_end()
