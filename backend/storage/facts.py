@@ -152,15 +152,15 @@ def _roadmap_facts(roadmap: Row[Any], found_keys: Iterable[KeyRow], rows: OwnerR
     framework = read_framework(roadmap.framework_data) if roadmap.is_suspect else None
     read = {concept.concept_id: concept for concept in framework.concepts} if framework else {}
     created_at = aware(roadmap.created_at)
-    keys: dict[ContentKey, tuple[KeyFacts, KeyRow]] = {}
+    keys: dict[tuple[str, str], tuple[KeyFacts, KeyRow]] = {}
     for found in found_keys:
         concept = read.get(found.concept_id)
         if framework and concept is None:
             continue
         facts = _concept_key(found, created_at, rows, concept)
-        other = keys.get(facts.key)
-        if other is None or rank(facts.saved, found) > rank(other[0].saved, other[1]):
-            keys[facts.key] = facts, found
+        name = found.kind, found.concept_id
+        if name not in keys or rank(facts.saved, found) > rank(keys[name][0].saved, keys[name][1]):
+            keys[name] = facts, found
     judged = [facts for facts, _found in keys.values()]
     if with_cover:
         judged.append(_cover_key(roadmap))
