@@ -15,7 +15,6 @@ from backend.content.status import ItemState
 from backend.redrive import Redrive
 from backend.views import availability, listing, operations, overview, roadmap, task_log, tasks, workers
 
-POOL_SIZE = 10  # 5 sufficed for 100 sessions, measured
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr}
 _polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
@@ -24,7 +23,7 @@ _slow = st.cache_data(ttl=15, show_spinner=False, max_entries=20)
 
 @st.cache_resource(show_spinner=False)
 def connected() -> Redrive:
-    return connect(settings.load(), pool_size=POOL_SIZE)
+    return connect(settings.load(), pool_size=settings.WEB_CONNECTIONS)
 
 
 def actor() -> Actor:
