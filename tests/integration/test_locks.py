@@ -7,14 +7,13 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import text
 
-from backend.actions import attempts, reconciler
+from backend.actions import attempts, reconciler, spills, withdrawals
 from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.status import ItemState
 from backend.redrive import Redrive
 from backend.storage import items
 from tests.factories import add_roadmap, concept
-from tests.integration.test_attempts import QUIZ, begun, item_row, queued, written
+from tests.integration.test_attempts import QUIZ, begun, queued, written
 from tests.processes import wait_for
 
 QUIZ_1, QUIZ_2 = (ContentKey(ContentKind.QUIZ, owner_id, "a") for owner_id in ("r1", "r2"))
@@ -69,3 +68,18 @@ def test_a_save_that_waits_for_a_lock_keeps_no_other_item_from_beating(broken, o
         taken_back = reconciler.take_back_lost(broken)
 
     assert (saved.result(), taken_back) == (True, 0)
+def test_a_spilled_text_and_a_worker_that_begins_its_item_do_not_wait_for_each_other(broken, operator, beside):
+    item_id, = queued(broken, operator, QUIZ_1)
+    first = begun(broken, item_id)
+    withdrawals.give_back(broken, first.item)
+    spills.spill(broken, first.item, written(QUIZ))
+
+    with held(broken, "select 1 from roadmap_metadata where roadmap_id = 'r1'"):
+        begin = beside.submit(attempts.begin, broken, item_id)
+        wait_for(lambda: waiting_for_a_lock(broken) == 1, what="the worker to wait for the roadmap")
+        saving = beside.submit(spills.save_spilled, broken)
+        wait_for(lambda: waiting_for_a_lock(broken) == 2, what="the maintenance process to wait too")
+
+    assert isinstance(begin.result(), attempts.Attempt)  # it came first
+    assert saving.result() == []
+    assert broken.objects.paths("spills/")
