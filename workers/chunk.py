@@ -84,16 +84,20 @@ class Chunk:
 
     async def _run_item(self, item_id: int) -> str:
         async with self._begun:
-            if self._is_stopping:
-                return "left"
-            begun = await self._begin(item_id)
-            if not isinstance(begun, Attempt):
-                return begun
-            self._running[item_id] = _Running(begun.item)
             try:
-                return await self._write_and_save(begun)
-            finally:
-                del self._running[item_id]
+                begun = await self._begin(item_id)
+                return await self._run_attempt(begun) if isinstance(begun, Attempt) else begun
+            except Exception:  # boundary: not even its failure could be written down; the others go on
+                log.exception("item_unsettled", item_id=item_id)
+                return "unsettled"
+
+    async def _run_attempt(self, attempt: Attempt) -> str:
+        item_id = attempt.item.item_id
+        self._running[item_id] = _Running(attempt.item)
+        try:
+            return await self._write_and_save(attempt)
+        finally:
+            del self._running[item_id]
 
     async def _begin(self, item_id: int) -> Attempt | str:
         """The attempt, or in a word why there is none."""
@@ -101,6 +105,8 @@ class Chunk:
             await self._has_first_begun.wait()
         self._is_first_begun = True
         try:
+            if self._is_stopping:
+                return "left"
             begun = await self._in_thread(attempts.begin, self._redrive, item_id)
         except Exception as exc:  # boundary
             return await self._not_begun(item_id, exc)
