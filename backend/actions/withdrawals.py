@@ -36,9 +36,12 @@ def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None)
 
 
 def give_back(redrive: Redrive, item: StoredItem) -> bool:
-    """An attempt that did nothing yet (shutdown, model held back): queued again, and not counted. False: it came too late."""
+    """An attempt that did nothing yet (shutdown, model held back): queued again, and not counted. False: it came too late.
+
+    One that was told to stop in the meantime is cancelled: nobody else is left to confirm it.
+    """
     with redrive.engine.begin() as connection:
-        return bool(stopping.give_back(connection, [item.item_id], attempt=item.attempt))
+        return bool(stopping.give_back(connection, [item.item_id], attempt=item.attempt)) or settling.cancel(connection, item, utc_now())
 
 
 def confirm_cancelled(redrive: Redrive, item: StoredItem) -> bool:

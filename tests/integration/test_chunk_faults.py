@@ -9,14 +9,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from backend.actions import attempts, breaker, spills
+from backend.actions import attempts, breaker, cancel, spills, withdrawals
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
+from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
 from backend.storage.objects import StoreUnreachable
 from tests.factories import add_roadmap, concept
-from tests.integration.test_attempts import QUIZ, item_row, queued, written
+from tests.integration.test_attempts import QUIZ, concept_fields, item_row, queued, written
 from workers.chunk import Chunk, run_chunk
 
 KEYS = [ContentKey(ContentKind.QUIZ, "r1", part) for part in "abcd"]
@@ -135,6 +136,17 @@ def test_a_text_that_finds_neither_server_is_not_tried_without_a_pause(broken, o
 
     assert stopped(Chunk(broken, Slow(0)), item_ids, after=is_saving) == {"succeeded": 1}
     assert len(tried) < 20
+
+
+def test_an_item_that_is_given_back_after_a_person_cancelled_it_is_cancelled(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    attempt = attempts.begin(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(KEYS[0]), operator, CancelReason.NOT_NEEDED)
+
+    withdrawals.give_back(broken, attempt.item)
+
+    assert item_row(broken, item_id).state == ItemState.CANCELLED
+    assert concept_fields(broken)["quiz_status"] == "failed"
 
 
 def test_a_probe_that_meets_a_defect_lets_the_next_one_go(broken, operator):
