@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from backend.actions import attempts, breaker, cancel, spills, withdrawals
@@ -161,3 +162,16 @@ def test_a_probe_that_meets_a_defect_lets_the_next_one_go(broken, operator):
     asyncio.run(Chunk(quick, Broken(0)).run(item_ids[:1]))
 
     assert isinstance(attempts.begin(quick, item_ids[1]), attempts.Attempt)
+
+
+def test_a_text_is_spilled_when_postgresql_turned_read_only(broken, operator):
+    item_ids = queued(broken, operator, KEYS[0])
+    attempt = attempts.begin(broken, item_ids[0])
+    with broken.engine.begin() as connection:
+        connection.execute(text(f"alter database {broken.engine.url.database} set default_transaction_read_only = on"))
+    broken.engine.dispose()
+
+    with pytest.raises(ItemError) as raised:
+        attempts.save(broken, attempt, written(QUIZ))
+
+    assert raised.value.is_outage
