@@ -115,8 +115,7 @@ def _store(
     items.insert_items(connection, operation_id, left, task_ids)
     audit.record(
         connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,
-        operation_id=operation_id,
-        result=_("{items} planned").format(items=wording.items(len(left))))
+        operation_id=operation_id, result=_("{items} planned").format(items=wording.items(len(left))))
     return operation_id
 
 

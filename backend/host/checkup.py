@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from backend.content.secrets import without_secrets
 from backend.host.command_servers import unchecked_servers_for
 from backend.host.errors import HostError
 from backend.host.given_servers import check_postgresql, check_redis
 from backend.i18n import _
-from backend.logs import without_secrets
 from backend.settings import Settings
 
 MODEL_ANSWER_SECONDS = 10.0

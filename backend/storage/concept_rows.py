@@ -10,7 +10,6 @@ from backend.content.facts import Saved
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.status import ContentStatus
 from backend.storage.owner_rows import rows_of_owners
-from backend.storage.platform_tables import BLANKS as BLANKS  # contents.py takes it from here
 from backend.storage.platform_tables import IS_FILLED
 
 KeyRow = Row[Any]  # a key of a concept with one of its rows of content, or with none

@@ -22,7 +22,7 @@ from backend.storage.recorded import FAULTS, in_one_line, is_of_the_data
 log = structlog.get_logger(__name__)
 
 DRAIN_LOCK = 7_203_002
-LANES = 2  # threads of a full rebuild, and connections: PostgreSQL reads one batch while Python judges the other
+LANES = 3  # threads of a full rebuild, and connections: PostgreSQL reads while Python judges. With two, one of two cores often waited
 DRAIN_OWNERS = 1000  # the batch of a full rebuild: memory stays flat, and the planner hashes instead of looping
 _NAMES = [column.name for column in problems.c]
 _CHANGING = [name for name in _NAMES if name not in ("kind", "owner_id", "part", "first_seen_at")]

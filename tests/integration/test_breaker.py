@@ -81,7 +81,7 @@ def test_while_it_is_open_nothing_is_begun_sent_or_sent_again(troubled, operator
 
 def test_when_its_time_has_come_one_item_tries_and_the_others_wait(troubled, operator):
     first, second = queued(troubled, operator, *KEYS[:2])
-    quick = with_pause(troubled, 0.0)
+    quick = with_pause(troubled, 1e-6)
     opened(quick)
 
     probe = attempts.begin(quick, first)
@@ -107,7 +107,7 @@ def test_a_failed_probe_waits_twice_as_long_and_at_most_five_minutes(troubled):
 
 def test_a_probe_that_is_stopped_or_lost_lets_the_next_one_go(troubled, operator):
     first, second = queued(troubled, operator, *KEYS[:2])
-    quick = with_pause(troubled, 0.0)
+    quick = with_pause(troubled, 1e-6)
     opened(quick)
     begun(quick, first)
 
@@ -130,7 +130,7 @@ def test_a_model_that_is_down_costs_a_few_items_and_the_rest_goes_on_by_itself(t
     item_ids = queued(troubled, operator, *KEYS)
     with ModelServer(script=["500"] * 100) as server:
         given = with_model(settings, server).model_copy(update={
-            "model_retries": 0, "concurrency": 2, "breaker_failures": 3, "breaker_seconds": 0.0})
+            "model_retries": 0, "concurrency": 2, "breaker_failures": 3, "breaker_seconds": 1e-6})
         working = replace(troubled, settings=given)
         down = run_chunk(working, item_ids)
         server.script.clear()
