@@ -20,8 +20,6 @@ from backend.redrive import Redrive
 from backend.storage import audit, items, stopping, task_records
 from backend.storage.items import StoredItem
 
-ROUNDS = 3
-
 
 class NotFound(LookupError):
     """There is no such task, operation or item; str() names it."""
@@ -155,36 +153,12 @@ def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
 def _cancel(
     redrive: Redrive, found: Sequence[StoredItem], actor: Actor, words: str, *, scope_words: str, operation_id: str | None = None,
 ) -> Cancelled:
-    done: set[int] = set()
-    told: set[int] = set()
-    left = list(found)
-    for _round in range(ROUNDS):  # what moved in the meantime (begun, taken back) is met in its new state
-        done |= _cancel_waiting(redrive, left, actor.actor_id, words)
-        with redrive.engine.begin() as connection:
-            running = [item.item_id for item in left if item.item_id not in done]
-            told |= {item.item_id for item in stopping.request_cancel(
-                connection, running, by=actor.actor_id, reason=words, now=utc_now())}
-            left = stopping.untold(connection, [item_id for item_id in running if item_id not in told])
-        if not left:
-            break
+    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
     with redrive.engine.begin() as connection:
         audit.record(connection, actor, action="cancel", scope=scope_words, reason=words, operation_id=operation_id,
                      result=_("{cancelled} cancelled, {told} told to stop").format(
                          cancelled=wording.items(len(done)), told=wording.items(len(told))))
     return Cancelled(len(done), len(told))
-
-
-def _cancel_waiting(redrive: Redrive, found: Sequence[StoredItem], by: str, words: str) -> set[int]:
-    """Those that waited and are cancelled now."""
-    now = utc_now()
-    fresh = [item.item_id for item in found if item.attempt == 1]
-    with redrive.engine.begin() as connection:
-        cancelled = stopping.cancel_waiting(connection, fresh, by=by, reason=words, now=now)
-        for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
-            task_records.record_progress(connection, task_id, now)
-    marked = [item for item in found if item.attempt > 1]  # begun before and queued again: their mark is put back
-    return {item.item_id for item in cancelled} | {
-        item.item_id for item in marked if withdrawals.cancel_waiting_again(redrive, item, by=by, reason=words)}
 
 
 def _change(

@@ -3,6 +3,7 @@
 Each is one transaction with guards; who comes second changes nothing.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from backend.actions import settling
@@ -11,10 +12,11 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import items, stopping
+from backend.storage import items, stopping, task_records
 from backend.storage.items import StoredItem
 
 MAXIMUM_LOST_WORKERS = 3
+CANCEL_ROUNDS = 3
 
 
 def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None) -> ItemState | None:
@@ -73,7 +75,36 @@ def leave(redrive: Redrive, item_ids: list[int]) -> None:
         stopping.leave_job(connection, item_ids)
 
 
-def cancel_waiting_again(redrive: Redrive, item: StoredItem, *, by: str, reason: str) -> bool:
+def cancel_all(redrive: Redrive, found: Sequence[StoredItem], *, by: str, reason: str) -> tuple[set[int], set[int]]:
+    """(item ids that waited and are cancelled now, those that run and are told to stop). Others have ended, or had been told."""
+    done: set[int] = set()
+    told: set[int] = set()
+    left = list(found)
+    for _round in range(CANCEL_ROUNDS):  # what moved in the meantime (begun, taken back) is met in its new state
+        done |= _cancel_waiting(redrive, left, by, reason)
+        with redrive.engine.begin() as connection:
+            running = [item.item_id for item in left if item.item_id not in done]
+            told |= {item.item_id for item in stopping.request_cancel(connection, running, by=by, reason=reason, now=utc_now())}
+            left = stopping.untold(connection, [item_id for item_id in running if item_id not in told])
+        if not left:
+            break
+    return done, told
+
+
+def _cancel_waiting(redrive: Redrive, found: Sequence[StoredItem], by: str, reason: str) -> set[int]:
+    """Those that waited and are cancelled now."""
+    now = utc_now()
+    fresh = [item.item_id for item in found if item.attempt == 1]
+    with redrive.engine.begin() as connection:
+        cancelled = stopping.cancel_waiting(connection, fresh, by=by, reason=reason, now=now)
+        for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
+            task_records.record_progress(connection, task_id, now)
+    marked = [item for item in found if item.attempt > 1]  # begun before and queued again: their mark is put back
+    return {item.item_id for item in cancelled} | {
+        item.item_id for item in marked if _cancel_waiting_again(redrive, item, by=by, reason=reason)}
+
+
+def _cancel_waiting_again(redrive: Redrive, item: StoredItem, *, by: str, reason: str) -> bool:
     """queued -> cancelled, of an item that was begun before and left its mark: the mark is put back."""
     now = utc_now()
     with redrive.engine.begin() as connection:

@@ -104,6 +104,7 @@ class FindingKind(StrEnum):
     JOB_WITHOUT_ITEM = "job_without_item"                    # dropped from Redis
     RUNNING_WITHOUT_HEARTBEAT = "running_without_heartbeat"  # taken back from a lost worker
     TASK_DISAGREES = "task_disagrees"                        # the task is told what its items say
+    CANCEL_CUT_SHORT = "cancel_cut_short"                    # the rest of a cancelled operation is cancelled too
     GENERATING_UNATTENDED = "generating_unattended"          # marked failed, so that readers do not wait for ever
     TEXT_NOT_SAVED = "text_not_saved"                        # a spilled text is saved
 

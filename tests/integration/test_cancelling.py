@@ -336,3 +336,27 @@ def test_poison_is_left_out_until_an_admin_gives_a_reason(broken, operator):
         retry.confirm(broken, plan, operator)
     assert retry.confirm(broken, plan, operator, "the model was exchanged").item_count == 1
     assert audited(broken)[-1][:2] == ("retry_over_limit", "the model was exchanged")
+
+
+def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator, monkeypatch):
+    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
+    begun(broken, second)
+
+    def killed(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # the web process dies between the operation and its items
+        patched.setattr(cancel, "_cancel", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
+    assert state_of(broken, first) == ItemState.QUEUED
+    assert reconciler.finish_cancels(broken) == 0  # it may be going on
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.operations set settled_at = now() - interval '1 minute'"))
+
+    assert reconciler.finish_cancels(broken) == 2
+
+    assert state_of(broken, first) == ItemState.CANCELLED
+    assert item_row(broken, second).cancel_requested_at is not None
+    assert (item_row(broken, first).cancelled_by, item_row(broken, first).cancel_reason) == (operator.actor_id, "Not needed any more")
+    assert reconciler.finish_cancels(broken) == 0
