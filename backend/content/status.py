@@ -25,7 +25,7 @@ class OperationState(StrEnum):
     ARMED = "armed"          # confirmed, may still be undone
     RUNNING = "running"      # armed -> running; paused -> running
     PAUSED = "paused"        # running -> paused, by a person
-    VERIFYING = "verifying"  # running -> verifying: all items settled, the detector looks again
+    VERIFYING = "verifying"  # running | paused -> verifying: all items settled, the detector looks again
     COMPLETED = "completed"  # verifying -> completed
     STOPPED = "stopped"      # running -> stopped, by a limit
     CANCELLED = "cancelled"  # armed | running | paused -> cancelled, by a person

@@ -258,20 +258,20 @@ def insert_tasks(connection: Connection, tasks: Sequence[dict[str, Any]], user_r
 
 
 def settled_operations(connection: Connection) -> list[str]:
-    """Operations in state running that have no unsettled item left, oldest first."""
+    """Operations, running or paused, that have no unsettled item left, oldest first."""
     rows = connection.execute(text(
-        "select o.operation_id from ops.operations o where o.state = 'running' and not exists ("
+        "select o.operation_id from ops.operations o where o.state in ('running', 'paused') and not exists ("
         "  select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('planned', 'queued', 'running')) "
         "order by o.created_at"))
     return [row.operation_id for row in rows]
 
 
 def begin_verifying(connection: Connection, operation_id: str) -> bool:
-    """running -> verifying, noting up to which change the detector has to look. False: somebody else did."""
+    """running | paused -> verifying, noting up to which change the detector has to look. False: somebody else did."""
     return connection.execute(text(
         "update ops.operations set state = 'verifying', outcome = jsonb_build_object('changes_up_to', "
         "  (select coalesce(max(dirty_id), 0) from ops.dirty)) "
-        "where operation_id = :operation_id and state = 'running'"), {"operation_id": operation_id}).rowcount == 1
+        "where operation_id = :operation_id and state in ('running', 'paused')"), {"operation_id": operation_id}).rowcount == 1
 
 
 def verified_operations(connection: Connection) -> list[str]:

@@ -346,7 +346,7 @@ def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:  # the web process dies between the operation and its items
-        patched.setattr(cancel, "_cancel", killed)
+        patched.setattr(withdrawals, "cancel_all", killed)
         with pytest.raises(KeyboardInterrupt):
             cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
     assert state_of(broken, first) == ItemState.QUEUED
@@ -360,3 +360,16 @@ def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator,
     assert item_row(broken, second).cancel_requested_at is not None
     assert (item_row(broken, first).cancelled_by, item_row(broken, first).cancel_reason) == (operator.actor_id, "Not needed any more")
     assert reconciler.finish_cancels(broken) == 0
+
+
+def test_an_operation_whose_last_item_ends_while_it_is_paused_is_completed(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel.pause(broken, operation(broken).operation_id, operator)
+    attempts.save(broken, attempt, written(QUIZ))
+
+    dispatcher.complete_operations(broken)
+    counts_and_problems(broken)
+    dispatcher.complete_operations(broken)
+
+    assert operation(broken).state == OperationState.COMPLETED
