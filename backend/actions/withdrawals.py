@@ -52,21 +52,22 @@ def confirm_cancelled(redrive: Redrive, item: StoredItem) -> bool:
         return settling.cancel(connection, item, utc_now())
 
 
-def force_stop(redrive: Redrive, item: StoredItem) -> tuple[bool, list[StoredItem]]:
-    """(whether it was still running and is cancelled now, the innocent items of its job that are queued again).
+def force_stop(redrive: Redrive, item: StoredItem) -> tuple[int, list[StoredItem]]:
+    """(how many are cancelled now: it and others of its job that were told to stop, the innocent ones that are queued again).
 
     Their next attempt number is higher, so that a work-horse that still breathes changes nothing more.
     """
     with redrive.engine.begin() as connection:
         if not settling.cancel(connection, item, utc_now()):
-            return False, []
+            return 0, []
         together = stopping.running_of_job(connection, item.job_id) if item.job_id else []
         given_back = stopping.give_back(connection, [found.item_id for found in together])
+    cancelled = 1
     for found in together:  # others that were told to stop die with the same work-horse
         if found.cancel_requested_at is not None:
             with redrive.engine.begin() as connection:
-                settling.cancel(connection, found, utc_now())
-    return True, given_back
+                cancelled += settling.cancel(connection, found, utc_now())
+    return cancelled, given_back
 
 
 def leave(redrive: Redrive, item_ids: list[int]) -> None:

@@ -373,3 +373,30 @@ def test_an_operation_whose_last_item_ends_while_it_is_paused_is_completed(broke
     dispatcher.complete_operations(broken)
 
     assert operation(broken).state == OperationState.COMPLETED
+
+
+def test_force_stop_counts_all_that_died_with_the_work_horse(broken, operator):
+    item_ids = queued(broken, operator, QUIZ_A, QUIZ_B)
+    for item_id in item_ids:
+        begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong")
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    assert cancel.force_stop(impatient, item_ids, operator).cancelled_count == 2
+    assert [action for action, *_rest in audited(broken)].count("force_stop") == 1
+
+
+def test_a_cancel_that_came_too_late_is_refused(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel_all = withdrawals.cancel_all
+
+    def late(*arguments, **named):
+        attempts.save(broken, attempt, written(QUIZ))
+        return cancel_all(*arguments, **named)
+
+    monkeypatch.setattr(withdrawals, "cancel_all", late)
+
+    with pytest.raises(cancel.Refused, match="has ended"):
+        cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    assert audited(broken)[-1][0] == "retry"
