@@ -37,7 +37,17 @@ def is_surely_gone(name: ProcessName) -> bool:
     try:
         state = Path(f"/proc/{name.pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        return True
+        return not _is_known(name.pid)  # /proc may hide what belongs to other users
     except OSError:
         return False
     return state in "ZX"  # dead, and its parent has not looked yet
+
+
+def _is_known(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # asks, and sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

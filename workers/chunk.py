@@ -30,6 +30,7 @@ from workers.generators.protocol import Generator, WrittenConcept, write
 
 LONGEST_PATIENCE_SECONDS = 3600.0  # for a finished text that neither the database nor the object store takes
 CANCEL_LOOK_SECONDS = 0.5          # how often a worker asks whether it is to stop something
+UNTAKEN_PAUSE_SECONDS = 0.5        # until a text that neither took is offered to both again
 STOP_SHARE = 0.5                   # of the time to stop: what is being written may finish in it, the rest is for saving
 log = structlog.get_logger()
 Result = TypeVar("Result")
@@ -63,6 +64,7 @@ class Chunk:
         # The first item goes ahead alone: eight threads that compile the same statements at once take 0.1 s longer to begin.
         self._is_first_begun, self._has_first_begun = False, asyncio.Event()
         self._is_stopping = False
+        self._is_broken_off = False  # half the time to stop is over: nothing is asked of the model any more
         self._is_model_troubled = False  # a failure was noted: the next success is worth noting too
         self._threads = ThreadPoolExecutor(redrive.settings.worker_threads, thread_name_prefix="storage")
         # Its own: eight saves that wait for a lock must not keep living items from showing that they live.
@@ -84,16 +86,20 @@ class Chunk:
 
     async def _run_item(self, item_id: int) -> str:
         async with self._begun:
-            if self._is_stopping:
-                return "left"
-            begun = await self._begin(item_id)
-            if not isinstance(begun, Attempt):
-                return begun
-            self._running[item_id] = _Running(begun.item)
             try:
-                return await self._write_and_save(begun)
-            finally:
-                del self._running[item_id]
+                begun = await self._begin(item_id)
+                return await self._run_attempt(begun) if isinstance(begun, Attempt) else begun
+            except Exception:  # boundary: not even its failure could be written down; the others go on
+                log.exception("item_unsettled", item_id=item_id)
+                return "unsettled"
+
+    async def _run_attempt(self, attempt: Attempt) -> str:
+        item_id = attempt.item.item_id
+        self._running[item_id] = _Running(attempt.item)
+        try:
+            return await self._write_and_save(attempt)
+        finally:
+            del self._running[item_id]
 
     async def _begin(self, item_id: int) -> Attempt | str:
         """The attempt, or in a word why there is none."""
@@ -101,6 +107,8 @@ class Chunk:
             await self._has_first_begun.wait()
         self._is_first_begun = True
         try:
+            if self._is_stopping:
+                return "left"
             begun = await self._in_thread(attempts.begin, self._redrive, item_id)
         except Exception as exc:  # boundary
             return await self._not_begun(item_id, exc)
@@ -129,10 +137,11 @@ class Chunk:
         try:
             written = await self._write(attempt)
         except asyncio.CancelledError:
-            return await self._interrupted(item, bound)
+            return await self._interrupted(attempt, bound)
         except ItemError as error:
             return await self._write_failed(attempt, error, bound)
         except Exception as exc:  # boundary: a defect fails one item, named as such
+            await self._note_aborted(attempt)
             return await self._defect(attempt, exc, bound)
         await self._note_answer(attempt)
         try:
@@ -148,6 +157,8 @@ class Chunk:
             async with self._writing:
                 return await write(self._generator, attempt.item.key.kind, brief=attempt.brief)
 
+        if self._is_broken_off:  # it was being begun when the others were
+            raise asyncio.CancelledError
         running = self._running[attempt.item.item_id]
         running.writing = asyncio.create_task(in_turn())
         try:
@@ -155,14 +166,15 @@ class Chunk:
         finally:
             running.writing = None
 
-    async def _interrupted(self, item: StoredItem, bound: structlog.stdlib.BoundLogger) -> str:
+    async def _interrupted(self, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> str:
         """The model call was broken off: cancelled by a person, or given back because the worker stops."""
+        item = attempt.item
         is_told = self._running[item.item_id].is_told_to_stop
         if not (is_told or self._is_stopping):
             raise asyncio.CancelledError
         withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
+        await self._note_aborted(attempt)
         with contextlib.suppress(ItemError):  # the database is away: the lease runs out and the item is taken back
-            await self._patiently(lambda: self._in_thread(breaker.note_aborted, self._redrive))
             is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item))
             bound.info(("item_cancelled" if is_told else "item_given_back") if is_ours else "item_late")
         return "cancelled" if is_told else "given_back"
@@ -183,6 +195,12 @@ class Chunk:
         with contextlib.suppress(ItemError):
             await self._patiently(lambda: self._in_thread(withdrawals.give_back, self._redrive, attempt.item))
         return "held"
+
+    async def _note_aborted(self, attempt: Attempt) -> None:
+        """If it was the probe of an open breaker, the next one may go."""
+        if attempt.is_model_troubled:
+            with contextlib.suppress(ItemError):
+                await self._patiently(lambda: self._in_thread(breaker.note_aborted, self._redrive))
 
     async def _note_answer(self, attempt: Attempt) -> None:
         """The model answers: a breaker that had counted failures starts anew."""
@@ -206,6 +224,7 @@ class Chunk:
                     raise
                 if await self._spill(attempt, written, bound):
                     return "spilled"
+                await asyncio.sleep(UNTAKEN_PAUSE_SECONDS)
                 continue
             bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
             return "succeeded" if is_ours else "late"
@@ -254,6 +273,7 @@ class Chunk:
         asyncio.get_running_loop().call_later(STOP_SHARE * self._redrive.settings.stop_seconds, self._break_off)
 
     def _break_off(self) -> None:
+        self._is_broken_off = True
         for running in self._running.values():
             if running.writing:
                 running.writing.cancel()

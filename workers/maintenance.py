@@ -72,6 +72,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("resend", min(2.0, settings.resend_seconds / 4), _quietly(reconciler.resend_lost)),
         Duty("drop_jobs", 2.0, _quietly(reconciler.drop_jobs_without_items)),
         Duty("mend_tasks", 3.0, _quietly(reconciler.mend_tasks)),
+        Duty("finish_cancels", 5.0, _quietly(reconciler.finish_cancels)),
         Duty("mend_abandoned", 30.0, _quietly(reconciler.mend_abandoned)),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),

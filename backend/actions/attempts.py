@@ -164,9 +164,10 @@ def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: I
     content_url = redrive.objects.put_text(_text_path(item), content.body_markdown) if isinstance(content, Tutorial) else ""
     try:
         with redrive.engine.begin() as connection:
+            roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
             held = items.start(connection, item, now, item.previous_status) if before is ItemState.QUEUED else item
-            return held is not None and _save(connection, held, written, content_url, now)
+            return held is not None and _save(connection, held, written, roadmap, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 
@@ -182,8 +183,9 @@ def _path_part(text: str) -> str:
     return safe.encode()[:120].decode(errors="ignore")
 
 
-def _save(connection: Connection, item: StoredItem, written: Written, content_url: str, now: datetime) -> bool:
-    roadmap = contents.lock_roadmap(connection, item.key.owner_id)
+def _save(
+    connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str, now: datetime,
+) -> bool:
     concept = roadmap.framework.concept(item.key.part) if roadmap else None
     if concept is None:
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted while it was being written."))

@@ -20,8 +20,6 @@ from backend.redrive import Redrive
 from backend.storage import audit, items, stopping, task_records
 from backend.storage.items import StoredItem
 
-ROUNDS = 3
-
 
 class NotFound(LookupError):
     """There is no such task, operation or item; str() names it."""
@@ -51,9 +49,11 @@ def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: Can
     with redrive.engine.connect() as connection:
         found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
         _require_for_others(connection, found, actor)
-    if not found:
+    words = _reason(reason, note)
+    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
+    if not done and not told:
         raise Refused(_("Nothing to cancel: what you chose has ended, or has been told to stop already."))
-    return _cancel(redrive, found, actor, _reason(reason, note), scope_words=_scope_words(scope, len(found)))
+    return _audited(redrive, done, told, actor, words, scope_words=_scope_words(scope, len(found)))
 
 
 def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
@@ -80,7 +80,8 @@ def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReas
                          result=_("cancelled"))
             return Cancelled(1, 0)
         task_records.mark_cancelling(connection, [task_id], utc_now())
-    return _cancel(redrive, found, actor, words, scope_words=_("task {task_id}").format(task_id=task_id))
+    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
+    return _audited(redrive, done, told, actor, words, scope_words=_("task {task_id}").format(task_id=task_id))
 
 
 def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
@@ -101,8 +102,9 @@ def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: 
                                          settled_at=now):
             raise Refused(_("This operation has changed in the meantime; look again."))
         task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
-    return _cancel(redrive, found, actor, words, scope_words=_("operation {operation_id}").format(operation_id=operation_id[:8]),
-                   operation_id=operation_id)
+    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
+    return _audited(redrive, done, told, actor, words, scope_words=_("operation {operation_id}").format(operation_id=operation_id[:8]),
+                    operation_id=operation_id)
 
 
 def pause(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") -> None:
@@ -133,9 +135,11 @@ def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: 
             seconds=redrive.settings.force_stop_seconds))
     stopped, is_complete = 0, True
     for item in ready:
-        is_ours, given_back = withdrawals.force_stop(redrive, item)
-        stopped += is_ours
-        is_complete = _stop_job(redrive, item) and is_complete if is_ours else is_complete
+        cancelled, given_back = withdrawals.force_stop(redrive, item)
+        if not cancelled:  # it has ended, perhaps with the one before
+            continue
+        stopped += cancelled
+        is_complete = _stop_job(redrive, item) and is_complete
         with redrive.engine.begin() as connection:
             audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
                          result=_("{items} of the same job queued again").format(items=wording.items(len(given_back))))
@@ -152,39 +156,14 @@ def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
     return True
 
 
-def _cancel(
-    redrive: Redrive, found: Sequence[StoredItem], actor: Actor, words: str, *, scope_words: str, operation_id: str | None = None,
+def _audited(
+    redrive: Redrive, done: set[int], told: set[int], actor: Actor, words: str, *, scope_words: str, operation_id: str | None = None,
 ) -> Cancelled:
-    done: set[int] = set()
-    told: set[int] = set()
-    left = list(found)
-    for _round in range(ROUNDS):  # what moved in the meantime (begun, taken back) is met in its new state
-        done |= _cancel_waiting(redrive, left, actor.actor_id, words)
-        with redrive.engine.begin() as connection:
-            running = [item.item_id for item in left if item.item_id not in done]
-            told |= {item.item_id for item in stopping.request_cancel(
-                connection, running, by=actor.actor_id, reason=words, now=utc_now())}
-            left = stopping.untold(connection, [item_id for item_id in running if item_id not in told])
-        if not left:
-            break
     with redrive.engine.begin() as connection:
         audit.record(connection, actor, action="cancel", scope=scope_words, reason=words, operation_id=operation_id,
                      result=_("{cancelled} cancelled, {told} told to stop").format(
                          cancelled=wording.items(len(done)), told=wording.items(len(told))))
     return Cancelled(len(done), len(told))
-
-
-def _cancel_waiting(redrive: Redrive, found: Sequence[StoredItem], by: str, words: str) -> set[int]:
-    """Those that waited and are cancelled now."""
-    now = utc_now()
-    fresh = [item.item_id for item in found if item.attempt == 1]
-    with redrive.engine.begin() as connection:
-        cancelled = stopping.cancel_waiting(connection, fresh, by=by, reason=words, now=now)
-        for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
-            task_records.record_progress(connection, task_id, now)
-    marked = [item for item in found if item.attempt > 1]  # begun before and queued again: their mark is put back
-    return {item.item_id for item in cancelled} | {
-        item.item_id for item in marked if withdrawals.cancel_waiting_again(redrive, item, by=by, reason=words)}
 
 
 def _change(

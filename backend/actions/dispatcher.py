@@ -89,7 +89,7 @@ def _chunks(planned: Sequence[StoredItem], size: int) -> Iterable[Sequence[Store
 
 
 def complete_operations(redrive: Redrive) -> int:
-    """running -> verifying when all items are settled; -> completed when the detector has looked at every owner since then.
+    """running | paused -> verifying when all items are settled; -> completed when the detector has looked at every owner since then.
 
     The drain does the looking: every item that settles marks its owner. Returns how many were completed.
     """

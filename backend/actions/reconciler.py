@@ -14,6 +14,7 @@ from backend.actions.breaker import Flow
 from backend.actions.dispatcher import chunk_items
 from backend.clock import utc_now
 from backend.content.status import FindingKind, Priority
+from backend.content.stopping import CancelScope
 from backend.i18n import _
 from backend.jobs.queue import QueueDown
 from backend.processes import is_surely_gone, this_host
@@ -24,6 +25,7 @@ from backend.storage.objects import StoreUnreachable
 
 log = structlog.get_logger()
 MENDED_AT_ONCE = 500
+CANCEL_SECONDS = 10  # a cancel that is younger may be going on
 
 
 def resend_lost(redrive: Redrive) -> int:
@@ -134,16 +136,21 @@ def mend_tasks(redrive: Redrive) -> int:
 
 
 def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
-    by, reason, now = _("the platform"), _("The platform cancelled the task."), utc_now()
-    with redrive.engine.begin() as connection:
+    with redrive.engine.connect() as connection:
         found = stopping.unsettled_of_task(connection, task_id)
-        fresh = [item.item_id for item in found if item.attempt == 1]
-        done = {item.item_id for item in stopping.cancel_waiting(connection, fresh, by=by, reason=reason, now=now)}
-        running = [item.item_id for item in found if item.item_id not in done]
-        stopping.request_cancel(connection, running, by=by, reason=reason, now=now)
-    for item in found:
-        if item.attempt > 1:
-            withdrawals.cancel_waiting_again(redrive, item, by=by, reason=reason)
+    withdrawals.cancel_all(redrive, found, by=_("the platform"), reason=_("The platform cancelled the task."))
+
+
+def finish_cancels(redrive: Redrive) -> int:
+    """Items of a cancelled operation that nobody told: whoever cancelled it was interrupted, and the rest of it is cancelled now."""
+    with redrive.engine.connect() as connection:
+        cut_short = stopping.cancelled_with_rest(connection, utc_now() - timedelta(seconds=CANCEL_SECONDS))
+    finished: set[int] = set()
+    for operation_id, by, reason in cut_short:
+        with redrive.engine.connect() as connection:
+            found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
+        finished = finished.union(*withdrawals.cancel_all(redrive, found, by=by, reason=reason))
+    return _found(redrive, FindingKind.CANCEL_CUT_SHORT, sorted(finished))
 
 
 def mend_abandoned(redrive: Redrive) -> int:

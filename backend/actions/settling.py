@@ -14,6 +14,7 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ContentStatus, ItemState
 from backend.storage import contents, items, task_records
 from backend.storage.contents import LockedRoadmap
+from backend.storage.engine import is_read_only
 from backend.storage.items import StoredItem
 
 
@@ -90,6 +91,8 @@ def save_error(exc: Exception) -> ItemError:
     elif isinstance(exc, (OperationalError, InterfaceError)):
         told = classify(message)
         kind = told if told is ErrorKind.SAVE_POOL_EXHAUSTED else ErrorKind.SAVE_DATABASE_GONE
+    elif is_read_only(exc):
+        kind = ErrorKind.SAVE_DATABASE_GONE
     elif isinstance(exc, IntegrityError):
         told = classify(message)
         kind = told if told is ErrorKind.SAVE_DUPLICATE_KEY else ErrorKind.SAVE_REJECTED

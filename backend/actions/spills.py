@@ -12,13 +12,14 @@ from types import MappingProxyType
 import structlog
 
 from backend.actions import attempts
-from backend.content.errors import ItemError
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
 from backend.content.written import Quiz, Resources, Tutorial, Written
 from backend.redrive import Redrive
 from backend.storage import items
 from backend.storage.items import StoredItem
+from backend.storage.objects import StoreUnreachable
 
 log = structlog.get_logger()
 SPILLED = "spills"
@@ -70,8 +71,10 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
         try:
             is_saved = attempts.save_item(redrive, item, found.written, before=item.state)
         except ItemError as error:
+            if error.kind is ErrorKind.SAVE_STORE_GONE:
+                raise StoreUnreachable(error.message) from error
             if error.is_outage:
-                raise
+                raise error.__cause__ or error from None
             bound.error("spill_not_saved", error_kind=error.kind.value, error=error.message)
             _set_aside(redrive, path)
             return False

@@ -25,7 +25,7 @@ class OperationState(StrEnum):
     ARMED = "armed"          # confirmed, may still be undone
     RUNNING = "running"      # armed -> running; paused -> running
     PAUSED = "paused"        # running -> paused, by a person
-    VERIFYING = "verifying"  # running -> verifying: all items settled, the detector looks again
+    VERIFYING = "verifying"  # running | paused -> verifying: all items settled, the detector looks again
     COMPLETED = "completed"  # verifying -> completed
     STOPPED = "stopped"      # running -> stopped, by a limit
     CANCELLED = "cancelled"  # armed | running | paused -> cancelled, by a person
@@ -104,6 +104,7 @@ class FindingKind(StrEnum):
     JOB_WITHOUT_ITEM = "job_without_item"                    # dropped from Redis
     RUNNING_WITHOUT_HEARTBEAT = "running_without_heartbeat"  # taken back from a lost worker
     TASK_DISAGREES = "task_disagrees"                        # the task is told what its items say
+    CANCEL_CUT_SHORT = "cancel_cut_short"                    # the rest of a cancelled operation is cancelled too
     GENERATING_UNATTENDED = "generating_unattended"          # marked failed, so that readers do not wait for ever
     TEXT_NOT_SAVED = "text_not_saved"                        # a spilled text is saved
 

@@ -63,6 +63,7 @@ FINDING_KINDS = {
     FindingKind.JOB_WITHOUT_ITEM: _("Job without an item: dropped"),
     FindingKind.RUNNING_WITHOUT_HEARTBEAT: _("Running without a heartbeat: taken back"),
     FindingKind.TASK_DISAGREES: _("Task that disagreed with its items: put right"),
+    FindingKind.CANCEL_CUT_SHORT: _("Item of a cancelled operation that nobody had told: cancelled"),
     FindingKind.GENERATING_UNATTENDED: _("Marked generating for long, nobody at it: marked failed"),
     FindingKind.TEXT_NOT_SAVED: _("Finished text that was not saved yet: saved"),
 }

@@ -2,6 +2,9 @@
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InternalError
+
+READ_ONLY = "25006"  # what PostgreSQL says while a standby has not been promoted yet
 
 
 def psycopg_url(database_url: str):
@@ -23,6 +26,11 @@ def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: floa
         pool_recycle=1800,
         connect_args={"application_name": "redrive", "connect_timeout": 5, "options": "-c timezone=UTC"},
     )
+
+
+def is_read_only(exc: BaseException) -> bool:
+    """PostgreSQL answers, and takes no writes for now."""
+    return isinstance(exc, InternalError) and getattr(exc.orig, "sqlstate", None) == READ_ONLY
 
 
 def allowed_connections(connection: Connection) -> int:

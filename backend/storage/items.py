@@ -177,16 +177,22 @@ def settle(
 
 
 def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
-    """Show that these running (item_id, attempt) are alive."""
+    """Show that these running (item_id, attempt) are alive. One that is locked is passed over: somebody is settling it,
+    and whoever waited for that would let all the others look dead.
+    """
     connection.execute(text(
-        "update ops.items i set heartbeat_at = :now from unnest(cast(:ids as bigint[]), cast(:attempts as int[])) as a(item_id, attempt) "
-        "where i.item_id = a.item_id and i.attempt = a.attempt and i.state = 'running'"),
+        "with chosen as ("
+        "  select i.item_id from unnest(cast(:ids as bigint[]), cast(:attempts as int[])) as a(item_id, attempt) "
+        "  join ops.items i on i.item_id = a.item_id and i.attempt = a.attempt and i.state = 'running' for update of i skip locked) "
+        "update ops.items i set heartbeat_at = :now from chosen c where i.item_id = c.item_id"),
         {"now": now, "ids": [pair[0] for pair in attempts], "attempts": [pair[1] for pair in attempts]})
 
 
 def lost_items(connection: Connection, silent_since: datetime) -> list[StoredItem]:
+    """Running items that have not beaten since then. One that is locked is not lost: somebody is settling it."""
     rows = connection.execute(
-        select(items).where(items.c.state == ItemState.RUNNING, items.c.heartbeat_at < silent_since).order_by(items.c.item_id).limit(500))
+        select(items).where(items.c.state == ItemState.RUNNING, items.c.heartbeat_at < silent_since).order_by(items.c.item_id).limit(500)
+        .with_for_update(skip_locked=True))
     return [as_item(row) for row in rows]
 
 
@@ -252,20 +258,20 @@ def insert_tasks(connection: Connection, tasks: Sequence[dict[str, Any]], user_r
 
 
 def settled_operations(connection: Connection) -> list[str]:
-    """Operations in state running that have no unsettled item left, oldest first."""
+    """Operations, running or paused, that have no unsettled item left, oldest first."""
     rows = connection.execute(text(
-        "select o.operation_id from ops.operations o where o.state = 'running' and not exists ("
+        "select o.operation_id from ops.operations o where o.state in ('running', 'paused') and not exists ("
         "  select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('planned', 'queued', 'running')) "
         "order by o.created_at"))
     return [row.operation_id for row in rows]
 
 
 def begin_verifying(connection: Connection, operation_id: str) -> bool:
-    """running -> verifying, noting up to which change the detector has to look. False: somebody else did."""
+    """running | paused -> verifying, noting up to which change the detector has to look. False: somebody else did."""
     return connection.execute(text(
         "update ops.operations set state = 'verifying', outcome = jsonb_build_object('changes_up_to', "
         "  (select coalesce(max(dirty_id), 0) from ops.dirty)) "
-        "where operation_id = :operation_id and state = 'running'"), {"operation_id": operation_id}).rowcount == 1
+        "where operation_id = :operation_id and state in ('running', 'paused')"), {"operation_id": operation_id}).rowcount == 1
 
 
 def verified_operations(connection: Connection) -> list[str]:

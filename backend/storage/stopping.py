@@ -134,6 +134,15 @@ def operation_of(connection: Connection, operation_id: str) -> tuple[OperationSt
     return (OperationState(row.state), row.actor_id) if row else None
 
 
+def cancelled_with_rest(connection: Connection, before: datetime) -> list[tuple[str, str, str]]:
+    """(operation id, who cancelled it, why) of operations, cancelled before then, with items neither settled nor told to stop."""
+    rows = connection.execute(text(
+        "select operation_id, coalesce(state_by, '') as by, coalesce(state_reason, '') as reason from ops.operations "
+        "where state = 'cancelled' and settled_at < :before and operation_id in (select operation_id from ops.items "
+        "  where state in ('planned', 'queued', 'running') and cancel_requested_at is null) order by operation_id"), {"before": before})
+    return [(row.operation_id, row.by, row.reason) for row in rows]
+
+
 def starters_of(connection: Connection, item_ids: Sequence[int]) -> set[str]:
     """Who started the operations of these items."""
     return set(connection.scalars(text(

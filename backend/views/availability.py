@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.redrive import Redrive
+from backend.storage.engine import is_read_only
 
 DATABASE_ERRORS = (SQLAlchemyError,)
 
@@ -16,6 +17,6 @@ def ask_database(redrive: Redrive) -> None:
 
 
 def is_outage(exc: BaseException) -> bool:
-    """PostgreSQL is away, or too busy to lend a connection, as opposed to a defect of ours."""
-    return isinstance(exc, OperationalError | InterfaceError | PoolTimeout) or (
+    """PostgreSQL is away, takes no writes, or is too busy to lend a connection, as opposed to a defect of ours."""
+    return isinstance(exc, OperationalError | InterfaceError | PoolTimeout) or is_read_only(exc) or (
         isinstance(exc, DBAPIError) and exc.connection_invalidated)

@@ -336,3 +336,67 @@ def test_poison_is_left_out_until_an_admin_gives_a_reason(broken, operator):
         retry.confirm(broken, plan, operator)
     assert retry.confirm(broken, plan, operator, "the model was exchanged").item_count == 1
     assert audited(broken)[-1][:2] == ("retry_over_limit", "the model was exchanged")
+
+
+def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator, monkeypatch):
+    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
+    begun(broken, second)
+
+    def killed(*_arguments, **_named):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # the web process dies between the operation and its items
+        patched.setattr(withdrawals, "cancel_all", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
+    assert state_of(broken, first) == ItemState.QUEUED
+    assert reconciler.finish_cancels(broken) == 0  # it may be going on
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.operations set settled_at = now() - interval '1 minute'"))
+
+    assert reconciler.finish_cancels(broken) == 2
+
+    assert state_of(broken, first) == ItemState.CANCELLED
+    assert item_row(broken, second).cancel_requested_at is not None
+    assert (item_row(broken, first).cancelled_by, item_row(broken, first).cancel_reason) == (operator.actor_id, "Not needed any more")
+    assert reconciler.finish_cancels(broken) == 0
+
+
+def test_an_operation_whose_last_item_ends_while_it_is_paused_is_completed(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel.pause(broken, operation(broken).operation_id, operator)
+    attempts.save(broken, attempt, written(QUIZ))
+
+    dispatcher.complete_operations(broken)
+    counts_and_problems(broken)
+    dispatcher.complete_operations(broken)
+
+    assert operation(broken).state == OperationState.COMPLETED
+
+
+def test_force_stop_counts_all_that_died_with_the_work_horse(broken, operator):
+    item_ids = queued(broken, operator, QUIZ_A, QUIZ_B)
+    for item_id in item_ids:
+        begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong")
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    assert cancel.force_stop(impatient, item_ids, operator).cancelled_count == 2
+    assert [action for action, *_rest in audited(broken)].count("force_stop") == 1
+
+
+def test_a_cancel_that_came_too_late_is_refused(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel_all = withdrawals.cancel_all
+
+    def late(*arguments, **named):
+        attempts.save(broken, attempt, written(QUIZ))
+        return cancel_all(*arguments, **named)
+
+    monkeypatch.setattr(withdrawals, "cancel_all", late)
+
+    with pytest.raises(cancel.Refused, match="has ended"):
+        cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    assert audited(broken)[-1][0] == "retry"

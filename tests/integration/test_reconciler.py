@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, text
 
 from backend.actions import attempts, reconciler, spills, withdrawals
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.status import FindingKind, ItemState, Priority
@@ -165,3 +166,18 @@ def test_without_the_object_store_lost_items_wait_for_their_texts(broken, operat
         assert reconciler.take_back_lost(broken) == 0
     assert reconciler.take_back_lost(broken) == 1
     assert item_row(broken, item_id).state == ItemState.QUEUED
+
+
+def test_a_spilled_text_whose_object_store_takes_no_text_stays_spilled(redrive, operator, monkeypatch):
+    add_roadmap(redrive.engine, concepts=[concept("a", status="failed")], saved=())
+    item_id, = queued(redrive, operator, ContentKey(ContentKind.TUTORIAL, "r1", "a"))
+    spills.spill(redrive, begun(redrive, item_id).item, written(CONTENT[ContentKind.TUTORIAL]))
+
+    def full(*_arguments):
+        raise ItemError(ErrorKind.SAVE_STORE_GONE, "no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "put_text", full)
+        with pytest.raises(StoreUnreachable, match="no space left"):
+            reconciler.save_spilled(redrive)
+    assert reconciler.save_spilled(redrive) == 1

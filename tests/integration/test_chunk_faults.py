@@ -1,0 +1,177 @@
+"""What goes wrong around one item of a chunk stays with that item, and a chunk that stops does so in time."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from backend.actions import attempts, breaker, cancel, spills, withdrawals
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.status import ItemState
+from backend.content.stopping import CancelReason, CancelScope
+from backend.redrive import Redrive
+from backend.storage.objects import StoreUnreachable
+from tests.factories import add_roadmap, concept
+from tests.integration.test_attempts import QUIZ, concept_fields, item_row, queued, written
+from workers.chunk import Chunk, run_chunk
+
+KEYS = [ContentKey(ContentKind.QUIZ, "r1", part) for part in "abcd"]
+
+
+class Slow:
+    """A generator that writes for so long."""
+
+    name, is_sample = "slow", True
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.asked = seconds, 0
+
+    async def write_quiz(self, _brief):
+        self.asked += 1
+        await asyncio.sleep(self.seconds)
+        return written(QUIZ)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def broken(redrive: Redrive) -> Redrive:
+    add_roadmap(redrive.engine, concepts=[concept(key.part, quiz_status="failed") for key in KEYS],
+                unsaved=[(key.kind, key.part) for key in KEYS])
+    return redrive
+
+
+def away(*_arguments, **_named):
+    raise OperationalError("", {}, Exception("the server closed the connection unexpectedly"))
+
+
+def test_an_item_that_can_be_neither_begun_nor_refused_leaves_the_others_alone(broken, operator, monkeypatch):
+    item_ids = queued(broken, operator, *KEYS)
+    begin = attempts.begin
+
+    def failing(redrive, item_id):
+        if item_id == item_ids[1]:
+            raise LookupError("a defect")
+        return begin(redrive, item_id)
+
+    monkeypatch.setattr(attempts, "begin", failing)
+    monkeypatch.setattr(attempts, "refuse", away)
+    hasty = replace(broken, settings=broken.settings.model_copy(update={"save_patience_seconds": 0.1, "offline_delay_seconds": 0.5}))
+
+    outcomes = run_chunk(hasty, item_ids)
+
+    assert outcomes["succeeded"] == 3
+    assert Counter(item_row(broken, item_id).state for item_id in item_ids) == {ItemState.SUCCEEDED: 3, ItemState.QUEUED: 1}
+
+
+def test_an_item_whose_failure_meets_a_defect_leaves_the_others_alone(broken, operator, monkeypatch):
+    item_ids = queued(broken, operator, *KEYS)
+    save = attempts.save
+
+    def failing(redrive, attempt, content):
+        if attempt.item.item_id == item_ids[1]:
+            raise LookupError("a defect")
+        return save(redrive, attempt, content)
+
+    def defect(*_arguments):
+        raise KeyError("another defect")
+
+    monkeypatch.setattr(attempts, "save", failing)
+    monkeypatch.setattr(attempts, "fail", defect)
+    slow = replace(broken, settings=broken.settings.model_copy(update={"offline_delay_seconds": 0.5, "concurrency": 1}))
+
+    assert run_chunk(slow, item_ids)["succeeded"] == 3
+
+
+def stopped(chunk: Chunk, item_ids: list[int], *, after: threading.Event) -> dict[str, int]:
+    """Run them; SIGTERM comes once `after` is set."""
+    async def run() -> dict[str, int]:
+        working = asyncio.create_task(chunk.run(item_ids))
+        while not after.is_set():
+            await asyncio.sleep(0.01)
+        chunk._stop_softly()
+        return await working
+
+    return asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_an_item_that_begins_after_the_others_were_broken_off_is_given_back_too(broken, operator, monkeypatch):
+    item_ids = queued(broken, operator, KEYS[0])
+    begin, is_beginning = attempts.begin, threading.Event()
+
+    def slow(redrive, item_id):
+        is_beginning.set()
+        time.sleep(1.0)  # longer than half the time to stop
+        return begin(redrive, item_id)
+
+    monkeypatch.setattr(attempts, "begin", slow)
+    short = replace(broken, settings=broken.settings.model_copy(update={"stop_seconds": 0.4}))
+    generator = Slow(60)
+
+    assert stopped(Chunk(short, generator), item_ids, after=is_beginning) == {"given_back": 1}
+    assert (generator.asked, item_row(broken, item_ids[0]).state) == (0, ItemState.QUEUED)
+
+
+def test_a_text_that_finds_neither_server_is_not_tried_without_a_pause(broken, operator, monkeypatch):
+    item_ids = queued(broken, operator, KEYS[0])
+    save, tried, is_saving = attempts.save, [], threading.Event()
+
+    def failing(redrive, attempt, content):
+        tried.append(attempt)
+        is_saving.set()
+        return save(redrive, attempt, content) if len(tried) > 1000 or time.monotonic() > deadline else away()
+
+    def no_store(*_arguments):
+        raise StoreUnreachable("away")
+
+    monkeypatch.setattr(attempts, "save", failing)
+    monkeypatch.setattr(spills, "spill", no_store)
+    deadline = time.monotonic() + 3
+
+    assert stopped(Chunk(broken, Slow(0)), item_ids, after=is_saving) == {"succeeded": 1}
+    assert len(tried) < 20
+
+
+def test_an_item_that_is_given_back_after_a_person_cancelled_it_is_cancelled(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    attempt = attempts.begin(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(KEYS[0]), operator, CancelReason.NOT_NEEDED)
+
+    withdrawals.give_back(broken, attempt.item)
+
+    assert item_row(broken, item_id).state == ItemState.CANCELLED
+    assert concept_fields(broken)["quiz_status"] == "failed"
+
+
+def test_a_probe_that_meets_a_defect_lets_the_next_one_go(broken, operator):
+    item_ids = queued(broken, operator, *KEYS[:2])
+    quick = replace(broken, settings=broken.settings.model_copy(update={"breaker_failures": 1, "breaker_seconds": 0.0}))
+    breaker.note_failure(quick, ItemError(ErrorKind.MODEL_UNREACHABLE, "away"))
+
+    class Broken(Slow):
+        async def write_quiz(self, _brief):
+            raise LookupError("a defect")
+
+    asyncio.run(Chunk(quick, Broken(0)).run(item_ids[:1]))
+
+    assert isinstance(attempts.begin(quick, item_ids[1]), attempts.Attempt)
+
+
+def test_a_text_is_spilled_when_postgresql_turned_read_only(broken, operator):
+    item_ids = queued(broken, operator, KEYS[0])
+    attempt = attempts.begin(broken, item_ids[0])
+    with broken.engine.begin() as connection:
+        connection.execute(text(f"alter database {broken.engine.url.database} set default_transaction_read_only = on"))
+    broken.engine.dispose()
+
+    with pytest.raises(ItemError) as raised:
+        attempts.save(broken, attempt, written(QUIZ))
+
+    assert raised.value.is_outage
