@@ -1,5 +1,6 @@
 """Faults around a running item: each was found once, and none may lose, double or hide an item again."""
 
+import subprocess
 import threading
 import time
 
@@ -123,6 +124,21 @@ def test_an_item_that_cannot_be_begun_fails_by_name_instead_of_being_sent_for_ev
 
     assert outcomes == {"failed": 1}
     assert item_row(redrive, item_id).state == ItemState.FAILED
+
+
+def test_what_a_dead_work_horse_had_not_begun_waits_for_no_registry_of_redis(redrive, operator):
+    without_quiz(redrive, "a", "b")
+    begun_id, waiting_id = queued(redrive, operator, QUIZ_KEY, ContentKey(ContentKind.QUIZ, "r1", "b"))
+    begun(redrive, begun_id)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update ops.items set worker_pid = :pid where item_id = :item_id"), {"pid": ended.pid, "item_id": begun_id})
+
+    taken_back = reconciler.take_back_orphans(redrive)
+
+    assert taken_back == 1
+    assert [item_row(redrive, item_id).job_id for item_id in (begun_id, waiting_id)] == [None, None]
 
 
 def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operator):
