@@ -25,6 +25,7 @@ from backend.storage import items, stopping
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
 from backend.views.availability import is_outage
+from workers import failpoints
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
 
@@ -84,9 +85,11 @@ class Chunk:
         async with self._begun:
             if self._is_stopping:
                 return "left"
+            failpoints.reach("before_claim")
             begun = await self._begin(item_id)
             if not isinstance(begun, Attempt):
                 return begun
+            failpoints.reach("after_claim")
             self._running[item_id] = _Running(begun.item)
             try:
                 return await self._write_and_save(begun)
@@ -128,12 +131,15 @@ class Chunk:
         except Exception as exc:  # boundary: a defect fails one item, named as such
             return await self._defect(attempt, exc, bound)
         await self._note_answer(attempt)
+        failpoints.reach("after_model")
         try:
-            return await self._save(attempt, written, bound)
+            outcome = await self._save(attempt, written, bound)
         except ItemError as error:
             return await self._fail(attempt, error, bound)
         except Exception as exc:  # boundary
             return await self._defect(attempt, exc, bound)
+        failpoints.reach("after_save")
+        return outcome
 
     async def _write(self, attempt: Attempt) -> WrittenConcept:
         """Ask the model. Raises CancelledError when the item was told to stop, or the worker stops, before the answer is there."""
