@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -64,13 +64,10 @@ def servers(own_servers: PrivateServers) -> PrivateServers:
 @pytest.fixture
 def database(servers: PrivateServers) -> Iterator[str]:
     """The URL of a fresh, migrated database; dropped at the end."""
-    name = f"chaos_{next(_numbers)}"
-    _administer(servers, f"create database {name}")
-    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    migrate(url)
+    url = _made(servers)
     yield url
     servers.watch()
-    _administer(servers, f"drop database {name} with (force)")
+    _administer(servers, f"drop database {make_url(url).database} with (force)")
 
 
 @pytest.fixture
@@ -82,6 +79,25 @@ def settings(database: str, servers: PrivateServers, tmp_path: Path) -> Settings
         heartbeat_seconds=0.5, lease_seconds=3, resend_seconds=1, save_patience_seconds=1, breaker_failures=5, breaker_seconds=1,
         stop_seconds=4, force_stop_seconds=0.5, concurrency=4, interactive_items=20, maximum_attempts_per_day=1000,
         model_timeout_seconds=5, model_retries=1, log_format="json")
+
+
+@pytest.fixture
+def database_of_a_round(servers: PrivateServers) -> Callable[[Settings], Settings]:
+    """The settings with a fresh database and an empty Redis and object store, for each round of random faults."""
+    def fresh(settings: Settings) -> Settings:
+        servers.watch()
+        impatient(servers.redis_url).flushall()
+        return settings.model_copy(update={
+            "database_url": SecretStr(_made(servers)), "state_dir": settings.state_dir / f"round-{next(_numbers)}"})
+    return fresh
+
+
+def _made(servers: PrivateServers) -> str:
+    name = f"chaos_{next(_numbers)}"
+    _administer(servers, f"create database {name}")
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    migrate(url)
+    return url
 
 
 def _administer(servers: PrivateServers, statement: str) -> None:

@@ -120,6 +120,12 @@ class Stack:
             return False
         return True
 
+    def kill_all(self) -> None:
+        """Every child, at once; their work-horses die with them."""
+        for child in self._supervisor.children:
+            if child.is_running:
+                self.kill(child.process.pid)
+
     def stop_servers(self, *pids: int, away_seconds: float = 0.0, number: int = signal.SIGKILL) -> None:
         """Kill servers; they are started again after so long, by `watch`."""
         self._servers_back_at = time.monotonic() + away_seconds
