@@ -27,6 +27,7 @@ class Hit:
     held: dict[int, int] = field(default_factory=dict)
 
 
+SMALL_ITEMS = 70  # of an operation that may be cancelled as a whole
 Fault = Callable[[Scene, random.Random], Hit | None]
 
 
@@ -198,8 +199,8 @@ def cancel_items(scene: Scene, chance: random.Random) -> Hit | None:
 
 
 def cancel_operation(scene: Scene, _chance: random.Random) -> Hit | None:
-    """The smallest: most items are to come to an end of their own."""
-    found = _operations(scene, OperationState.RUNNING)
+    """A small one: most items are to come to an end of their own."""
+    found = _operations(scene, OperationState.RUNNING, largest=SMALL_ITEMS)
     if not found:
         return None
     scene.person(cancel.cancel_operation, scene.stack.redrive, found[0], ADMIN, CancelReason.WRONG_SCOPE)
@@ -243,11 +244,11 @@ def force_stop(scene: Scene, chance: random.Random) -> Hit | None:
     return Hit(f"{len(found)} items of the job") if found else None
 
 
-def _operations(scene: Scene, state: OperationState) -> list[str]:
+def _operations(scene: Scene, state: OperationState, *, largest: int = 100_000) -> list[str]:
     """The smallest first."""
     with scene.stack.redrive.engine.connect() as connection:
         return list(connection.scalars(
-            select(operations.c.operation_id).where(operations.c.state == state)
+            select(operations.c.operation_id).where(operations.c.state == state, operations.c.planned_count <= largest)
             .order_by(operations.c.planned_count, operations.c.operation_id)))
 
 

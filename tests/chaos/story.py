@@ -57,16 +57,18 @@ class Story:
             return found if len(found) >= count else None
         return self.stack.wait_for(running, what=f"{count} items to run")
 
+    def done(self) -> operations.Progress | None:
+        progress = operations.progress(self.redrive, self.operation_id)
+        return progress if progress and progress.state in (OperationState.COMPLETED, OperationState.CANCELLED) else None
+
     def wait_until_done(self, *, seconds: float = 60.0) -> operations.Progress:
-        def done():
-            progress = operations.progress(self.redrive, self.operation_id)
-            return progress if progress.state in (OperationState.COMPLETED, OperationState.CANCELLED) else None
-        return self.stack.wait_for(done, seconds=seconds, what="the operation to complete")
+        return self.stack.wait_for(self.done, seconds=seconds, what="the operation to complete")
 
     def evidence(self) -> Evidence:
         """Fails when anything of it must not be."""
         found = gather(self.redrive, self.platform, self.server)
-        assert violations(found, self.before) == []
+        if complaints := violations(found, self.before):
+            raise AssertionError("\n".join(complaints))
         return found
 
 
