@@ -26,7 +26,7 @@ from tests.model_server import ModelServer
 from tests.model_wire import Request
 
 # Answers that are a whole text: what comes after them is ours to answer for.
-WHOLE = frozenset({Behaviour.OK, Behaviour.FENCED, Behaviour.HUGE, Behaviour.CUT_AT_THE_END})
+WHOLE = frozenset({Behaviour.OK, Behaviour.FENCED, Behaviour.HUGE})
 CLOCK_SLACK = timedelta(seconds=0.25)  # the model server notes a request when a thread of it gets to it
 _SAVED = """
     select 'tutorial' as kind, roadmap_id, concept_id, content_url from public.tutorial_metadata union all
@@ -109,8 +109,12 @@ def _calls(platform: Platform, requests: Iterable[Request]) -> tuple[Call, ...]:
     offset = time.time() - time.monotonic()
     return tuple(
         Call(platform.key_of(request.schema_name, request.concept), datetime.fromtimestamp(request.started_at + offset, UTC),
-             request.behaviour in WHOLE and request.status == 200)
+             request.status == 200 and _is_whole(request))
         for request in requests)
+
+
+def _is_whole(request: Request) -> bool:
+    return request.behaviour in WHOLE or (request.behaviour is Behaviour.CUT_AT_THE_END and request.is_stream)
 
 
 def _set_aside(redrive: Redrive) -> Counter[ContentKey]:
@@ -222,7 +226,8 @@ def _thrown_away(found: Evidence) -> Iterable[str]:
     for key, count in repeated_calls(found).items():
         interrupted = sum(item.attempt - 1 for item in own[key])
         if count > interrupted:
-            yield f"{key}: {count} whole texts were thrown away, {interrupted} attempts were interrupted"
+            times = ", ".join(f"{call.at:%T.%f}" for call in found.calls if call.key == key and call.is_whole)
+            yield f"{key}: {count} whole texts were thrown away, {interrupted} attempts were interrupted; sent at {times}"
 
 
 def _asked_again(found: Evidence) -> Iterable[str]:

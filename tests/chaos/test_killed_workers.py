@@ -2,7 +2,9 @@
 
 import signal
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from backend.content.status import ItemState
@@ -28,12 +30,19 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(servers, settin
         story = retry_all(stack, server, concepts=2)
         horse = stack.wait_for(lambda: mark.exists() and mark.read_text(), what=f"a work-horse at {point}")
         stack.kill(int(horse) if victim == "work-horse" else stack.pids("worker")[0])
+        stack.wait_for(lambda: not is_alive(int(horse)), seconds=5, what="the work-horse to end, with its worker too")
         progress = story.wait_until_done()
         found = story.evidence()
 
     assert progress.counts[ItemState.SUCCEEDED] == 6
     assert sum(repeated_calls(found).values()) <= most_repeated
     assert len(found.calls) <= 6 + most_repeated + 1  # the next one had begun, and had no answer yet
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_a_worker_killed_within_the_transaction_that_saves_leaves_nothing_half_done(servers, settings):

@@ -1,9 +1,7 @@
 """What RQ and Redis do that a queue should not do. Each was seen; none may lose or double an item."""
 
 import signal
-from contextlib import suppress
 
-import psutil
 import pytest
 from rq import Queue
 from rq.registry import FailedJobRegistry
@@ -66,24 +64,6 @@ def test_an_orphan_that_finishes_after_another_began_changes_nothing(servers, se
 
     assert progress.counts[ItemState.SUCCEEDED] == 3
     assert {item.attempt for item in found.items} == {2}
-
-
-def test_a_work_horse_ends_with_its_worker(servers, settings):
-    with ModelServer(latency_seconds=20) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
-        story = retry_all(stack, server, concepts=1)
-        story.wait_until_running(3)
-        horse, = stack.work_horses()
-        stack.kill(stack.pids("worker")[0])
-        stack.wait_for(lambda: not is_alive(horse), seconds=5, what="the work-horse to end")
-        server.latency_seconds = 0.0
-        story.wait_until_done()
-        story.evidence()
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 @pytest.mark.timeout(300)

@@ -29,8 +29,8 @@ from tests.chaos.story import with_model
 from tests.chaos.table import Round, table_of
 from tests.model_server import ModelServer
 
-FAULTS_OF_A_ROUND = 75 if IS_LONG else 45
-ROADMAPS = 12 if IS_LONG else 10      # of 20 concepts, 60 items each
+FAULTS_OF_A_ROUND = 75 if IS_LONG else 40
+ROADMAPS = 12 if IS_LONG else 8       # of 20 concepts, 60 items each
 SETTLE_SECONDS = 90.0
 PATIENCE_SECONDS = 3.0                # for a fault that has nothing to hit at the moment
 FEW_ITEMS = 40                        # somebody clicks "retry all" again when fewer are unsettled
@@ -47,14 +47,15 @@ def test_random_faults_lose_nothing_and_double_nothing(servers, settings, databa
         rounds.append(play(servers, database_of_a_round(settings), seed + len(rounds)))
     tell.append(table_of(rounds, settings.heartbeat_seconds))
 
-    assert [words for found in rounds for words in found.given_up] == []
+    if complaints := [words for found in rounds for words in found.given_up]:
+        raise AssertionError("\n".join(complaints))
     assert sum(found.repeated for found in rounds) <= 0.05 * sum(found.items for found in rounds)
 
 
 def play(servers, settings: Settings, seed: int) -> Round:
     """One round: faults, then calm until all is settled, then a retry with a well model that leaves nothing broken."""
     waits = random.Random(seed)
-    with ModelServer(latency_seconds=lambda concept: 0.4 + 1.2 * random.Random(concept).random(), slow_seconds=8) as server:
+    with ModelServer(latency_seconds=lambda concept: 0.3 + random.Random(concept).random(), slow_seconds=8) as server:
         live = with_model(settings, server, port=free_port())
         with Stack(servers, live, bulk=2, interactive=1, maintenance=2, web=True) as stack:
             scene = Scene(stack, server, make_platform(stack.redrive.engine, roadmaps=ROADMAPS), seed)

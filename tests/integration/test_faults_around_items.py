@@ -8,12 +8,14 @@ import psutil
 from redis import Redis
 from sqlalchemy import select, text
 
-from backend.actions import attempts, dispatcher, reconciler, retry, withdrawals
+from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
+from backend.content.stopping import CancelReason, CancelScope
+from backend.storage.items import StoredItem, find_item
 from backend.storage.ops_tables import items
 from backend.views import operations
 from backend.views.detection import counts_and_problems
@@ -139,6 +141,23 @@ def test_what_a_dead_work_horse_had_not_begun_waits_for_no_registry_of_redis(red
 
     assert taken_back == 1
     assert [item_row(redrive, item_id).job_id for item_id in (begun_id, waiting_id)] == [None, None]
+
+
+def test_an_item_that_is_cancelled_while_it_is_taken_back_does_not_wait_for_ever(redrive, operator):
+    without_quiz(redrive, "a")
+    item_id, = queued(redrive, operator, QUIZ_KEY)
+    seen = begun(redrive, item_id).item
+    cancel.cancel_items(redrive, CancelScope.of(QUIZ_KEY), operator, CancelReason.OTHER)
+
+    first = withdrawals.take_back(redrive, seen, None)  # as it was seen before it was told to stop
+    second = withdrawals.take_back(redrive, item_of(redrive, item_id), None)
+
+    assert (first, second) == (None, ItemState.CANCELLED)
+
+
+def item_of(redrive, item_id: int) -> StoredItem:
+    with redrive.engine.connect() as connection:
+        return find_item(connection, item_id)
 
 
 def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operator):
