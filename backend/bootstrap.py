@@ -5,7 +5,7 @@ from redis import Redis
 from backend.i18n import _
 from backend.jobs.queue import JobQueue
 from backend.redrive import Redrive
-from backend.settings import Settings
+from backend.settings import MAINTENANCE_CONNECTIONS, Settings
 from backend.storage.engine import make_engine
 from backend.storage.objects import Objects
 
@@ -14,7 +14,7 @@ class NotConfigured(Exception):
     """A server is not named; str() says the next step."""
 
 
-def connect(settings: Settings, *, pool_size: int = 5) -> Redrive:
+def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS) -> Redrive:
     """Cheap: nothing is opened before its first use.
 
     Raises NotConfigured when a server is not named, ValueError when an address makes no sense.

@@ -15,6 +15,9 @@ from backend.i18n import _
 
 HEARTBEATS_IN_A_LEASE = 3  # below this one late heartbeat takes a living item back, and its text is paid for twice
 
+WEB_CONNECTIONS = 10         # 5 sufficed for 100 polling sessions, measured
+MAINTENANCE_CONNECTIONS = 5  # the lock that leads, a duty, and the lanes of a full rebuild
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="REDRIVE_", frozen=True, extra="ignore", populate_by_name=True)
@@ -89,6 +92,23 @@ class Settings(BaseSettings):
     def has_model(self) -> bool:
         """A model writes: a key or an endpoint is set. Otherwise the offline writer makes sample text."""
         return bool(self.openai_api_key or self.openai_base_url)
+
+    # How many connections each process may hold; README tells the sum, `redrive check` compares it with what PostgreSQL allows.
+    @property
+    def worker_threads(self) -> int:
+        """Threads of one worker process that begin and save items."""
+        return min(self.concurrency, 8)
+
+    @property
+    def worker_connections(self) -> int:
+        """One for each thread, and one for heartbeats."""
+        return self.worker_threads + 1
+
+    @property
+    def connections(self) -> int:
+        """All that Redrive may hold: web + maintenance + workers x (threads + 1)."""
+        workers = self.workers_interactive + self.workers_bulk + self.workers_automatic
+        return WEB_CONNECTIONS + MAINTENANCE_CONNECTIONS + workers * self.worker_connections
 
     @property
     def provider(self) -> str:

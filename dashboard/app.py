@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from backend.i18n import _
+from dashboard import session
 from dashboard.boundary import guarded
 from dashboard.components.health import note_drawn, show_health
 from dashboard.navigation import pages
@@ -16,6 +17,7 @@ def main() -> None:
     st.set_page_config(page_title=_("Redrive"), page_icon=str(HERE / "favicon.png"), layout="wide", initial_sidebar_state=220)
     st.html(HERE / "style.css")
     st.logo(str(HERE / "logo.svg"), size="large")
+    session.take_page_wanted()
     note_drawn()
     page = st.navigation(pages())
     guarded(page.run, page.title)

@@ -41,7 +41,9 @@ def _ask_database(title: str) -> None:
 
 
 def guarded_part(show: Callable[[], None]) -> None:
-    """Show a live part; an outage that it meets is told by the whole page."""
+    """Show a live part. What a button in it did, and an outage that it meets, are told by the whole page."""
+    if session.take_page_wanted():
+        st.rerun()
     try:
         show()
     except DATABASE_ERRORS as exc:

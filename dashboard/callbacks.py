@@ -5,28 +5,33 @@ from collections.abc import Callable
 
 import structlog
 
-from backend.actions import retry
+from backend.actions import cancel, retry
 from backend.actions.actors import NotAllowed
+from backend.actions.cancel import Cancelled, NotFound, Refused
 from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.scopes import Scope
-from backend.i18n import _
+from backend.i18n import _, ngettext
+from backend.views import task_log
 from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
-from dashboard.session import NoticeKind
+from dashboard.components.task_words import task_words
+from dashboard.session import NoticeKind, StopAim
 
 log = structlog.get_logger()
+NAMED_TASKS = 8
 
 
 def _action(act: Callable[..., None]) -> Callable[..., None]:
     """An action whose refusals become notices; earlier notices have been read by now."""
 
     @functools.wraps(act)
-    def run(*args: object) -> None:
+    def run(*args: object, **options: object) -> None:
         session.forget_notices()
+        session.want_page()
         try:
-            act(*args)
-        except NotAllowed as exc:
+            act(*args, **options)
+        except (NotAllowed, NotFound, Refused, retry.ReasonNeeded) as exc:
             session.notify(NoticeKind.WARNING, str(exc))
         except retry.NothingToRetry as exc:
             session.notify(NoticeKind.INFO, str(exc))
@@ -34,7 +39,7 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
             log.error("action_failed", action=act.__name__, error=str(exc).splitlines()[0])
             session.suspect_outage()
             session.notify(NoticeKind.ERROR, _(
-                "The database did not take this, so nothing was started. Your selection is kept; try again."))
+                "The database did not take this, so nothing was started or stopped. Your selection is kept; try again."))
 
     return run
 
@@ -43,6 +48,25 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
 def plan_retry(scope: Scope, scope_words: str) -> None:
     """Open the dialog with the dry run of a scope."""
     session.show_plan(retry.plan(reads.connected(), scope, reads.actor()), scope_words)
+
+
+@_action
+def plan_again(*, overrides_limits: bool) -> None:
+    """The same scope once more, with or without what was tried too often. A reason that was written stays."""
+    before, reason = session.open_plan(), session.plan_reason()
+    if before is not None:
+        plan = retry.plan(reads.connected(), before.scope, reads.actor(), overrides_limits=overrides_limits)
+        session.show_plan(plan, session.plan_scope_words(), reason)
+
+
+@_action
+def plan_retry_of_tasks(task_ids: tuple[str, ...], words: str) -> None:
+    """Open the dialog with the dry run of what failed in these tasks and is a problem now."""
+    keys = task_log.failed_keys(reads.connected(), task_ids)
+    if not keys:
+        session.notify(NoticeKind.INFO, _("Nothing that failed in {tasks} is a problem now.").format(tasks=words))
+        return
+    session.show_plan(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in {tasks}").format(tasks=words))
 
 
 @_action
@@ -76,3 +100,85 @@ def _tell_started(confirmed: retry.Confirmed, scope_words: str) -> None:
     if confirmed.overtaken_count:
         session.notify(NoticeKind.INFO, _("{items} had been started by somebody else in the meantime and were left to them.").format(
             items=wording.items(confirmed.overtaken_count)))
+
+
+def ask_stop(aim: StopAim) -> None:
+    """Open the dialog that cancels or pauses, whichever the aim is."""
+    session.forget_notices()
+    session.show_stop(aim)
+    session.want_page()
+
+
+@_action
+def confirm_stop() -> None:
+    """Cancel or pause what the dialog names. It closes unless words are missing."""
+    aim, reason, note = session.open_stop(), session.stop_reason(), session.stop_note()
+    if aim is None or (aim.needs_words and not note):
+        return
+    session.close_stop()
+    redrive, actor = reads.connected(), reads.actor()
+    try:
+        if aim.task_ids:
+            _cancel_tasks(aim, note)
+        elif aim.paused_operation_id:
+            cancel.pause(redrive, aim.paused_operation_id, actor, note)
+            session.notify(NoticeKind.DONE, _("Paused: {what}. What runs now finishes; the rest waits.").format(what=aim.words))
+        elif aim.operation_id:
+            _tell_cancelled(cancel.cancel_operation(redrive, aim.operation_id, actor, reason, note), aim.words)
+        elif aim.scope is not None:
+            _tell_cancelled(cancel.cancel_items(redrive, aim.scope, actor, reason, note), aim.words)
+    finally:
+        reads.forget_after_action()
+
+
+@_action
+def resume_operation(operation_id: str, words: str) -> None:
+    try:
+        cancel.resume(reads.connected(), operation_id, reads.actor())
+        session.notify(NoticeKind.DONE, _("Resumed: {what}").format(what=words))
+    finally:
+        reads.forget_after_action()
+
+
+@_action
+def force_stop(item_ids: tuple[int, ...], words: str) -> None:
+    """Kill the work-horses of items that did not stop by themselves."""
+    try:
+        done = cancel.force_stop(reads.connected(), item_ids, reads.actor())
+    finally:
+        reads.forget_after_action()
+    session.notify(NoticeKind.DONE, _("{items} stopped by force: {what}").format(items=wording.items(done.cancelled_count), what=words))
+    if not done.is_complete:
+        session.notify(NoticeKind.WARNING, _(
+            "Redis could not be told, so the process may still run. What it would save changes nothing any more."))
+
+
+def _cancel_tasks(aim: StopAim, note: str) -> None:
+    """Each task by itself: one that is refused keeps no other from being cancelled. Refusals are told by their reason."""
+    redrive, actor, reason = reads.connected(), reads.actor(), session.stop_reason()
+    names = {row.task_id: task_words(row) for row in reads.task_rows(aim.task_ids)}
+    done: list[Cancelled] = []
+    refused: dict[str, list[str]] = {}
+    for task_id in aim.task_ids:
+        try:
+            done.append(cancel.cancel_task(redrive, task_id, actor, reason, note))
+        except (NotFound, Refused, NotAllowed) as exc:
+            refused.setdefault(str(exc), []).append(names.get(task_id, task_id))
+    if done:
+        words = ngettext("{count} task cancelled", "{count} tasks cancelled", len(done)).format(count=len(done))
+        if stopping := sum(found.cancelling_count for found in done):
+            words += _("; {items} still stopping").format(items=wording.items(stopping))
+        session.notify(NoticeKind.DONE, words)
+        session.forget_chosen(session.TASKS)
+    for why, tasks in refused.items():
+        more = _(" and {count} more").format(count=len(tasks) - NAMED_TASKS) if len(tasks) > NAMED_TASKS else ""
+        session.notify(NoticeKind.WARNING, _("Not cancelled: {tasks}. {why}").format(tasks="; ".join(tasks[:NAMED_TASKS]) + more, why=why))
+
+
+def _tell_cancelled(done: Cancelled, words: str) -> None:
+    told = []
+    if done.cancelled_count:
+        told.append(_("{items} cancelled").format(items=wording.items(done.cancelled_count)))
+    if done.cancelling_count:
+        told.append(_("{items} told to stop").format(items=wording.items(done.cancelling_count)))
+    session.notify(NoticeKind.DONE, f"{', '.join(told) or _('Cancelled')}: {words}")

@@ -37,6 +37,12 @@ def clock_time(moment: datetime) -> str:
     return f"{day}{there:%H:%M:%S} {there:%Z}".strip()
 
 
+def short_time(moment: datetime) -> str:
+    """"14:03:21", with month and day when it is another day."""
+    there = local(moment)
+    return f"{there:%H:%M:%S}" if there.date() == local(utc_now()).date() else f"{there:%b %d %H:%M:%S}"
+
+
 def _zone() -> tzinfo:
     try:
         return ZoneInfo(st.context.timezone or "UTC")

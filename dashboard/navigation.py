@@ -10,7 +10,7 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), roadmap_page()]
+    return [overview_page(), problems_page(), roadmap_page(), tasks_page(), workers_page()]
 
 
 def overview_page() -> st.Page:
@@ -23,3 +23,11 @@ def problems_page() -> st.Page:
 
 def roadmap_page() -> st.Page:
     return st.Page(PAGES / "roadmap.py", title=_("Roadmap"), icon=":material/grid_on:", url_path="roadmap")
+
+
+def tasks_page() -> st.Page:
+    return st.Page(PAGES / "tasks.py", title=_("Tasks"), icon=":material/checklist:", url_path="tasks")
+
+
+def workers_page() -> st.Page:
+    return st.Page(PAGES / "workers.py", title=_("Workers"), icon=":material/engineering:", url_path="workers")

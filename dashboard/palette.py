@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from backend.content import wording
 from backend.content.problems import KeyState, ProblemKind
-from backend.content.status import ItemState, OperationState
+from backend.content.status import BreakerState, ItemState, OperationState, TaskStatus
+from backend.i18n import _
 
 GREEN, BLUE, GREY = "#2c9a5f", "#3f7fe0", "#7d8798"
 RED, AMBER, PURPLE, PINK, TEAL, BROWN = "#d9484c", "#c97c12", "#8f63d2", "#c9468f", "#1592a3", "#a0613a"
@@ -68,6 +69,33 @@ OPERATION_STATES = {
         (OperationState.CANCELLED, PURPLE, "⊘"),
         (OperationState.UNDONE, GREY, "↶"),
     )}
+TASK_STATUSES = {
+    status: Look(colour, symbol, wording.TASK_STATUSES[status]) for status, colour, symbol in (
+        (TaskStatus.PENDING, GREY, "○"),
+        (TaskStatus.PROCESSING, BLUE, "▸"),
+        (TaskStatus.COMPLETED, GREEN, "✓"),
+        (TaskStatus.PARTIAL_FAILURE, AMBER, "◑"),
+        (TaskStatus.FAILED, RED, "✕"),
+        (TaskStatus.CANCELLED, PURPLE, "⊘"),
+    )}
+BREAKER_STATES = {
+    state: Look(colour, symbol, wording.BREAKER_STATES[state]) for state, colour, symbol in (
+        (BreakerState.CLOSED, GREEN, "✓"),
+        (BreakerState.OPEN, RED, "✕"),
+        (BreakerState.HALF_OPEN, AMBER, "◔"),
+    )}
+CANCELLING = Look(PINK, "⊖", _("Cancelling"))  # told to stop; its worker has not confirmed yet
+
+
+def item_look(state: ItemState, *, is_cancelling: bool) -> Look:
+    return CANCELLING if is_cancelling else ITEM_STATES[state]
+
+
+def task_look(status: str, *, is_cancelling: bool) -> Look:
+    """A status that is not in the platform's contract is shown as it is."""
+    if is_cancelling:
+        return CANCELLING
+    return TASK_STATUSES[TaskStatus(status)] if status in set(TaskStatus) else Look(BROWN, "?", status or _("none"))
 
 
 def cell_look(state: KeyState, problem_kind: ProblemKind | None) -> Look:

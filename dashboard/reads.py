@@ -13,18 +13,17 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState
 from backend.redrive import Redrive
-from backend.views import availability, listing, operations, overview, roadmap
+from backend.views import availability, listing, operations, overview, roadmap, task_log, tasks, workers
 
-POOL_SIZE = 10  # 5 sufficed for 100 sessions, measured
-_BY_REPR = {ProblemFilter: repr, ContentKey: repr}
-_polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200)
+_BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr}
+_polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _slow = st.cache_data(ttl=15, show_spinner=False, max_entries=20)
 
 
 @st.cache_resource(show_spinner=False)
 def connected() -> Redrive:
-    return connect(settings.load(), pool_size=POOL_SIZE)
+    return connect(settings.load(), pool_size=settings.WEB_CONNECTIONS)
 
 
 def actor() -> Actor:
@@ -116,7 +115,57 @@ def history(key: ContentKey) -> tuple[operations.ItemRow, ...]:
     return operations.history(connected(), key)
 
 
+@_calm
+def in_work(keys: tuple[ContentKey, ...]) -> frozenset[ContentKey]:
+    return operations.in_work(connected(), keys)
+
+
+@_calm
+def starters_of(*keys: ContentKey) -> tuple[str, ...]:
+    return operations.starters_of(connected(), keys)
+
+
+@_polled
+def task_page(task_filter: tasks.TaskFilter, before: tasks.Cursor | None, after: tasks.Cursor | None, page_size: int) -> tasks.TaskPage:
+    return tasks.task_page(connected(), task_filter, before=before, after=after, page_size=page_size)
+
+
+@_calm
+def task_counts(task_filter: tasks.TaskFilter) -> dict[str, int]:
+    return tasks.status_counts(connected(), task_filter)
+
+
+@_polled
+def task_rows(task_ids: tuple[str, ...]) -> tuple[tasks.TaskRow, ...]:
+    return tasks.task_rows(connected(), task_ids)
+
+
+@_polled
+def task(task_id: str) -> tasks.TaskDetail | None:
+    return tasks.task(connected(), task_id)
+
+
+@_polled
+def task_events(found: tasks.TaskDetail) -> tuple[task_log.TaskEvent, ...]:
+    return task_log.task_events(connected(), found)
+
+
+def force_stop_seconds() -> float:
+    return connected().settings.force_stop_seconds
+
+
+@_calm
+def read_workers() -> workers.WorkersView:
+    return workers.workers(connected())
+
+
+@_slow
+def spilled_count() -> int | None:
+    return workers.spilled_count(connected())
+
+
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
-    for read in (active_operations, problem_page, read_roadmap, history):
+    for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, in_work, task_page, task_counts,
+                 task_rows, task, read_workers, crew):
         read.clear()

@@ -14,6 +14,7 @@ import streamlit as st
 from backend.clock import utc_now
 from backend.content.keys import ContentKey
 from backend.content.plans import Plan
+from backend.content.stopping import CancelReason, CancelScope
 
 NOTICE_SHOWN = timedelta(seconds=20)
 
@@ -86,16 +87,84 @@ def table_generation() -> int:
     return st.session_state.get("table_generation", 0)
 
 
+# --- other selections, by name
+
+TASKS, ITEMS = "tasks", "items"  # ids of each
+
+def chosen_ids(name: str) -> tuple[str, ...]:
+    """In the order of choosing."""
+    return tuple(st.session_state.get(f"chosen_{name}", {}))
+
+
+def choose_ids(name: str, ids: Iterable[str]) -> None:
+    st.session_state[f"chosen_{name}"] = dict.fromkeys(ids)
+
+
+def choose_rows(name: str, table_key: str, shown: Sequence[str]) -> None:
+    """Callback of a table, as `select_rows`."""
+    state = st.session_state.get(table_key)
+    rows = state["selection"]["rows"] if state else []
+    others = [found for found in chosen_ids(name) if found not in set(shown)]
+    choose_ids(name, [*others, *(shown[row] for row in rows if row < len(shown))])
+
+
+def forget_chosen(name: str) -> None:
+    choose_ids(name, ())
+    st.session_state["table_generation"] = table_generation() + 1
+
+
+# --- what the open dialog would stop
+
+@dataclass(frozen=True, slots=True)
+class StopAim:
+    """Exactly one of scope, tasks, operation to cancel, and operation to pause."""
+
+    words: str                        # what it is, for people
+    scope: CancelScope | None = None
+    task_ids: tuple[str, ...] = ()
+    operation_id: str = ""
+    paused_operation_id: str = ""
+    detail: str = ""                  # what will happen, beyond what the dialog says anyway
+
+    @property
+    def needs_words(self) -> bool:
+        return self.scope is not None and self.scope.is_everything
+
+
+def open_stop() -> StopAim | None:
+    return st.session_state.get("open_stop")
+
+
+def show_stop(aim: StopAim) -> None:
+    close_plan()
+    st.session_state["open_stop"] = aim
+    st.session_state["stop_note"] = ""
+    st.session_state["stop_reason"] = CancelReason.NOT_NEEDED
+
+
+def stop_note() -> str:
+    return (st.session_state.get("stop_note") or "").strip()
+
+
+def stop_reason() -> CancelReason:
+    return CancelReason(st.session_state.get("stop_reason") or CancelReason.OTHER)
+
+
+def close_stop() -> None:
+    st.session_state["open_stop"] = None
+
+
 # --- the plan in the open dialog: what is confirmed is what was shown
 
 def open_plan() -> Plan | None:
     return st.session_state.get("open_plan")
 
 
-def show_plan(plan: Plan, scope_words: str) -> None:
+def show_plan(plan: Plan, scope_words: str, reason: str = "") -> None:
+    close_stop()
     st.session_state["open_plan"] = plan
     st.session_state["plan_scope_words"] = scope_words
-    st.session_state["plan_reason"] = ""
+    st.session_state["plan_reason"] = reason
 
 
 def plan_scope_words() -> str:
@@ -119,6 +188,7 @@ class Drawn:
     is_redis_up: bool = True
     is_maintained: bool = True
     has_workers: bool = True
+    is_model_held: bool = False
 
 
 def remember_drawn(drawn: Drawn) -> None:
@@ -147,14 +217,29 @@ def take_outage_suspicion() -> bool:
     return st.session_state.pop("is_outage_suspected", False)
 
 
+# --- a button in a live part has done something that the whole page has to show
+
+def want_page() -> None:
+    st.session_state["is_page_wanted"] = True
+
+
+def take_page_wanted() -> bool:
+    return st.session_state.pop("is_page_wanted", False)
+
+
 # --- the URL
 
 def url_values(name: str) -> list[str]:
-    return st.query_params.get_all(name)
+    return [_without_nul(value) for value in st.query_params.get_all(name)]
 
 
 def url_value(name: str, default: str = "") -> str:
-    return st.query_params.get(name, default)
+    return _without_nul(st.query_params.get(name, default))
+
+
+def _without_nul(value: str) -> str:
+    """PostgreSQL takes no NUL, and no id holds one."""
+    return value.replace("\x00", "")
 
 
 def write_url(name: str, values: str | Sequence[str]) -> None:

@@ -6,12 +6,16 @@ import re
 ZERO_WIDTH = "\u200b"
 SHOWN_CHARACTERS = 30_000  # of one saved text
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+_ADDRESS = re.compile(r"\\:(?=//)|\bwww(?=\\\.)", re.IGNORECASE)  # in text whose markup is escaped
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n]*)")
 
 
 def plain(text: str) -> str:
-    """The text for a place that reads Markdown (labels, captions): it is shown letter by letter, on one line."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+    """The text for a place that reads Markdown (labels, captions): it is shown letter by letter, on one line.
+
+    No address in it becomes a link: they are looked for after all escapes are gone, so an invisible character parts them.
+    """
+    return _ADDRESS.sub(rf"\g<0>{ZERO_WIDTH}", _MARKUP.sub(r"\\\1", " ".join(text.split())))
 
 
 def escaped(text: str) -> str:

@@ -7,6 +7,7 @@ from dashboard.components.cause_list import show_causes
 from dashboard.components.header import show_header, show_title
 from dashboard.components.live_operations import show_live
 from dashboard.components.plan_dialog import show_plan_dialog
+from dashboard.components.stop_dialog import show_stop_dialog
 from dashboard.reads import crew, read_overview, trend
 from dashboard.texts import _
 
@@ -27,3 +28,4 @@ with right:
     parts.show_trend(points)
     parts.show_crew(who)
 show_plan_dialog()
+show_stop_dialog()

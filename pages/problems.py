@@ -7,6 +7,7 @@ from dashboard.components.header import show_header, show_title
 from dashboard.components.live_operations import show_live
 from dashboard.components.plan_dialog import show_plan_dialog
 from dashboard.components.problem_views import asked_view, scope_words, show_by_cause, show_nothing_found, show_view_and_scope
+from dashboard.components.stop_dialog import show_stop_dialog
 from dashboard.reads import causes, counts, crew, owner_titles, problem_page
 from dashboard.texts import _
 
@@ -32,3 +33,4 @@ else:
         problem_table.show_paging(found, sort)
         problem_table.show_table(found, sort, is_one_owner=bool(asked.filter.owner_id))
 show_plan_dialog()
+show_stop_dialog()

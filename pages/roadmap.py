@@ -9,6 +9,7 @@ from dashboard.components.live_operations import show_live
 from dashboard.components.matrix import show_matrix
 from dashboard.components.plan_dialog import show_plan_dialog
 from dashboard.components.roadmap_picker import asked_cell, asked_roadmap, show_list, show_picker
+from dashboard.components.stop_dialog import show_stop_dialog
 from dashboard.reads import crew, read_roadmap
 from dashboard.texts import _
 
@@ -33,3 +34,4 @@ else:
     with right, st.container(key="detail"):
         show_detail(found, asked_cell(roadmap_id))
 show_plan_dialog()
+show_stop_dialog()

@@ -11,7 +11,7 @@ def run_items(item_ids: list[int]) -> dict[str, int]:
     Nothing is decided here: which items exist was decided when the plan was confirmed.
     """
     settings = load()
-    redrive = connect(settings, pool_size=min(settings.concurrency, 8) + 1)
+    redrive = connect(settings, pool_size=settings.worker_connections)
     try:
         return run_chunk(redrive, item_ids)
     finally:

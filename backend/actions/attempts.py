@@ -76,8 +76,10 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
         roadmap = contents.lock_roadmap(connection, item.key.owner_id)
         concept = roadmap.framework.concept(item.key.part) if roadmap else None
         declared = concept.declared(item.key.kind) if concept else None
-        if not items.start(connection, item, now, declared):
+        started = items.start(connection, item, now, declared)
+        if started is None:
             return NotBegun.TAKEN, item
+        item = started
         if item.task_id:
             task_records.begin_task(connection, item.task_id, now)
         if roadmap is None or concept is None or verdict is None:
@@ -163,9 +165,8 @@ def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: I
     try:
         with redrive.engine.begin() as connection:
             now = utc_now()
-            if before is ItemState.QUEUED and not items.start(connection, item, now, item.previous_status):
-                return False
-            return _save(connection, item, written, content_url, now)
+            held = items.start(connection, item, now, item.previous_status) if before is ItemState.QUEUED else item
+            return held is not None and _save(connection, held, written, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 

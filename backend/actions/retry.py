@@ -114,8 +114,8 @@ def _store(
     task_ids = _store_tasks(connection, operation_id, left, reason)
     items.insert_items(connection, operation_id, left, task_ids)
     audit.record(
-        connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason, operation_id=operation_id,
-        result=_("{items} planned").format(items=wording.items(len(left))))
+        connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,
+        operation_id=operation_id, result=_("{items} planned").format(items=wording.items(len(left))))
     return operation_id
 
 

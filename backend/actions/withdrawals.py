@@ -20,7 +20,8 @@ MAXIMUM_LOST_WORKERS = 3
 def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None) -> ItemState | None:
     """An item whose worker is lost: queued again, failed when that happened too often, cancelled when it was told to stop.
 
-    `silent_since` None: its process is known to be gone. Result None: it lives after all.
+    `silent_since` None: its process is known to be gone. Result None: it lives after all, or was told to stop in this very
+    moment and is met again in the next round.
     """
     now = utc_now()
     with redrive.engine.begin() as connection:

@@ -7,9 +7,10 @@ import click
 from pydantic import ValidationError
 
 from backend import settings as settings_module
+from backend.content.secrets import without_secrets
 from backend.host.errors import HostError
 from backend.i18n import _
-from backend.logs import configure_logging, without_secrets
+from backend.logs import configure_logging
 from backend.settings import Settings
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from backend.content.errors import ErrorKind
-from backend.content.problems import Problem
+from backend.content.problems import Problem, ProblemKind
 
 # A status code is one only where a word says so: "column 429" is a place in a text.
 _STATUS_CODE = r"(?:\b|_)(?:code|status|error|http(?:/[\d.]+)?|returned)\W{{0,4}}(?:{0})\b|^\W*(?:{0})\b"
@@ -98,12 +98,16 @@ def normalise(message: str) -> str:
 
 def cause_of(problem: Problem) -> Cause:
     """The cause that a problem belongs to. Without a recorded error, problems of one kind share a cause."""
-    if problem.error_message:
-        title = normalise(problem.error_message)
-        return Cause(_fingerprint(problem.error_kind, title), problem.error_kind, title, problem.error_message)
-    title = normalise(problem.detail.split(" (+")[0]) if problem.detail else ""
-    cause_id = _fingerprint(problem.error_kind, problem.kind, title)
-    return Cause(cause_id, problem.error_kind, title or problem.kind.value, problem.detail)
+    return _cause(problem.error_kind, problem.kind, problem.error_message, problem.detail)
+
+
+@lru_cache(maxsize=CACHED_MESSAGES)
+def _cause(error_kind: ErrorKind, problem_kind: ProblemKind, error_message: str, detail: str) -> Cause:
+    if error_message:
+        title = normalise(error_message)
+        return Cause(_fingerprint(error_kind, title), error_kind, title, error_message)
+    title = normalise(detail.split(" (+")[0]) if detail else ""
+    return Cause(_fingerprint(error_kind, problem_kind, title), error_kind, title or problem_kind.value, detail)
 
 
 def cause_id_of(error_kind: ErrorKind, message: str) -> str:

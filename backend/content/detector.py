@@ -9,6 +9,7 @@ from backend.content.keys import ContentKey, ContentKind, OwnerKind
 from backend.content.problems import KeyState, Problem, ProblemKind, Verdict
 from backend.content.status import ContentStatus, TaskStatus
 
+_FAULT_OF = {Saved.VALID: ProblemKind.DRIFTED, Saved.BROKEN: ProblemKind.INVALID, Saved.FAILED: ProblemKind.FAILED}
 IN_THE_MAKING = (ContentStatus.GENERATING, ContentStatus.PROCESSING)
 
 
@@ -42,8 +43,7 @@ def judge(key: KeyFacts, facts: OwnerFacts, now: datetime, limits: Limits) -> Ve
         return Verdict(key.key, KeyState.IN_PROGRESS, look_again_at=quiet_at)
     if key.saved is Saved.NONE:
         return _judge_unsaved(key, tasks, facts, now, limits)
-    kind = {Saved.VALID: ProblemKind.DRIFTED, Saved.BROKEN: ProblemKind.INVALID, Saved.FAILED: ProblemKind.FAILED}[key.saved]
-    return _problem(key, kind, tasks, facts)
+    return _problem(key, _FAULT_OF[key.saved], tasks, facts)
 
 
 def _judge_unsaved(
@@ -66,13 +66,13 @@ def _judge_unsaved(
 
 def _was_cancelled(key: ContentKey, tasks: list[TaskFacts], facts: OwnerFacts) -> bool:
     """Its creation was cancelled, and nobody has tried it again since."""
-    cancelled_at = max((task.updated_at for task in tasks if task.is_cancelled_creation), default=None)
-    if cancelled_at is None:
+    cancelled_at = [task.updated_at for task in tasks if task.is_cancelled_creation]
+    if not cancelled_at:
         return False
     tried_at = [task.updated_at for task in tasks if task.status != TaskStatus.CANCELLED]
     if key in facts.retried_at:
         tried_at.append(facts.retried_at[key])
-    return all(at <= cancelled_at for at in tried_at)
+    return all(at <= max(cancelled_at) for at in tried_at)
 
 
 def _problem(key: KeyFacts, kind: ProblemKind, tasks: list[TaskFacts], facts: OwnerFacts) -> Verdict:
@@ -114,8 +114,8 @@ def _error_kind(error: RecordedError | None, kind: ProblemKind) -> ErrorKind:
 
 def _quiet_at(tasks: list[TaskFacts], limits: Limits) -> datetime | None:
     """Until when unfinished tasks count as alive. None: all are finished."""
-    silence = timedelta(seconds=limits.silence_seconds)
-    return max((task.updated_at + silence for task in tasks if task.is_unfinished), default=None)
+    unfinished = [task.updated_at for task in tasks if task.is_unfinished]
+    return max(unfinished) + timedelta(seconds=limits.silence_seconds) if unfinished else None
 
 
 def _judge_framework(facts: OwnerFacts, now: datetime, limits: Limits) -> Verdict:

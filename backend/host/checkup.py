@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from backend.content.secrets import without_secrets
 from backend.host.command_servers import unchecked_servers_for
 from backend.host.errors import HostError
 from backend.host.given_servers import check_postgresql, check_redis
 from backend.i18n import _
-from backend.logs import without_secrets
 from backend.settings import Settings
 
 MODEL_ANSWER_SECONDS = 10.0
@@ -26,7 +26,7 @@ class Finding:
 
 
 def checkup(settings: Settings) -> Iterator[Finding]:
-    """One finding for each of the five, in the order in which they should be put right."""
+    """One finding for each of the six, in the order in which they should be put right."""
     with ExitStack() as stack:
         obstacle = ""
         try:
@@ -40,6 +40,8 @@ def checkup(settings: Settings) -> Iterator[Finding]:
             yield _finding(_("schema"), lambda: _ask_schema(settings))
         else:
             yield Finding(_("schema"), False, _("Not looked at. Put PostgreSQL right first."))
+        if postgresql.is_good:
+            yield _finding(_("connections"), lambda: _ask_connections(settings))
         yield _finding(_("object store"), lambda: _ask_object_store(settings))
     yield _finding(_("model"), lambda: _ask_model(settings))
 
@@ -72,6 +74,27 @@ def _ask_schema(settings: Settings) -> str:
     finally:
         engine.dispose()
     return _("every table and column is there")
+
+
+def _ask_connections(settings: Settings) -> str:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from backend.storage.engine import allowed_connections, make_engine
+
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        with engine.connect() as connection:
+            allowed = allowed_connections(connection)
+    except SQLAlchemyError as exc:
+        raise HostError(_first_line(exc)) from exc
+    finally:
+        engine.dispose()
+    if settings.connections > allowed:
+        raise HostError(_(
+            "Redrive may hold {needed} connections, and this role gets at most {allowed}: texts would wait to be saved. Raise "
+            "max_connections, or lower REDRIVE_CONCURRENCY or the REDRIVE_WORKERS_ settings.").format(
+                needed=settings.connections, allowed=allowed))
+    return _("Redrive may hold {needed}, this role gets {allowed}").format(needed=settings.connections, allowed=allowed)
 
 
 def _ask_object_store(settings: Settings) -> str:

@@ -12,9 +12,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from backend.content.secrets import without_secrets
 from backend.host.errors import HostError
 from backend.i18n import _
-from backend.logs import without_secrets
 
 ANSWER_SECONDS = 5
 POSTGRESQL_MAJORS = range(15, 19)

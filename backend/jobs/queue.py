@@ -35,6 +35,9 @@ class WorkerSeen:
     queue: str
     is_busy: bool
     last_heartbeat_at: datetime | None
+    host: str = ""
+    pid: int | None = None
+    job_id: str = ""  # that it runs now
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,8 @@ class JobQueue:
             found = Worker.all(connection=self._redis)
             ours = [worker for worker in found if any(name.startswith("redrive-") for name in worker.queue_names())]
             return tuple(
-                WorkerSeen(worker.name, ", ".join(worker.queue_names()), worker.get_state() == "busy", worker.last_heartbeat)
+                WorkerSeen(worker.name, ", ".join(worker.queue_names()), worker.get_state() == "busy", worker.last_heartbeat,
+                           worker.hostname or "", worker.pid, worker.get_current_job_id() or "")
                 for worker in ours if worker.last_heartbeat and utc_now() - worker.last_heartbeat < WORKER_SILENCE)
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc

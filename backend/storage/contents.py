@@ -13,8 +13,8 @@ from backend.content.framework import STATUS_FIELDS, Concept, Framework, read_fr
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ContentStatus
 from backend.content.written import Quiz, Resources, Tutorial
-from backend.storage.concept_rows import BLANKS
 from backend.storage.platform_tables import (
+    BLANKS,
     as_jsonb,
     quiz_metadata,
     resource_recommendation_metadata,

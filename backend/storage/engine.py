@@ -1,6 +1,6 @@
 """Engines: one for each process, a connection for each call. Nothing else creates connections."""
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 
@@ -23,3 +23,12 @@ def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: floa
         pool_recycle=1800,
         connect_args={"application_name": "redrive", "connect_timeout": 5, "options": "-c timezone=UTC"},
     )
+
+
+def allowed_connections(connection: Connection) -> int:
+    """How many connections this role may hold to this database at once, whoever holds others now."""
+    row = connection.execute(text(
+        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as for_all, "
+        "  (select rolconnlimit from pg_roles where rolname = current_user) as of_role, "
+        "  (select datconnlimit from pg_database where datname = current_database()) as of_database")).one()
+    return min(limit for limit in row if limit is not None and limit >= 0)

@@ -5,7 +5,6 @@ A suspect is everything that is not plainly healthy. What is judged lives in bac
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,18 +12,18 @@ from sqlalchemy import Connection, Row, text
 
 from backend.content.facts import KeyFacts, OwnerFacts, RecordedError, Saved
 from backend.content.framework import Concept, read_framework
-from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind, Owner, OwnerKind
+from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.status import ContentStatus, CoverStatus
-from backend.storage.concept_rows import AT, BLANKS, STATUS, ConceptRow, load_concept, load_concepts
+from backend.storage.concept_rows import KeyRow, load_key, load_keys, rank, saved_of
 from backend.storage.owner_rows import OwnerRows, load_owner_rows, load_work, rows_of_owners
+from backend.storage.platform_tables import BLANKS
 from backend.storage.recorded import FAULTS, aware, in_one_line, is_of_the_data, storable
 
-# framework_data is laid out as expected: one strict walk to every concept. A step that does not fit, wherever it is, makes
-# it null; a concept without a proper concept_id makes it true. Four walks, one for each level, take twice as long.
-_HAS_ID = '@.concept_id.type() == "string" && @.concept_id != ""'
+# framework_data is laid out as expected: one strict walk to every concept_id. A step that does not fit, wherever it is, makes
+# it null; an id that is no proper text makes it true. Four walks, one for each level, take twice as long.
 _ODD_LAYOUT = (
-    "coalesce(jsonb_path_exists(framework_data::jsonb, 'strict $.stages[*].modules[*].concepts[*] "
-    f"? (!({_HAS_ID}) || ({_HAS_ID}) is unknown)', '{{}}', true), true)")
+    "coalesce(jsonb_path_exists(framework_data::jsonb, 'strict $.stages[*].modules[*].concepts[*].concept_id "
+    "? (@.type() != \"string\" || @ == \"\")', '{}', true), true)")
 
 _ROADMAPS = f"""
 select roadmap_id as owner_id, o.title, o.created_at, o.is_suspect,
@@ -103,13 +102,12 @@ def _one_key(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFa
     kind, owner_ids = OwnerKind.ROADMAP, [key.owner_id]
     work = load_work(connection, kind, owner_ids, key)
     roadmaps = rows_of_owners(connection, _ROADMAPS, owner_ids, is_one=True)
-    concepts = load_concept(connection, key.owner_id, key.part)
-    if not roadmaps or not concepts:
+    keys = load_key(connection, key)
+    if not roadmaps or not keys:
         return None
     rows = load_owner_rows(connection, kind, owner_ids, work, key)[key.owner_id]
-    facts = _roadmap_facts(roadmaps[0], concepts, rows, every_key=True)
-    found = next((each for each in facts.keys if each.key == key), None)
-    return (found, replace(facts, keys=(found,))) if found else None
+    facts = _roadmap_facts(roadmaps[0], keys, rows)
+    return (facts.keys[0], facts) if facts.keys else None
 
 
 def _readable(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
@@ -138,52 +136,46 @@ def unreadable_facts(connection: Connection, owner: Owner, fault: BaseException)
 def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
     work = load_work(connection, OwnerKind.ROADMAP, owner_ids)
     roadmaps = connection.execute(text(_ROADMAPS), {"owner_ids": owner_ids}).all()
-    concepts = load_concepts(connection, owner_ids, every_key)
-    suspects = [row.owner_id for row in roadmaps if every_key or row.is_suspect or concepts[row.owner_id] or not _has_good_cover(row)]
+    keys = load_keys(connection, owner_ids, every_key)
+    with_cover = {row.owner_id for row in roadmaps if every_key or not _has_good_cover(row)}
+    suspects = [row.owner_id for row in roadmaps if row.is_suspect or row.owner_id in keys or row.owner_id in with_cover]
     kept = load_owner_rows(connection, OwnerKind.ROADMAP, suspects, work)
     return {
-        Owner(OwnerKind.ROADMAP, row.owner_id): _roadmap_facts(row, concepts[row.owner_id], kept[row.owner_id], every_key)
+        Owner(OwnerKind.ROADMAP, row.owner_id):
+            _roadmap_facts(row, keys[row.owner_id], kept[row.owner_id], with_cover=row.owner_id in with_cover)
         for row in roadmaps
     }
 
 
-def _roadmap_facts(row: Row[Any], concepts: list[ConceptRow], rows: OwnerRows, every_key: bool) -> OwnerFacts:
+def _roadmap_facts(roadmap: Row[Any], found_keys: Iterable[KeyRow], rows: OwnerRows, *, with_cover: bool = False) -> OwnerFacts:
     # SQL forgives a layout that Python calls a fault: of a suspect roadmap Python says which concepts there are.
-    framework = read_framework(row.framework_data) if row.is_suspect else None
+    framework = read_framework(roadmap.framework_data) if roadmap.is_suspect else None
     read = {concept.concept_id: concept for concept in framework.concepts} if framework else {}
-    keys: dict[ContentKey, KeyFacts] = {}
-    ranks: dict[ContentKey, tuple] = {}
-    sound: set[tuple[ContentKind, str]] = set()  # two kinds of three of a suspect concept are: no facts are made of them
-    for concept in concepts:
-        concept_id = concept.found["concept_id"]
-        if framework and concept_id not in read:
+    created_at = aware(roadmap.created_at)
+    keys: dict[tuple[str, str], tuple[KeyFacts, KeyRow]] = {}
+    for found in found_keys:
+        concept = read.get(found.concept_id)
+        if framework and concept is None:
             continue
-        for kind in CONCEPT_KINDS:
-            if not (every_key or framework) and concept.is_sound(kind):
-                sound.add((kind, concept_id))
-                continue
-            facts = _concept_key(kind, concept, row, rows, read.get(concept_id))
-            rank = concept.rank(kind)
-            if facts.key not in keys or rank > ranks[facts.key]:
-                keys[facts.key], ranks[facts.key] = facts, rank
-    keys = {key: facts for key, facts in keys.items() if (key.kind, key.part) not in sound}
-    if every_key or not _has_good_cover(row):
-        cover = _cover_key(row)
-        keys[cover.key] = cover
-    return _owner_facts(OwnerKind.ROADMAP, row, tuple(keys.values()), rows, framework.faults if framework else ())
+        facts = _concept_key(found, created_at, rows, concept)
+        name = found.kind, found.concept_id
+        if name not in keys or rank(facts.saved, found) > rank(keys[name][0].saved, keys[name][1]):
+            keys[name] = facts, found
+    judged = [facts for facts, _found in keys.values()]
+    if with_cover:
+        judged.append(_cover_key(roadmap))
+    return _owner_facts(OwnerKind.ROADMAP, roadmap, tuple(judged), rows, framework.faults if framework else ())
 
 
-def _concept_key(
-    kind: ContentKind, concept: ConceptRow, roadmap: Row[Any], rows: OwnerRows, read: Concept | None,
-) -> KeyFacts:
+def _concept_key(found: KeyRow, created_at: datetime, rows: OwnerRows, read: Concept | None) -> KeyFacts:
     """Facts from one row of the query. `read`: the concept as Python reads it, where that is not the same."""
-    found = concept.found
-    key = ContentKey(kind, roadmap.owner_id, found["concept_id"])
-    saved, row_declares, fault = concept.saved[kind]
-    declared = read.declared(kind) if read else found[STATUS[kind]]
+    kind = ContentKind(found.kind)
+    key = ContentKey(kind, found.roadmap_id, found.concept_id)
+    saved, row_declares, fault = saved_of(kind, found)
+    declared, name = (read.declared(kind), read.name) if read else (found.declared, found.name)
     return KeyFacts(
-        key, saved, declared or row_declares, aware(roadmap.created_at), saved_at=aware(found[AT[kind]]), fault=fault,
-        error=rows.errors.get(key), title=(read.name if read else found["name"]) or key.part)
+        key, saved, declared or row_declares, created_at, saved_at=aware(found.generated_at), fault=fault,
+        error=rows.errors.get(key), title=name or key.part)
 
 
 def _has_good_cover(row: Row[Any]) -> bool:

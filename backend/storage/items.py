@@ -147,17 +147,18 @@ def find_item(connection: Connection, item_id: int) -> StoredItem | None:
     return as_item(row) if row else None
 
 
-def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> bool:
-    """queued -> running. False: somebody else has it, it was cancelled, or its operation was paused.
+def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
+    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation was paused.
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
     worker = this_process()
-    return connection.execute(
+    row = connection.execute(
         update(items).where(items.c.item_id == item.item_id, items.c.state == ItemState.QUEUED,
                             items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None))
         .values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid,
-                previous_status=declared if item.attempt == 1 else item.previous_status)).rowcount == 1
+                previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
+    return as_item(row) if row else None
 
 
 def settle(
@@ -197,12 +198,13 @@ def running_on(connection: Connection, host: str) -> list[StoredItem]:
 
 
 def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> bool:
-    """running -> queued with the next attempt number, still without a job: its worker is lost.
+    """running -> queued with the next attempt number, still without a job: its worker is lost. Not what was told to stop.
 
     With `silent_since` only if it has not beaten since then.
     """
     statement = update(items).where(
-        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt)
+        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt,
+        items.c.cancel_requested_at.is_(None))
     if silent_since is not None:
         statement = statement.where(items.c.heartbeat_at < silent_since)
     return connection.execute(statement.values(

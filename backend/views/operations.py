@@ -11,12 +11,17 @@ from backend.clock import utc_now
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
+from backend.content.secrets import without_secrets
 from backend.content.status import ACTIVE_OPERATION_STATES, ItemAction, ItemState, OperationState
+from backend.content.stopping import CancelScope
 from backend.redrive import Redrive
+from backend.storage import stopping
+from backend.storage.items import keys_in_work
 from backend.storage.ops_tables import items, operations
 
 RATE_WINDOW = timedelta(seconds=30)
 SHOWN_AFTER_END = timedelta(minutes=10)  # a finished operation stays in sight for so long
+_LEAVES_ITEMS = (OperationState.CANCELLED, OperationState.STOPPED)  # ended, while some of its items may still have to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,9 @@ class Progress:
     outcome_problems: dict[str, int]     # ProblemKind -> count
     outcome_in_progress: int             # keys that somebody else works on
     outcome_gone: int                    # keys whose roadmap or concept is gone
+    cancelling_count: int = 0            # of the running ones: told to stop, and not yet confirmed
+    state_by: str = ""                   # who paused, resumed or cancelled it
+    state_reason: str = ""
 
     @property
     def total(self) -> int:
@@ -56,7 +64,8 @@ class Progress:
 
     @property
     def is_active(self) -> bool:
-        return self.state in ACTIVE_OPERATION_STATES
+        """It works, waits, or was cancelled and has items that are still stopping."""
+        return self.state in ACTIVE_OPERATION_STATES or (self.state in _LEAVES_ITEMS and self.settled < self.total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +85,27 @@ class ItemRow:
     created_at: datetime
     started_at: datetime | None
     settled_at: datetime | None
+    queued_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancelled_by: str = ""
+    cancel_reason: str = ""
+    job_id: str = ""
+    worker_host: str = ""  # the machine that runs it, or ran it last
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Told to stop, and its worker has not confirmed yet."""
+        return self.state is ItemState.RUNNING and self.cancel_requested_at is not None
 
 
 def active_operations(redrive: Redrive, *, limit: int = 10) -> tuple[Progress, ...]:
-    """Operations that work, and those that ended in the last minutes, newest first."""
+    """Operations that work, wait or are still stopping, then those that ended in the last minutes; the newest of each first."""
+    are_stopping = select(items.c.operation_id).where(items.c.state == ItemState.RUNNING, items.c.cancel_requested_at.is_not(None))
+    is_at_work = operations.c.state.in_(ACTIVE_OPERATION_STATES) | operations.c.operation_id.in_(are_stopping)
     with redrive.engine.connect() as connection:
         rows = connection.execute(
-            select(operations).where(
-                operations.c.state.in_(ACTIVE_OPERATION_STATES) | (operations.c.settled_at > utc_now() - SHOWN_AFTER_END))
-            .order_by(operations.c.created_at.desc()).limit(limit)).all()
+            select(operations).where(is_at_work | (operations.c.settled_at > utc_now() - SHOWN_AFTER_END))
+            .order_by(is_at_work.desc(), operations.c.created_at.desc()).limit(limit)).all()
         return tuple(_progress(connection, row) for row in rows)
 
 
@@ -106,6 +127,23 @@ def item_rows(
         return tuple(map(as_item_row, connection.execute(query)))
 
 
+def in_work(redrive: Redrive, keys: Sequence[ContentKey]) -> frozenset[ContentKey]:
+    """Those of the keys that an item holds which is planned, queued or running."""
+    if not keys:
+        return frozenset()
+    with redrive.engine.connect() as connection:
+        return frozenset(keys_in_work(connection, keys))
+
+
+def starters_of(redrive: Redrive, keys: Sequence[ContentKey]) -> tuple[str, ...]:
+    """Who started what works on these keys now."""
+    if not keys:
+        return ()
+    with redrive.engine.connect() as connection:
+        found = stopping.unsettled_items(connection, CancelScope.of(*keys))
+        return tuple(sorted(stopping.starters_of(connection, [item.item_id for item in found])))
+
+
 def history(redrive: Redrive, key: ContentKey, *, limit: int = 20) -> tuple[ItemRow, ...]:
     """What was tried on one content key, newest first."""
     with redrive.engine.connect() as connection:
@@ -119,21 +157,24 @@ def as_item_row(row: Any) -> ItemRow:
     return ItemRow(
         row.item_id, row.operation_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part,
         ItemAction(row.action), ItemState(row.state), row.attempt, ErrorKind(row.error_kind) if row.error_kind else None,
-        row.error_message or "", ExclusionRule(row.skip_rule) if row.skip_rule else None, row.generator or "",
-        bool(row.is_sample), row.created_at, row.started_at, row.settled_at)
+        without_secrets(row.error_message or ""), ExclusionRule(row.skip_rule) if row.skip_rule else None, row.generator or "",
+        bool(row.is_sample), row.created_at, row.started_at, row.settled_at, row.queued_at, row.cancel_requested_at,
+        row.cancelled_by or "", row.cancel_reason or "", row.job_id or "", (row.worker_host or "").partition("/")[0])
 
 
 def _progress(connection: Connection, row: Any) -> Progress:
     counted = connection.execute(
-        select(items.c.state, func.count().label("count")).where(items.c.operation_id == row.operation_id).group_by(items.c.state))
+        select(items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told"))
+        .where(items.c.operation_id == row.operation_id).group_by(items.c.state)).all()
     counts = dict.fromkeys(ItemState, 0) | {ItemState(found.state): found.count for found in counted}
+    cancelling = sum(found.told for found in counted if found.state == ItemState.RUNNING)
     left = sum(count for state, count in counts.items() if not state.is_settled)
     rate = _items_per_minute(connection, row.operation_id, row.created_at) if left else None
     outcome = row.outcome or {}
     return Progress(
         row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,
         rate, left / rate * 60 if rate else None, outcome.get("healthy"), outcome.get("problems", {}),
-        outcome.get("in_progress", 0), outcome.get("gone", 0))
+        outcome.get("in_progress", 0), outcome.get("gone", 0), cancelling, row.state_by or "", row.state_reason or "")
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from backend.clock import utc_now
+from backend.content.errors import ErrorKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
-from backend.content.status import Priority
+from backend.content.secrets import without_secrets
+from backend.content.status import BreakerState, ItemAction, ItemState, Priority
 from backend.i18n import _
 from backend.jobs.queue import QueueDown, WorkerSeen
 from backend.redrive import Redrive
-from backend.storage import heartbeats
-from backend.storage.ops_tables import problem_samples, problems
+from backend.storage import breakers, heartbeats
+from backend.storage.ops_tables import items, problem_samples, problems
 from backend.views import listing
 from backend.views.listing import CauseRow, Counts, ProblemRow
 
@@ -44,6 +46,19 @@ class TrendPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """The circuit breaker of the model is not closed."""
+
+    provider: str
+    is_being_tried: bool       # one item asks it now
+    since_at: datetime | None
+    next_try_at: datetime | None
+    error_kind: ErrorKind | None
+    error_message: str
+    waiting_count: int         # items that need it
+
+
+@dataclass(frozen=True, slots=True)
 class Crew:
     """Who is there to do the work. `workers` None: Redis does not answer, so nobody can tell."""
 
@@ -54,6 +69,7 @@ class Crew:
     is_starting: bool        # maintenance began a moment ago: workers that are not there yet may be on their way
     is_offline_writer: bool  # no model is configured: what is written is sample text
     model: str
+    held: Held | None = None  # the model is out: nothing is sent to it in vain
 
 
 def overview(redrive: Redrive) -> Overview:
@@ -105,6 +121,7 @@ def crew(redrive: Redrive) -> Crew:
     """Workers and maintenance. Redis down is told as such, never as no workers."""
     with redrive.engine.connect() as connection:
         newest = heartbeats.newest(connection, "maintenance")
+        held = _held(connection, redrive.settings.provider)
     try:
         workers = redrive.queue.workers()
         waiting = {priority: redrive.queue.length(priority) for priority in Priority}
@@ -115,4 +132,14 @@ def crew(redrive: Redrive) -> Crew:
     return Crew(
         workers, waiting, newest.beat_at if newest else None, is_maintained,
         is_maintained and now - newest.started_at < STARTING,
-        not settings.has_model, settings.model)
+        not settings.has_model, settings.model, held)
+
+
+def _held(connection: Connection, provider: str) -> Held | None:
+    breaker = breakers.find_breaker(connection, provider)
+    if breaker.state is BreakerState.CLOSED:
+        return None
+    waiting = connection.scalar(select(func.count()).select_from(items).where(
+        items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED)), items.c.action == ItemAction.GENERATE)) or 0
+    return Held(provider, breaker.state is BreakerState.HALF_OPEN, breaker.opened_at, breaker.retry_at, breaker.error_kind,
+                without_secrets(breaker.error_message), waiting)

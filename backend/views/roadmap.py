@@ -27,6 +27,7 @@ class Cell:
     problem: Problem | None
     reason: str                 # in words, "" when nothing is wrong
     item_state: ItemState | None  # of the item that works on it now
+    cancel_requested_at: datetime | None = None  # of that item
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def roadmap(redrive: Redrive, roadmap_id: str) -> RoadmapView | None:
         if facts is None:
             return None
         concepts = read_framework(_framework_data(connection, roadmap_id)).concepts if not _is_beyond_reading(facts) else ()
-        working = _item_states(connection, roadmap_id)
+        working = _working_items(connection, roadmap_id)
     verdicts = {verdict.key: verdict for verdict in judge_owner(facts, now, redrive.limits)}
     rows = tuple(_concept_row(concept, roadmap_id, verdicts, working) for concept in concepts)
     cover_key = ContentKey(ContentKind.COVER, roadmap_id)
@@ -118,26 +119,29 @@ def _framework_data(connection: Connection, roadmap_id: str) -> Any:
         select(as_jsonb(roadmap_metadata.c.framework_data)).where(roadmap_metadata.c.roadmap_id == roadmap_id))
 
 
-def _item_states(connection: Connection, roadmap_id: str) -> dict[ContentKey, ItemState]:
-    rows = connection.execute(select(items.c.kind, items.c.part, items.c.state).where(
+_Working = tuple[ItemState, datetime | None]  # of an unsettled item: its state, and since when it is told to stop
+
+
+def _working_items(connection: Connection, roadmap_id: str) -> dict[ContentKey, _Working]:
+    rows = connection.execute(select(items.c.kind, items.c.part, items.c.state, items.c.cancel_requested_at).where(
         items.c.owner_id == roadmap_id, items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED, ItemState.RUNNING))))
-    return {ContentKey(ContentKind(row.kind), roadmap_id, row.part): ItemState(row.state) for row in rows}
+    return {ContentKey(ContentKind(row.kind), roadmap_id, row.part): (ItemState(row.state), row.cancel_requested_at) for row in rows}
 
 
 def _concept_row(
-    concept: Concept, roadmap_id: str, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, ItemState],
+    concept: Concept, roadmap_id: str, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, _Working],
 ) -> ConceptRow:
     cells = {kind: _cell(ContentKey(kind, roadmap_id, concept.concept_id), verdicts, working) for kind in CONCEPT_KINDS}
     return ConceptRow(concept.concept_id, concept.name, concept.stage_name, concept.module_name, cells)
 
 
-def _cell(key: ContentKey, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, ItemState]) -> Cell:
+def _cell(key: ContentKey, verdicts: dict[ContentKey, Verdict], working: dict[ContentKey, _Working]) -> Cell:
     verdict = verdicts.get(key) or Verdict(key, KeyState.WAITING)
     problem = verdict.problem
     words = wording.reason(problem.kind, problem.declared, problem.detail, problem.error_message) if problem else ""
-    item_state = working.get(key)
+    item_state, cancel_requested_at = working.get(key, (None, None))
     state = KeyState.IN_PROGRESS if item_state else verdict.state
-    return Cell(key, state, problem, words, item_state)
+    return Cell(key, state, problem, words, item_state, cancel_requested_at)
 
 
 def saved_content(redrive: Redrive, key: ContentKey) -> SavedContent | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from backend.views.operations import ItemRow
-from dashboard.palette import ITEM_STATES, Look
+from dashboard.palette import Look, item_look
 from dashboard.untrusted import escaped
 
 
@@ -26,13 +26,21 @@ def legend(parts: Iterable[tuple[Look, int]]) -> str:
         for look, count in parts if count)
 
 
+def table(rows: Iterable[Iterable[str]], heads: Iterable[str] = (), *, is_first_narrow: bool = False) -> str:
+    """Cells are HTML already. `is_first_narrow`: the first column is as wide as its words, on one line."""
+    head = "".join(f'<th scope="col">{escaped(word)}</th>' for word in heads)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    narrow = " rd-narrow" if is_first_narrow else ""
+    return (f'<table class="rd rd-small rd-table{narrow}">{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>{body}</tbody></table>')
+
+
 def marks(rows: Iterable[ItemRow], describe) -> str:
     """One small mark for each item; the tooltip tells which and how it stands."""
     return '<div class="rd-marks" role="list">' + "".join(_mark(row, describe(row)) for row in rows) + "</div>"
 
 
 def _mark(row: ItemRow, words: str) -> str:
-    look = ITEM_STATES[row.state]
+    look = item_look(row.state, is_cancelling=row.is_cancelling)
     told = escaped(f"{words}: {look.word}")
     return (f'<span class="rd-mark" role="listitem" style="background:{look.colour}" title="{told}" '
             f'aria-label="{told}">{look.symbol}</span>')

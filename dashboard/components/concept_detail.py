@@ -5,16 +5,19 @@ import streamlit as st
 from backend.content import wording
 from backend.content.keys import CONCEPT_KINDS, ContentKey
 from backend.content.problems import KeyState, ProblemKind
+from backend.content.stopping import CancelScope, may_cancel_item
 from backend.i18n import _
 from backend.views.operations import ItemRow
 from backend.views.roadmap import Cell, ConceptRow, RoadmapView
 from dashboard import callbacks, reads, session
 from dashboard.components import blocks
-from dashboard.components.permission import may_retry, retry_help
+from dashboard.components.item_words import item_outcome
+from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.components.roadmap_picker import choose_cell
 from dashboard.components.saved_content import show_saved
 from dashboard.durations import age
-from dashboard.palette import ITEM_STATES, cell_look
+from dashboard.palette import CANCELLING, cell_look, item_look
+from dashboard.session import StopAim
 from dashboard.untrusted import escaped, plain
 
 
@@ -50,10 +53,23 @@ def _show_head(row: ConceptRow, cell: Cell, owner_title: str) -> None:
         st.button(_("Retry {kind}").format(kind=kind.lower()), key=f"retry-{cell.key}", type="primary", icon=":material/replay:",
                   disabled=not may_retry() or cell.state is not KeyState.PROBLEM, on_click=callbacks.retry_one,
                   args=(cell.key, wording.content_key(cell.key, row.name, owner_title)), help=retry_help(_retry_words(cell)))
+        _offer_cancel(cell, wording.content_key(cell.key, row.name, owner_title))
     reason = escaped(_why(cell))
     is_broken = cell.problem is not None and cell.state is KeyState.PROBLEM
     since = age(cell.problem.since_at) if is_broken and cell.problem.since_at else ""
-    st.html(f'<div class="rd rd-wrap">{blocks.toned(_look(cell))} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
+    look = CANCELLING if cell.item_state and cell.cancel_requested_at else _look(cell)
+    st.html(f'<div class="rd rd-wrap">{blocks.toned(look)} <span class="rd-quiet">{escaped(since)}</span><div>{reason}</div></div>')
+
+
+def _offer_cancel(cell: Cell, words: str) -> None:
+    """While an item works on it, or waits to."""
+    if cell.item_state is None:
+        return
+    starters = reads.starters_of(cell.key)
+    st.button(_("Cancel"), key=f"cancel-{cell.key}", icon=":material/cancel:", on_click=callbacks.ask_stop,
+              disabled=not (may_cancel_item(cell.item_state, cell.cancel_requested_at) and may_cancel(starters)),
+              args=(StopAim(words, scope=CancelScope.of(cell.key)),),
+              help=cancel_help(_("Told to stop already.") if cell.cancel_requested_at else _("Stop the work on this one."), starters))
 
 
 def _look(cell: Cell):
@@ -98,20 +114,13 @@ def _show_history(tried: tuple[ItemRow, ...]) -> None:
         st.caption(_("Redrive has not retried this yet."))
         return
     rows = "".join(
-        f'<tr><td>{blocks.toned(ITEM_STATES[row.state])}</td><td class="rd-quiet">{escaped(age(row.settled_at or row.created_at))}</td>'
+        f'<tr><td>{blocks.toned(item_look(row.state, is_cancelling=row.is_cancelling))}</td>'
+        f'<td class="rd-quiet">{escaped(age(row.settled_at or row.created_at))}</td>'
         f'<td class="rd-quiet">{escaped(_attempt_words(row))}</td>'
-        f'<td class="rd-wrap">{escaped(row.error_message[:300] or _origin(row))}</td></tr>'
+        f'<td class="rd-wrap">{escaped(item_outcome(row)[:300])}</td></tr>'
         for row in tried)
     st.html(f'<table class="rd rd-small rd-table">{rows}</table>')
 
 
 def _attempt_words(row: ItemRow) -> str:
     return _("attempt {attempt}").format(attempt=row.attempt)
-
-
-def _origin(row: ItemRow) -> str:
-    if row.skip_rule:
-        return wording.EXCLUSION_RULES[row.skip_rule]
-    if row.is_sample:
-        return _("sample text by {generator}").format(generator=row.generator)
-    return _("by {generator}").format(generator=row.generator) if row.generator else ""

@@ -1,8 +1,6 @@
 """The filters of the problem list. The URL is their truth: a link shows the same problems to everybody."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import streamlit as st
 
@@ -13,13 +11,12 @@ from backend.content.scopes import ProblemFilter
 from backend.i18n import _, ngettext
 from backend.views.listing import CauseRow, Counts
 from dashboard import session
+from dashboard.components import filter_widgets
 from dashboard.palette import PROBLEM_KINDS
-from dashboard.untrusted import plain
 
 AGES = {"1h": 3_600, "1d": 86_400, "7d": 7 * 86_400}
 AGE_WORDS = {"": _("Any age"), "1h": _("Over 1 hour"), "1d": _("Over 1 day"), "7d": _("Over 7 days")}
 ATTEMPTS = ("", "1", "2", "3", "5")
-Value = TypeVar("Value")
 NAMES = ("problem", "kind", "owner", "cause", "age", "attempts", "text")
 
 
@@ -33,24 +30,14 @@ def read_filter() -> AskedFor:
     """The filter that the URL describes."""
     unknown: list[str] = []
     return AskedFor(ProblemFilter(
-        problem_kinds=tuple(_known("problem", ProblemKind, unknown)),
-        kinds=tuple(_known("kind", ContentKind, unknown)),
+        problem_kinds=tuple(filter_widgets.known("problem", ProblemKind, unknown)),
+        kinds=tuple(filter_widgets.known("kind", ContentKind, unknown)),
         owner_id=session.url_value("owner"),
         cause_id=session.url_value("cause"),
-        minimum_age_seconds=sum(_known("age", lambda word: AGES[word], unknown)[:1]),
-        minimum_attempts=sum(_known("attempts", _positive, unknown)[:1]),
+        minimum_age_seconds=sum(filter_widgets.known("age", lambda word: AGES[word], unknown)[:1]),
+        minimum_attempts=sum(filter_widgets.known("attempts", _positive, unknown)[:1]),
         text=session.url_value("text").strip(),
     ), tuple(unknown))
-
-
-def _known(name: str, parse: Callable[[str], Value], unknown: list[str]) -> list[Value]:
-    values: list[Value] = []
-    for word in session.url_values(name):
-        try:
-            values.append(parse(word))
-        except (ValueError, KeyError):
-            unknown.append(f"{name}={word}")
-    return values
 
 
 def _positive(word: str) -> int:
@@ -61,23 +48,19 @@ def _positive(word: str) -> int:
 
 def show_filters(asked: AskedFor, counts: Counts, owners: dict[str, str], causes: tuple[CauseRow, ...]) -> None:
     """The widgets. `counts` are of all problems, so that a choice tells what it would find."""
-    if asked.not_understood:
-        st.warning(_("The address asks for {words}, which is not a filter; it was left out, so more is shown.").format(
-            words=plain(", ".join(asked.not_understood))), icon=":material/link_off:")
+    filter_widgets.show_not_understood(asked.not_understood)
     kinds = [kind for kind in PROBLEM_KINDS if counts.by_problem_kind.get(kind) or kind in asked.filter.problem_kinds]
-    _pills(_("Problem"), "problem", kinds,
+    filter_widgets.pills(_("Problem"), "problem", kinds,
            lambda kind: f"{PROBLEM_KINDS[kind].mark} {PROBLEM_KINDS[kind].word} {counts.by_problem_kind.get(kind, 0):,}")
     with st.grid(min_column_width=150, vertical_alignment="bottom", gap="small"):
-        _multiselect(_("Content"), "kind", list(ContentKind),
+        filter_widgets.multiselect(_("Content"), "kind", list(ContentKind),
                      lambda kind: f"{wording.CONTENT_KINDS[kind]} ({counts.by_kind.get(kind, 0):,})")
-        _choose(_("Roadmap or novel"), "owner", _with(owners, asked.filter.owner_id), _("All"))
+        filter_widgets.choose(_("Roadmap or novel"), "owner", filter_widgets.with_asked(owners, asked.filter.owner_id), _("All"))
         titles = {row.cause_id: f"{row.problem_count:,} · {row.title}" for row in causes}
-        _choose(_("Cause"), "cause", _with(titles, asked.filter.cause_id), _("All"))
-        _choose(_("Age"), "age", {word: AGE_WORDS[word] for word in AGES}, AGE_WORDS[""])
-        _choose(_("Attempts"), "attempts", {word: attempts_words(int(word)) for word in _attempt_choices()}, _("Any"))
-        session.seed_widget("filter-text", session.url_value("text"))
-        st.text_input(_("Text"), key="filter-text", type="search", placeholder=_("e.g. timeout"),
-                      icon=":material/search:", on_change=_changed, args=("text",))
+        filter_widgets.choose(_("Cause"), "cause", filter_widgets.with_asked(titles, asked.filter.cause_id), _("All"))
+        filter_widgets.choose(_("Age"), "age", {word: AGE_WORDS[word] for word in AGES}, AGE_WORDS[""])
+        filter_widgets.choose(_("Attempts"), "attempts", {word: attempts_words(int(word)) for word in _attempt_choices()}, _("Any"))
+        filter_widgets.search(_("Text"), "text", _("e.g. timeout"))
 
 
 def attempts_words(count: int) -> str:
@@ -88,35 +71,6 @@ def _attempt_choices() -> list[str]:
     asked = session.url_value("attempts")
     known = [word for word in ATTEMPTS if word]
     return sorted({*known, asked}, key=int) if asked.isdecimal() and int(asked) <= 1_000 else known
-
-
-def _with(titles: dict[str, str], asked: str) -> dict[str, str]:
-    return titles if not asked or asked in titles else {asked: asked, **titles}
-
-
-def _pills(label: str, name: str, options: list, words: Callable) -> None:
-    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in session.url_values(name)])
-    st.pills(label, options, selection_mode="multi", key=f"filter-{name}", format_func=words, on_change=_changed, args=(name,),
-             label_visibility="collapsed")
-
-
-def _multiselect(label: str, name: str, options: list, words: Callable) -> None:
-    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in session.url_values(name)])
-    st.multiselect(label, options, key=f"filter-{name}", format_func=words, on_change=_changed, args=(name,), placeholder=_("All"))
-
-
-def _choose(label: str, name: str, titles: dict[str, str], everything: str) -> None:
-    asked = session.url_value(name)
-    session.seed_widget(f"filter-{name}", asked if asked in titles else None)
-    st.selectbox(label, list(titles), key=f"filter-{name}", format_func=lambda word: titles.get(word, word), on_change=_changed,
-                 args=(name,), placeholder=everything, index=None)
-
-
-def _changed(name: str) -> None:
-    """Callback: the widget's value goes to the URL, and the list starts at its first page again."""
-    value = session.widget_value(f"filter-{name}")
-    session.write_url(name, [str(word) for word in value] if isinstance(value, list | tuple) else str(value or "").strip())
-    session.forget_url(["page"])
 
 
 def as_query(problem_filter: ProblemFilter) -> dict[str, str | list[str]]:
@@ -130,4 +84,4 @@ def as_query(problem_filter: ProblemFilter) -> dict[str, str | list[str]]:
 
 
 def clear_filters() -> None:
-    session.forget_url([*NAMES, "page"])
+    filter_widgets.clear(NAMES)

@@ -5,13 +5,15 @@ from datetime import datetime
 import streamlit as st
 
 from backend.clock import utc_now
-from backend.i18n import _
-from backend.views.overview import Crew
+from backend.content import wording
+from backend.i18n import _, ngettext
+from backend.views.overview import Crew, Held
 from dashboard import session
-from dashboard.durations import clock_time, span
+from dashboard.durations import age, clock_time, span
 from dashboard.session import NoticeKind
 from dashboard.untrusted import plain
 
+OFFLINE = "offline"   # provider of the built-in writer
 BEHIND_SECONDS = 30  # the list is drained several times a second
 
 
@@ -47,10 +49,29 @@ def show_banners(crew: Crew) -> None:
         st.warning(_("**No worker is alive.** What you retry waits until one is started: `redrive worker`."), icon=":material/engineering:")
     else:
         _show_unserved(crew)
+    if crew.held is not None:
+        st.warning(held_words(crew.held, utc_now()), icon=":material/power_off:")
     if not crew.is_maintained:
         since = _("since {time}").format(time=clock_time(crew.maintenance_beat_at)) if crew.maintenance_beat_at else _("so far")
         st.warning(_("**Maintenance is silent {since}: sending is parked** and this list does not follow changes. "
                      "Start it: `redrive maintenance`.").format(since=since), icon=":material/pause_circle:")
+
+
+def held_words(held: Held, now: datetime) -> str:
+    """The model is out: since when, who waits, and when it is tried again."""
+    since = _("since {time} ({age})").format(time=clock_time(held.since_at), age=age(held.since_at, now)) if held.since_at else ""
+    error = wording.ERROR_KINDS[held.error_kind] if held.error_kind else ""
+    if held.is_being_tried:
+        following = _("One item asks it at this moment.")
+    elif held.next_try_at and held.next_try_at > now:
+        following = _("Next try at {time}.").format(time=clock_time(held.next_try_at))
+    else:
+        following = _("The next item asks it again.")
+    waiting = ngettext("{count} item waits", "{count} items wait", held.waiting_count).format(count=f"{held.waiting_count:,}")
+    who = _("The offline writer") if held.provider == OFFLINE else _("The model at {provider}").format(provider=plain(held.provider))
+    return _("**{who} does not answer {since}:** {waiting}, nothing is tried in vain. {following}{error}").format(
+        who=who, since=plain(since) or _("now"), waiting=waiting, following=following,
+        error=" " + _("Last error: {error}").format(error=plain(f"{error}. {held.error_message[:200]}")) if error else "")
 
 
 def _show_unserved(crew: Crew) -> None:

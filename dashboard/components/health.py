@@ -42,13 +42,16 @@ def _look() -> tuple[session.Drawn, Crew | None]:
         crew, active = reads.crew(), reads.ids_of_active(reads.active_operations())
     except (*DATABASE_ERRORS, NotConfigured):
         return session.Drawn(frozenset(), is_database_up=False), None
-    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting), crew
+    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting,
+                         crew.held is not None), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:
     """One line each for writer, workers and maintenance."""
     writer = (Look(AMBER, "!", _("Offline writer: sample text")) if crew.is_offline_writer
               else Look(GREEN, "✓", _("Writer: {model}").format(model=crew.model)))
+    if crew.held is not None:
+        writer = Look(RED, "✕", _("The model is held back"))
     return [writer, _workers(crew), (
         Look(GREEN, "✓", _("Maintenance works")) if crew.is_maintained else Look(RED, "✕", _("Maintenance is silent")))]
 

@@ -11,14 +11,16 @@ import streamlit as st
 
 from backend.content import wording
 from backend.content.problems import ProblemKind
-from backend.content.status import ItemState
+from backend.content.status import ItemState, OperationState
 from backend.i18n import _
-from backend.views.operations import ItemRow, Progress
+from backend.views.operations import Progress
 from dashboard import reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks
+from dashboard.components.item_words import item_outcome, item_words
+from dashboard.components.operation_buttons import show_operation_buttons
 from dashboard.durations import age, span
-from dashboard.palette import ITEM_STATES, OPERATION_STATES
+from dashboard.palette import CANCELLING, ITEM_STATES, OPERATION_STATES, Look, item_look
 from dashboard.untrusted import escaped
 
 POLL_SECONDS = 2
@@ -65,28 +67,31 @@ def _show_running() -> None:
 def _show_operation(progress: Progress) -> None:
     with st.container(border=True, key=f"operation-{progress.operation_id}", gap="xsmall"):
         with st.container(horizontal=True, wrap=False, gap="medium", vertical_alignment="center"):
-            st.html(operation_block(progress), width="stretch")
-            is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
-            if not progress.is_active:
-                st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
-                          args=(progress.operation_id,))
+            st.html(operation_block(progress, is_held=reads.crew().held is not None), width="stretch")
+            with st.container(horizontal=True, width="content", wrap=False, gap="small", vertical_alignment="center"):
+                show_operation_buttons(progress)
+                is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
+                if not progress.is_active:
+                    st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
+                              args=(progress.operation_id,))
         if is_listed:
             _list_items(progress)
 
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
-def operation_block(progress: Progress) -> str:
-    """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions."""
+def operation_block(progress: Progress, *, is_held: bool = False) -> str:
+    """Name, state, marks, bar and numbers of an operation. `is_held`: the model is out, so what waits goes on waiting. The same progress is drawn once for all sessions."""
     if not progress.is_active:
         return f'<div class="rd">{_head(progress, outcome_words(progress), _who(progress))}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
-        progress = replace(progress, counts={state: counted[state] for state in ItemState})
-    parts = [(ITEM_STATES[state], progress.counts[state]) for state in _BAR_ORDER]
+        progress = replace(progress, counts={state: counted[state] for state in ItemState},
+                           cancelling_count=sum(row.is_cancelling for row in rows))
+    parts = count_parts(progress.counts, progress.cancelling_count)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    lines = [_head(progress, pace(progress)), blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
-             f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
+    lines = [_head(progress, pace(progress, is_held=is_held)), _state_line(progress, is_held), blocks.marks(rows, item_words) if rows else "",
+             blocks.bar(parts, progress.total), f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED]:
         lines.append(_failures(progress))
     return f'<div class="rd">{"".join(lines)}</div>'
@@ -96,9 +101,37 @@ _BAR_ORDER = (ItemState.SUCCEEDED, ItemState.SKIPPED, ItemState.FAILED, ItemStat
               ItemState.PLANNED)
 
 
+def count_parts(counts: dict[ItemState, int], cancelling_count: int) -> list[tuple[Look, int]]:
+    """For bar and legend; those that are stopping stand beside those that run."""
+    parts = [(ITEM_STATES[state], counts[state] - (cancelling_count if state is ItemState.RUNNING else 0)) for state in _BAR_ORDER]
+    return [*parts[:4], (CANCELLING, cancelling_count), *parts[4:]]
+
+
+def _state_line(progress: Progress, is_held: bool) -> str:
+    """Who paused or cancelled it, and why; what it waits for."""
+    words = state_words(progress)
+    if is_held and progress.state is OperationState.RUNNING:
+        words = _("Waits for the model, which is held back.")
+    return f'<div class="rd-small rd-wrap">{escaped(words)}</div>' if words else ""
+
+
+def state_words(progress: Progress) -> str:
+    by = progress.state_by or _("somebody")
+    reason = f": “{progress.state_reason}”" if progress.state_reason else ""
+    if progress.state is OperationState.PAUSED:
+        return _("Paused by {actor}{reason}").format(actor=by, reason=reason)
+    if progress.state is OperationState.CANCELLED:
+        words = _("Cancelled by {actor}{reason}").format(actor=by, reason=reason)
+        return words + (_(". Waiting for {items} to stop.").format(items=wording.items(progress.cancelling_count))
+                        if progress.cancelling_count else "")
+    return ""
+
+
 def _head(progress: Progress, numbers: str, who: str = "") -> str:
     name = escaped(_("Retry: {scope}").format(scope=progress.name))
-    return (f'<div class="rd-row" style="flex-wrap:nowrap">{blocks.toned(OPERATION_STATES[progress.state])}'
+    is_stopping = progress.state is OperationState.CANCELLED and progress.is_active
+    look = CANCELLING if is_stopping else OPERATION_STATES[progress.state]
+    return (f'<div class="rd-row" style="flex-wrap:nowrap">{blocks.toned(look)}'
             f'<span class="rd-strong rd-cut" style="flex:0 1 auto" title="{name}">{name}</span>'
             f'<span class="rd-quiet rd-small rd-cut" style="flex:0 3 auto" title="{escaped(who)}">{escaped(who)}</span>'
             f'<span class="rd-push rd-strong" style="flex:none">{escaped(numbers)}</span></div>')
@@ -106,12 +139,17 @@ def _head(progress: Progress, numbers: str, who: str = "") -> str:
 
 def _who(progress: Progress) -> str:
     who = _("by {actor}").format(actor=progress.actor_id)
-    return f"{who}, “{progress.reason}”" if progress.reason else who
+    who = f"{who}, “{progress.reason}”" if progress.reason else who
+    return f"{who}. {state_words(progress)}" if progress.state is OperationState.CANCELLED and not progress.is_active else who
 
 
-def pace(progress: Progress) -> str:
-    """"12 of 21 done, 48 a minute, 12 s left"."""
+def pace(progress: Progress, *, is_held: bool = False) -> str:
+    """"12 of 21 done, 48 a minute, 12 s left"; without a forecast when nothing more is begun."""
+    if progress.state is OperationState.CANCELLED:
+        return outcome_words(progress)
     words = _("{settled:,} of {total:,} done").format(settled=progress.settled, total=progress.total)
+    if progress.state is not OperationState.RUNNING or is_held:
+        return words
     if progress.items_per_minute:
         words += _(", {rate:.0f} a minute").format(rate=progress.items_per_minute)
     if progress.seconds_left is not None:
@@ -122,6 +160,8 @@ def pace(progress: Progress) -> str:
 def outcome_words(progress: Progress) -> str:
     """"21 retried, 20 healthy, 1 failed again"."""
     words = [_("{count:,} retried").format(count=progress.tried)]
+    if progress.counts[ItemState.CANCELLED]:
+        words.append(_("{count:,} cancelled").format(count=progress.counts[ItemState.CANCELLED]))
     if progress.counts[ItemState.SKIPPED]:
         words.append(_("{count:,} skipped").format(count=progress.counts[ItemState.SKIPPED]))
     if progress.outcome_healthy is not None:
@@ -148,31 +188,17 @@ def _failures(progress: Progress) -> str:
     return f'<table class="rd-table rd-small" style="margin-top:.4rem">{told}</table>{rest}'
 
 
-def item_words(row: ItemRow) -> str:
-    """"Tutorial of Backpressure"."""
-    kind = wording.CONTENT_KINDS[row.key.kind]
-    return _("{kind} of {title}").format(kind=kind, title=row.title) if row.title else kind
-
-
 def _list_items(progress: Progress) -> None:
     failed = reads.items_in_state(progress.operation_id, ItemState.FAILED, LISTED_ITEMS)
     rows = [*failed, *(row for row in reads.items_of(progress.operation_id, LISTED_ITEMS) if row.state is not ItemState.FAILED)]
     frame = pd.DataFrame({
-        _("State"): [ITEM_STATES[row.state].text for row in rows],
+        _("State"): [item_look(row.state, is_cancelling=row.is_cancelling).text for row in rows],
         _("Item"): [item_words(row) for row in rows],
         _("Attempt"): [row.attempt for row in rows],
-        _("Error"): [row.error_message for row in rows],
-        _("Written by"): [written_by(row) for row in rows],
+        _("What came of it"): [item_outcome(row) for row in rows],
         _("Settled"): [age(row.settled_at) if row.settled_at else "" for row in rows],
     })
     st.dataframe(frame, hide_index=True, height=min(36 + 35 * len(rows), 320), key=f"list-{progress.operation_id}")
     if progress.total > len(rows):
         st.caption(_("What failed, and the first of the others: {shown:,} of {total:,} items.").format(
             shown=len(rows), total=progress.total))
-
-
-def written_by(row: ItemRow) -> str:
-    """The model, or that it is a sample."""
-    if row.is_sample:
-        return _("sample text ({generator})").format(generator=row.generator)
-    return row.generator

@@ -1,7 +1,10 @@
 """What the person may do, for buttons: the same predicate that the action asks again."""
 
+from collections.abc import Iterable
+
 from backend.actions.actors import Permission
 from backend.i18n import _
+from backend.views.tasks import TaskRow
 from dashboard import reads
 
 
@@ -14,3 +17,32 @@ def retry_help(words: str) -> str:
     if may_retry():
         return words
     return _("Your role, {role}, may look only. Retrying needs the role operator.").format(role=reads.actor().role)
+
+
+def may_cancel(started_by: Iterable[str]) -> bool:
+    """Cancel, pause and resume: what one started oneself, or anything with the role."""
+    actor = reads.actor()
+    others = set(started_by) - {actor.actor_id}
+    return actor.may(Permission.CANCEL_OTHERS if others else Permission.CANCEL)
+
+
+def may_cancel_anything() -> bool:
+    return reads.actor().may(Permission.CANCEL_OTHERS)
+
+
+def cancel_help(words: str, started_by: Iterable[str]) -> str:
+    """Help of a button that stops something: what it does, or why it cannot be pressed."""
+    if may_cancel(started_by):
+        return words
+    if reads.actor().may(Permission.CANCEL):
+        return _("Somebody else started this. Stopping it needs the role admin.")
+    return _("Your role, {role}, may look only. Stopping what you started needs the role operator.").format(role=reads.actor().role)
+
+
+def starters_of_task(row: TaskRow) -> tuple[str, ...]:
+    """Who has to be asked, in effect: nobody else when the task is one's own."""
+    return () if row.user_id == reads.actor().actor_id else row.starter_ids or (row.user_id,)
+
+
+def may_override() -> bool:
+    return reads.actor().may(Permission.OVERRIDE_LIMITS)

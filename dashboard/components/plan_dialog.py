@@ -11,6 +11,7 @@ from backend.content.plans import Estimate, Excluded, Plan, PlannedItem
 from backend.i18n import _, ngettext
 from dashboard import callbacks, session
 from dashboard.components import blocks
+from dashboard.components.permission import may_override
 from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
 from dashboard.untrusted import escaped, plain
@@ -34,15 +35,36 @@ def _dialog() -> None:
         _list(_("What will be retried"), plan.included)
     else:
         st.info(_("Nothing to retry in this scope."), icon=":material/info:")
+    _show_limits(plan)
     if plan.excluded:
         _show_excluded(plan.excluded)
-    st.text_input(_("Reason (optional, written to the log)"), key="plan_reason", max_chars=300, disabled=not plan.included)
+    is_reason_needed = plan.overrides_limits and bool(plan.included)
+    reason = st.text_input(
+        _("Reason (needed to go over the limit, written to the log)") if is_reason_needed else _("Reason (optional, written to the log)"),
+        key="plan_reason", max_chars=300, disabled=not plan.included, live=is_reason_needed)
+    is_ready = bool(plan.included) and (not is_reason_needed or bool((reason or "").strip()))
     st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
         time=clock_time(plan.as_of)))
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(_("Close"), key="plan-close", on_click=session.close_plan)
-        st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not plan.included, on_click=callbacks.confirm_plan,
+        st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not is_ready, on_click=callbacks.confirm_plan,
                   shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
+
+
+def _show_limits(plan: Plan) -> None:
+    """What was tried too often: left out, and included when somebody with the role says why."""
+    if not (plan.poison_count or plan.overrides_limits):
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="plan-limits"):
+        if plan.overrides_limits:
+            st.markdown(_("**The limit of tries is overridden:** what was tried too often today is included."), width="stretch")
+        else:
+            st.markdown(_("**{items} left out as poison:** tried too often in the last 24 hours.").format(
+                items=wording.items(plan.poison_count)), width="stretch")
+        if may_override():
+            st.button(_("Leave them out") if plan.overrides_limits else _("Include them"), key="plan-override",
+                      on_click=callbacks.plan_again, kwargs={"overrides_limits": not plan.overrides_limits},
+                      help=_("Plan again within the limit") if plan.overrides_limits else _("Plan again over the limit; it needs a reason"))
 
 
 def _numbers(plan: Plan) -> str:

@@ -5,19 +5,20 @@ import streamlit as st
 from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.scopes import ProblemFilter, Scope
+from backend.content.stopping import CancelScope
 from backend.i18n import _
 from dashboard import callbacks, reads, session
-from dashboard.components.permission import may_retry, retry_help
-from dashboard.session import NoticeKind
+from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
+from dashboard.session import NoticeKind, StopAim
 from dashboard.untrusted import plain
 
 
 def prune_selection() -> tuple[ContentKey, ...]:
-    """What is chosen and still is a problem; says how many were dropped."""
+    """What is chosen and still is a problem, or is being worked on; says how many were dropped."""
     chosen = session.selected()
     if not chosen:
         return ()
-    still = reads.still_problems(chosen)
+    still = {*reads.still_problems(chosen), *reads.in_work(chosen)}
     kept = tuple(key for key in chosen if key in still)
     if len(kept) < len(chosen):
         session.select(kept)
@@ -47,10 +48,23 @@ def _offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> Non
     st.button(_("Retry {items}").format(items=wording.items(len(chosen))), key="retry-selected", type="primary", icon=":material/replay:",
               disabled=not may_retry(), help=retry_help(_("Plan a retry of exactly the chosen items.")),
               on_click=callbacks.plan_retry, args=(aim, words))
+    _offer_cancel(chosen)
     elsewhere = len(chosen) - len(shown.intersection(chosen))
     where = _(", {count:,} of them on other pages or outside the filter").format(count=elsewhere) if elsewhere else ""
     st.caption(words + where, width="content")
     st.button(_("Clear selection"), key="clear-selection", type="tertiary", on_click=session.clear_selection)
+
+
+def _offer_cancel(chosen: tuple[ContentKey, ...]) -> None:
+    """Of the chosen ones those that are planned, queued or running."""
+    working = tuple(key for key in chosen if key in reads.in_work(chosen))
+    if working:
+        starters = reads.starters_of(*working)
+        items = wording.items(len(working))
+        st.button(_("Cancel work on {items}").format(items=items), key="cancel-selected", icon=":material/cancel:",
+                  disabled=not may_cancel(starters), on_click=callbacks.ask_stop,
+                  args=(StopAim(_("{items} chosen by hand").format(items=items), scope=CancelScope.of(*working)),),
+                  help=cancel_help(_("Stop what is planned, queued or running for the chosen items."), starters))
 
 
 def show_scope(scope_words: str, total: int) -> None:

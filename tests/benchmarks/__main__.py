@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import changes, chunk, confirm, listing, rebuild, sessions, start
+from tests.benchmarks import cancelling, changes, chunk, confirm, listing, rebuild, sessions, start
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "e": chunk.run,
     "f": sessions.run,
     "g": start.run,
+    "h": cancelling.run,
 }
 
 

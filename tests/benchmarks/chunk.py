@@ -83,7 +83,7 @@ def main() -> None:
 
     settings = load()
     logs.configure_logging(settings)
-    redrive = connect(settings, pool_size=min(settings.concurrency, 8) + 1)  # as in workers.jobs
+    redrive = connect(settings, pool_size=settings.worker_connections)  # as in workers.jobs
     try:
         with redrive.engine.connect() as connection:
             item_ids = list(connection.scalars(text("select item_id from ops.items where state = 'queued' order by item_id")))

@@ -22,7 +22,7 @@ from tests.factories import add_content, add_novel, add_roadmap, add_task, ago, 
 
 QUIZ = ContentKey(ContentKind.QUIZ, "r1", "a")
 BESIDE = ContentKey(ContentKind.QUIZ, "beside", "a")  # of an owner that must never suffer
-READ_OF_CONCEPTS = "left join public.quiz_metadata"
+READ_OF_CONCEPTS = "is_quiz_suspect"
 
 
 @pytest.fixture

@@ -49,3 +49,12 @@ def test_escaped_text_is_no_html():
     ("https://example.org/\" onclick=\"x", False), (None, False), ({"a": 1}, False)])
 def test_only_web_addresses_become_links(url, kept):
     assert bool(web_address(url)) is kept
+
+
+@pytest.mark.parametrize("address", ["http://evil.example", "see HTTPS://evil.example/x", "www.evil.example"])
+def test_plain_text_makes_no_link(address):
+    shown = plain(address).replace("\\", "")
+
+    assert "://" not in shown
+    assert "www." not in shown
+    assert shown.replace("\u200b", "") == address

@@ -15,8 +15,8 @@ FOUNDATION = {"clock", "i18n", "processes", "settings"}  # anybody may use them
 # part of backend -> the other parts that it may import
 BACKEND_ARROWS = {
     "clock": set(), "i18n": set(), "processes": set(), "settings": set(),
-    "logs": set(),
     "content": set(),
+    "logs": {"content"},
     "storage": {"content"},
     "jobs": {"content"},
     "redrive": {"content", "storage", "jobs"},

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from backend.logs import configure_logging, without_secrets
+from backend.content.secrets import without_secrets
+from backend.logs import configure_logging
 from backend.settings import Settings
 
 

@@ -5,6 +5,7 @@ half way is tried again here. Both draw on one budget for each text: REDRIVE_MOD
 """
 
 import asyncio
+import functools
 import json
 import random
 from collections.abc import Iterator
@@ -168,6 +169,7 @@ def _messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:
     return [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
 
 
+@functools.cache
 def _response_format(model: type[ContentT]) -> ResponseFormatJSONSchema:
     # The classes in written.py are strict as they stand (a test holds them to it): no rewriting of the schema.
     schema = model.model_json_schema()

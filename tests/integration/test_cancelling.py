@@ -1,0 +1,338 @@
+"""Cancelling, pausing and stopping by force: what waits, what runs, what has ended, and who may do it."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, text
+
+from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
+from backend.actions.actors import Actor, NotAllowed, Role
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.problems import ProblemKind
+from backend.content.scopes import Scope
+from backend.content.status import ItemState, OperationState, Priority
+from backend.content.stopping import CancelReason, CancelScope
+from backend.redrive import Redrive
+from backend.storage.ops_tables import audit_log, items, operations
+from backend.views.detection import counts_and_problems
+from tests.factories import add_roadmap, add_task, ago, concept
+from tests.integration.test_attempts import QUIZ, begun, concept_fields, item_row, queued, task_row, written
+
+QUIZ_A, QUIZ_B = (ContentKey(ContentKind.QUIZ, "r1", part) for part in "ab")
+REASON = CancelReason.NOT_NEEDED
+SOMEBODY = Actor("somebody else", Role.OPERATOR)
+
+
+@pytest.fixture
+def broken(redrive: Redrive) -> Redrive:
+    """Two quizzes are missing; one is marked failed, the other completed."""
+    concepts = [concept("a", quiz_status="failed"), concept("b")]
+    add_roadmap(redrive.engine, concepts=concepts, unsaved=[(ContentKind.QUIZ, part) for part in "ab"])
+    return redrive
+
+
+def state_of(redrive: Redrive, item_id: int) -> str:
+    return item_row(redrive, item_id).state
+
+
+def operation(redrive: Redrive):
+    with redrive.engine.connect() as connection:
+        return connection.execute(select(operations)).one()
+
+
+def audited(redrive: Redrive) -> list[tuple[str, str, str]]:
+    with redrive.engine.connect() as connection:
+        return [(row.action, row.reason, row.result) for row in connection.execute(select(audit_log).order_by(audit_log.c.audit_id))]
+
+
+def problem_kinds(redrive: Redrive) -> dict[str, ProblemKind]:
+    return {found.key.part: found.kind for found in counts_and_problems(redrive).problems}
+
+
+def test_what_waits_is_cancelled_at_once_and_its_content_is_what_it_was(broken, operator):
+    item_ids = queued(broken, operator, QUIZ_A, QUIZ_B)
+
+    done = cancel.cancel_items(broken, CancelScope.of(QUIZ_A, QUIZ_B), operator, REASON, "wrong roadmap")
+
+    assert (done.cancelled_count, done.cancelling_count) == (2, 0)
+    assert {state_of(broken, item_id) for item_id in item_ids} == {ItemState.CANCELLED}
+    assert problem_kinds(broken) == {"a": ProblemKind.FAILED, "b": ProblemKind.MISSING}
+    assert (task_row(broken).status, task_row(broken).failed_concepts) == ("cancelled", None)
+    assert item_row(broken, item_ids[0]).cancelled_by == operator.actor_id
+    assert audited(broken)[-1] == ("cancel", "Not needed any more: wrong roadmap", "2 items cancelled, 0 items told to stop")
+
+
+def test_what_runs_is_told_to_stop_and_its_worker_puts_the_status_back(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    assert concept_fields(broken)["quiz_status"] == "generating"
+
+    done = cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    told = item_row(broken, item_id)
+    confirmed = withdrawals.confirm_cancelled(broken, attempt.item)
+
+    assert (done.cancelled_count, done.cancelling_count, confirmed) == (0, 1, True)
+    assert (told.state, told.cancel_requested_at is not None) == (ItemState.RUNNING, True)
+    assert state_of(broken, item_id) == ItemState.CANCELLED
+    assert concept_fields(broken)["quiz_status"] == "failed"
+
+
+def test_a_text_that_was_finished_first_wins_over_the_cancel(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+
+    assert attempts.save(broken, attempt, written(QUIZ))
+    assert not withdrawals.confirm_cancelled(broken, attempt.item)
+    assert state_of(broken, item_id) == ItemState.SUCCEEDED
+
+
+def test_an_item_that_was_begun_before_and_waits_again_leaves_no_mark(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_B)
+    withdrawals.give_back(broken, begun(broken, item_id).item)
+    assert concept_fields(broken)["quiz_status"] == "failed"  # of concept a; b is marked generating
+
+    done = cancel.cancel_items(broken, CancelScope.of(QUIZ_B), operator, REASON)
+
+    assert done.cancelled_count == 1
+    assert problem_kinds(broken)["b"] == ProblemKind.MISSING
+
+
+def test_a_lost_worker_of_a_cancelled_item_ends_it_as_cancelled(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.items set heartbeat_at = now() - interval '1 hour'"))
+
+    reconciler.take_back_lost(broken)
+
+    assert state_of(broken, item_id) == ItemState.CANCELLED
+    assert concept_fields(broken)["quiz_status"] == "failed"
+
+
+def test_a_cancelled_key_can_be_retried_and_starts_clean(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+
+    again = queued(broken, operator, QUIZ_A)[-1]
+
+    assert (item_row(broken, again).attempt, item_row(broken, again).cancel_requested_at) == (1, None)
+    assert attempts.save(broken, begun(broken, again), written(QUIZ))
+    assert "a" not in problem_kinds(broken)
+
+
+def test_cancelling_twice_is_refused_in_words(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+
+    with pytest.raises(cancel.Refused, match="has ended, or has been told to stop"):
+        cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+
+
+def test_cancelling_everything_needs_words(broken, operator):
+    queued(broken, operator, QUIZ_A, QUIZ_B)
+
+    with pytest.raises(ValueError, match="Say why"):
+        cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, " ")
+    done = cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong platform")
+
+    assert done.cancelled_count == 2
+
+
+def test_what_others_started_needs_the_role(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    task_id, operation_id = task_row(broken).task_id, operation(broken).operation_id
+
+    for act in (lambda: cancel.cancel_items(broken, CancelScope.of(QUIZ_A), SOMEBODY, REASON),
+                lambda: cancel.cancel_task(broken, task_id, SOMEBODY, REASON),
+                lambda: cancel.cancel_operation(broken, operation_id, SOMEBODY, REASON),
+                lambda: cancel.pause(broken, operation_id, SOMEBODY)):
+        with pytest.raises(NotAllowed, match="needs the role admin"):
+            act()
+
+    assert operation(broken).state == OperationState.RUNNING
+
+
+def test_an_operator_may_cancel_what_they_started(broken):
+    queued(broken, SOMEBODY, QUIZ_A)
+
+    assert cancel.cancel_task(broken, task_row(broken).task_id, SOMEBODY, REASON).cancelled_count == 1
+
+
+def test_an_unknown_task_is_not_found(broken, operator):
+    with pytest.raises(cancel.NotFound, match="no task nowhere"):
+        cancel.cancel_task(broken, "nowhere", operator, REASON)
+
+
+@pytest.mark.parametrize(("status", "word"), [
+    ("completed", "completed"), ("failed", "failed"), ("partial_failure", "partly failed"), ("cancelled", "cancelled"), ("odd", "odd")])
+def test_a_task_that_has_ended_is_refused_by_the_name_of_its_state(redrive, operator, status, word):
+    add_roadmap(redrive.engine)
+    add_task(redrive.engine, roadmap_id="r1", status=status)
+
+    with pytest.raises(cancel.Refused, match=f"This task is {word}"):
+        cancel.cancel_task(redrive, "task-1", operator, REASON)
+
+
+@pytest.mark.parametrize("status", ["pending", "processing"])
+def test_a_task_of_the_platform_itself_is_cancelled(redrive, operator, status):
+    add_roadmap(redrive.engine, concepts=[concept("a", status=None)], saved=())
+    add_task(redrive.engine, roadmap_id="r1", status=status, updated_at=ago(minutes=1))
+
+    cancel.cancel_task(redrive, "task-1", operator, CancelReason.STUCK)
+
+    assert counts_and_problems(redrive).counts[ProblemKind.CANCELLED] == 3
+
+
+def test_a_task_with_something_done_ends_as_cancelled_and_keeps_what_is_done(broken, operator):
+    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
+    attempts.save(broken, begun(broken, first), written(QUIZ))
+    attempt = begun(broken, second)
+
+    cancel.cancel_task(broken, task_row(broken).task_id, operator, REASON)
+    assert task_row(broken).status == "processing"
+    withdrawals.confirm_cancelled(broken, attempt.item)
+
+    assert (task_row(broken).status, task_row(broken).execution_summary["completed"]) == ("cancelled", 1)
+
+
+def test_a_cancelled_operation_queues_nothing_more(broken, operator):
+    counts_and_problems(broken)
+    retry.confirm(broken, retry.plan(broken, Scope.of(QUIZ_A, QUIZ_B), operator), operator)
+
+    cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
+
+    assert dispatcher.dispatch(broken).queued == 0
+    assert (operation(broken).state, operation(broken).state_by) == (OperationState.CANCELLED, operator.actor_id)
+    with pytest.raises(cancel.Refused, match="is cancelled"):
+        cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
+
+
+def test_a_pause_lets_finish_what_runs_and_keeps_the_rest_until_it_is_resumed(broken, operator):
+    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
+    attempt, operation_id = begun(broken, first), operation(broken).operation_id
+
+    cancel.pause(broken, operation_id, operator, "lunch")
+    refused = attempts.begin(broken, second)
+    saved = attempts.save(broken, attempt, written(QUIZ))
+    assert (dispatcher.dispatch(broken).queued, reconciler.resend_lost(broken)) == (0, 0)
+    cancel.resume(broken, operation_id, operator)
+
+    assert (refused[0], saved) == (attempts.NotBegun.TAKEN, True)
+    assert dispatcher.dispatch(broken).queued == 1
+    assert attempts.save(broken, begun(broken, second), written(QUIZ))
+    assert problem_kinds(broken) == {}
+
+
+def test_an_item_that_comes_back_into_a_paused_operation_waits(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel.pause(broken, operation(broken).operation_id, operator)
+    withdrawals.give_back(broken, attempt.item)
+
+    assert reconciler.resend_lost(broken) == 0
+    cancel.resume(broken, operation(broken).operation_id, operator)
+
+    assert reconciler.resend_lost(broken) == 1
+
+
+@pytest.mark.parametrize("act", [cancel.pause, cancel.resume])
+def test_only_what_runs_is_paused_and_only_what_is_paused_goes_on(broken, operator, act):
+    queued(broken, operator, QUIZ_A)
+    operation_id = operation(broken).operation_id
+    if act is cancel.pause:
+        cancel.pause(broken, operation_id, operator)
+
+    with pytest.raises(cancel.Refused, match="This operation is"):
+        act(broken, operation_id, operator)
+    with pytest.raises(cancel.NotFound):
+        act(broken, "nowhere", operator)
+
+
+def test_force_stop_waits_for_the_grace_period(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+
+    with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
+        cancel.force_stop(broken, [item_id], operator)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
+        cancel.force_stop(broken, [item_id], operator)
+
+
+def test_force_stop_cancels_the_one_and_gives_the_innocent_back_without_a_lost_try(broken, operator):
+    guilty, innocent = queued(broken, operator, QUIZ_A, QUIZ_B)
+    late = [begun(broken, guilty), begun(broken, innocent)]
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    done = cancel.force_stop(impatient, [guilty], operator, "it hangs")
+
+    row = item_row(broken, innocent)
+    assert done.cancelled_count == 1
+    assert state_of(broken, guilty) == ItemState.CANCELLED
+    assert (row.state, row.attempt, row.returned_count, row.job_id) == (ItemState.QUEUED, 2, 1, None)
+    assert [attempts.save(broken, attempt, written(QUIZ)) for attempt in late] == [False, False]
+    assert audited(broken)[-1] == ("force_stop", "it hangs", "1 item of the same job queued again")
+
+
+def test_items_that_were_given_back_do_not_count_as_tries(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    for _round in range(5):
+        assert withdrawals.give_back(broken, begun(broken, item_id).item)
+    attempts.fail(broken, begun(broken, item_id), ItemError(ErrorKind.MODEL_REFUSED, "no"))
+
+    plan = retry.plan(broken, Scope.of(QUIZ_A), operator)
+
+    assert [item.key for item in plan.included] == [QUIZ_A]
+
+
+def test_jobs_of_cancelled_items_are_dropped_from_redis(broken, operator):
+    queued(broken, operator, QUIZ_A, QUIZ_B)
+    assert broken.queue.length(Priority.INTERACTIVE) == 1
+    cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "all wrong")
+
+    assert reconciler.drop_jobs_without_items(broken) == 1
+    assert broken.queue.length(Priority.INTERACTIVE) == 0
+
+
+def test_a_task_that_the_platform_cancelled_takes_its_items_with_it(broken, operator):
+    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
+    begun(broken, second)
+    with broken.engine.begin() as connection:
+        connection.execute(text("update tasks set status = 'cancelled'"))
+
+    assert reconciler.mend_tasks(broken) == 1
+    assert state_of(broken, first) == ItemState.CANCELLED
+    assert item_row(broken, second).cancel_requested_at is not None
+    assert reconciler.mend_tasks(broken) == 0
+
+
+def test_a_task_whose_items_are_all_settled_is_settled(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempts.save(broken, begun(broken, item_id), written(QUIZ))
+    with broken.engine.begin() as connection:
+        connection.execute(text("update tasks set status = 'processing', completed_at = null"))
+
+    assert reconciler.mend_tasks(broken) == 1
+    assert task_row(broken).status == "completed"
+
+
+def test_poison_is_left_out_until_an_admin_gives_a_reason(broken, operator):
+    with broken.engine.begin() as connection:
+        connection.execute(items.insert().values(
+            operation_id="o", kind="quiz", owner_id="r1", part="a", action="generate", state="failed", problem_kind="failed",
+            attempt=5, settled_at=ago(hours=1)))
+    counts_and_problems(broken)
+    assert retry.plan(broken, Scope.of(QUIZ_A), operator).poison_count == 1
+    with pytest.raises(NotAllowed):
+        retry.plan(broken, Scope.of(QUIZ_A), SOMEBODY, overrides_limits=True)
+
+    plan = retry.plan(broken, Scope.of(QUIZ_A), operator, overrides_limits=True)
+
+    with pytest.raises(retry.ReasonNeeded):
+        retry.confirm(broken, plan, operator)
+    assert retry.confirm(broken, plan, operator, "the model was exchanged").item_count == 1
+    assert audited(broken)[-1][:2] == ("retry_over_limit", "the model was exchanged")

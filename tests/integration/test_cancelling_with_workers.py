@@ -1,0 +1,112 @@
+"""Cancelling what real worker processes write: the model call is broken off, the others of the same job go on."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import psutil
+from redis import Redis
+from rq import Queue
+from sqlalchemy import select
+
+from backend.actions import cancel
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.scopes import Scope
+from backend.content.status import ItemState, Priority
+from backend.content.stopping import CancelReason, CancelScope
+from backend.jobs.queue import queue_name
+from backend.storage.ops_tables import items
+from tests.factories import add_roadmap, concept
+from tests.integration.test_retry_with_workers import INTERACTIVE, completed, confirmed, with_model
+from tests.model_server import ModelServer
+from tests.model_wire import CLIENT_GONE
+from tests.processes import MAINTENANCE, started, wait_for
+
+KEYS = [ContentKey(ContentKind.TUTORIAL, "r1", f"c{number}") for number in range(6)]
+REASON = CancelReason.NOT_NEEDED
+
+
+def states(redrive) -> dict[str, ItemState]:
+    with redrive.engine.connect() as connection:
+        return {row.part: ItemState(row.state) for row in connection.execute(select(items))}
+
+
+def add_broken(redrive) -> None:
+    concepts = [concept(key.part, content_status="failed") for key in KEYS]
+    add_roadmap(redrive.engine, concepts=concepts, unsaved=[(key.kind, key.part) for key in KEYS])
+
+
+def all_running(redrive) -> bool:
+    return set(states(redrive).values()) == {ItemState.RUNNING}
+
+
+def horse_of(worker: psutil.Process) -> psutil.Process:
+    return wait_for(lambda: next(iter(worker.children()), None), what="a work-horse")
+
+
+def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(redrive, settings, operator):
+    add_broken(redrive)
+    with ModelServer(piece_seconds=0.5) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE):
+        operation_id = confirmed(redrive, operator, Scope.everything())
+        wait_for(lambda: all_running(redrive), what="all to run")
+        began = time.monotonic()
+        done = cancel.cancel_items(redrive, CancelScope.of(*KEYS[:2]), operator, REASON)
+        wait_for(lambda: list(states(redrive).values()).count(ItemState.CANCELLED) == 2, what="both to be confirmed")
+        seconds = time.monotonic() - began
+        requests = server.wait_for(lambda found: sum(request.status == CLIENT_GONE for request in found) == 2)
+        server.piece_seconds = 0.0
+        progress = completed(redrive, operation_id)
+
+    assert done.cancelling_count == 2
+    assert seconds < 10  # the target of 2 s is measured by `make bench`
+    assert {request.concept for request in requests if request.status == CLIENT_GONE} == {f"Concept {key.part}" for key in KEYS[:2]}
+    assert progress.counts[ItemState.SUCCEEDED] == 4
+
+
+def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_back(redrive, settings, operator):
+    add_broken(redrive)
+    with ModelServer(piece_seconds=0.5) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE) as children:
+        operation_id = confirmed(redrive, operator, Scope.everything())
+        wait_for(lambda: all_running(redrive), what="all to run")
+        horse = horse_of(psutil.Process(children[1].pid))
+        os.kill(horse.pid, signal.SIGSTOP)  # it neither beats nor listens
+        with redrive.engine.connect() as connection:
+            guilty = connection.execute(select(items).where(items.c.part == KEYS[0].part)).one()
+        cancel.cancel_items(redrive, CancelScope.of(KEYS[0]), operator, REASON)
+        impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
+        done = cancel.force_stop(impatient, [guilty.item_id], operator)
+        psutil.wait_procs([horse], timeout=10)
+        server.piece_seconds = 0.0
+        failed = Queue(queue_name(Priority.INTERACTIVE), connection=Redis.from_url(
+            settings.redis_url.get_secret_value()), serializer="json").failed_job_registry
+        for job_id in failed.get_job_ids(cleanup=False):  # what "requeue all failed" of other dashboards does
+            failed.requeue(job_id)
+        progress = completed(redrive, operation_id)
+
+    assert (done.cancelled_count, done.is_complete) == (1, True)
+    assert not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE
+    assert states(redrive) == {KEYS[0].part: ItemState.CANCELLED, **{key.part: ItemState.SUCCEEDED for key in KEYS[1:]}}
+    assert progress.counts[ItemState.SUCCEEDED] == 5
+    with redrive.engine.connect() as connection:
+        assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
+
+
+def test_a_worker_that_is_told_to_end_saves_what_is_nearly_done_and_gives_the_rest_back(redrive, settings, operator):
+    add_broken(redrive)
+    with ModelServer(latency_seconds=1.0, script=["ok", "ok", "ok", "slow", "slow", "slow"]) as server:
+        given = with_model(settings, server).model_copy(update={"stop_seconds": 6.0})
+        with started(given, MAINTENANCE, INTERACTIVE) as children:
+            operation_id = confirmed(redrive, operator, Scope.everything())
+            wait_for(lambda: all_running(redrive), what="all to run")
+            children[1].send_signal(signal.SIGTERM)
+            exit_code = children[1].wait(6)
+            counts = list(states(redrive).values())
+            with started(given, INTERACTIVE):
+                progress = completed(redrive, operation_id)
+
+    assert exit_code == 0
+    assert (counts.count(ItemState.SUCCEEDED), counts.count(ItemState.QUEUED)) == (3, 3)
+    assert progress.counts[ItemState.SUCCEEDED] == 6
+    with redrive.engine.connect() as connection:
+        assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}

@@ -1,0 +1,167 @@
+"""What is left behind is found and mended, and each finding is written down."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, text
+
+from backend.actions import attempts, reconciler, spills, withdrawals
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.problems import ProblemKind
+from backend.content.status import FindingKind, ItemState, Priority
+from backend.redrive import Redrive
+from backend.storage.objects import Objects, StoreUnreachable
+from backend.storage.ops_tables import findings
+from backend.views.detection import counts_and_problems
+from tests.factories import add, add_novel, add_roadmap, ago, concept
+from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, written
+
+QUIZ_A = ContentKey(ContentKind.QUIZ, "r1", "a")
+
+
+@pytest.fixture
+def broken(redrive: Redrive) -> Redrive:
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="failed")], unsaved=[(ContentKind.QUIZ, "a")])
+    return redrive
+
+
+def found(redrive: Redrive) -> dict[str, int]:
+    with redrive.engine.connect() as connection:
+        return {row.kind: row.count for row in connection.execute(select(findings))}
+
+
+def execute(redrive: Redrive, *statements: str) -> None:
+    with redrive.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_what_is_queued_without_a_job_is_sent_again(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    broken.redis.flushall()
+    execute(broken, "update ops.items set queued_at = now() - interval '1 hour'")
+
+    assert reconciler.resend_lost(broken) == 1
+    assert broken.queue.length(Priority.INTERACTIVE) == 1
+    assert found(broken) == {FindingKind.QUEUED_WITHOUT_JOB: 1}
+
+
+def test_a_job_that_nobody_waits_for_is_dropped_and_others_stay(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    broken.queue.send(Priority.INTERACTIVE, {"stray": [999]})
+
+    assert reconciler.drop_jobs_without_items(broken) == 1
+    assert len(broken.queue.waiting(Priority.INTERACTIVE)) == 1
+    assert found(broken) == {FindingKind.JOB_WITHOUT_ITEM: 1}
+
+
+def test_an_item_whose_process_is_gone_is_taken_back_before_its_lease_ends(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+    assert reconciler.take_back_orphans(broken) == 0  # this very process lives
+    execute(broken, "update ops.items set worker_pid = 2147483647")
+
+    assert reconciler.take_back_orphans(broken) == 1
+    assert (item_row(broken, item_id).state, item_row(broken, item_id).attempt) == (ItemState.QUEUED, 2)
+
+
+def test_an_item_of_another_machine_is_left_to_its_lease(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+    execute(broken, "update ops.items set worker_pid = 2147483647, worker_host = 'elsewhere/0123456789ab'")
+
+    assert reconciler.take_back_orphans(broken) == 0
+
+
+def test_content_marked_generating_for_too_long_is_marked_failed(redrive):
+    impatient = replace(redrive, settings=redrive.settings.model_copy(update={"abandoned_seconds": 3600.0}))
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="generating")], unsaved=[(ContentKind.QUIZ, "a")], has_cover=False)
+    add_novel(redrive.engine, chapters=[{"status": "generating", "content": "", "has_options": False}])
+    with redrive.engine.begin() as connection:
+        add(connection, "roadmap_cover_images", {
+            "roadmap_id": "r1", "generation_status": "generating", "created_at": ago(days=2), "updated_at": ago(days=2)})
+    assert counts_and_problems(redrive).counts[ProblemKind.STALE] == 3
+
+    assert reconciler.mend_abandoned(impatient) == 3
+
+    detected = counts_and_problems(redrive)
+    assert (detected.counts[ProblemKind.STALE], detected.counts[ProblemKind.FAILED]) == (0, 3)
+    assert concept_fields(redrive)["quiz_status"] == "failed"
+    assert found(redrive) == {FindingKind.GENERATING_UNATTENDED: 3}
+
+
+def test_what_is_stale_for_less_long_or_is_worked_on_again_stays_as_it_is(redrive, operator):
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="generating")], unsaved=[(ContentKind.QUIZ, "a")])
+    counts_and_problems(redrive)
+    assert reconciler.mend_abandoned(redrive) == 0  # 30 days
+    impatient = replace(redrive, settings=redrive.settings.model_copy(update={"abandoned_seconds": 1.0}))
+    queued(redrive, operator, QUIZ_A)
+
+    assert reconciler.mend_abandoned(impatient) == 0
+    assert concept_fields(redrive)["quiz_status"] == "generating"
+
+
+@pytest.mark.parametrize("kind", CONTENT)
+def test_a_spilled_text_is_saved_without_asking_the_model_again(redrive, operator, kind):
+    add_roadmap(redrive.engine, concepts=[concept("a", status="failed")], saved=())
+    item_id, = queued(redrive, operator, ContentKey(kind, "r1", "a"))
+    spills.spill(redrive, begun(redrive, item_id).item, written(CONTENT[kind]))
+
+    assert reconciler.save_spilled(redrive) == 1
+
+    row = item_row(redrive, item_id)
+    assert (row.state, row.attempt, row.prompt_tokens) == (ItemState.SUCCEEDED, 1, 10)
+    assert kind not in {problem.key.kind for problem in counts_and_problems(redrive).problems}
+    assert redrive.objects.paths("spills/") == []
+    assert found(redrive) == {FindingKind.TEXT_NOT_SAVED: 1}
+
+
+def test_a_spilled_text_settles_an_item_that_was_taken_back_in_the_meantime(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    spills.spill(broken, begun(broken, item_id).item, written(QUIZ))
+    execute(broken, "update ops.items set heartbeat_at = now() - interval '1 hour'")
+
+    assert reconciler.take_back_lost(broken) == 0  # the text comes first
+
+    assert item_row(broken, item_id).state == ItemState.SUCCEEDED
+
+
+def test_a_spilled_text_of_an_item_that_another_worker_writes_again_waits(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    first = begun(broken, item_id)
+    withdrawals.give_back(broken, first.item)
+    second = begun(broken, item_id)
+    spills.spill(broken, first.item, written(QUIZ))
+
+    assert reconciler.save_spilled(broken) == 0
+    assert attempts.save(broken, second, written(QUIZ))
+    assert reconciler.save_spilled(broken) == 0
+
+    assert broken.objects.paths("spills/") == []
+    assert len(broken.objects.paths("spills-set-aside/")) == 1  # paid for, and kept
+
+
+def test_what_is_no_spill_is_set_aside_and_stops_no_other(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    spills.spill(broken, begun(broken, item_id).item, written(QUIZ))
+    broken.objects.put("spills/0.json", b"{")
+    broken.objects.put("spills/00.json", json.dumps({"item_id": 1}).encode())
+
+    assert reconciler.save_spilled(broken) == 1
+    assert len(broken.objects.paths("spills-set-aside/")) == 2
+
+
+def test_without_the_object_store_lost_items_wait_for_their_texts(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+    execute(broken, "update ops.items set heartbeat_at = now() - interval '1 hour'")
+
+    def away(*_arguments):
+        raise StoreUnreachable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Objects, "paths", away)
+        assert reconciler.take_back_lost(broken) == 0
+    assert reconciler.take_back_lost(broken) == 1
+    assert item_row(broken, item_id).state == ItemState.QUEUED
