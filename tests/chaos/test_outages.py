@@ -14,7 +14,7 @@ from tests.chaos.story import retry_all, with_model
 from tests.model_server import Faults, ModelServer
 
 LEASES = 20  # of silence of the model
-SHORT_LEASE_SECONDS = 1.2
+SHORT_LEASE_SECONDS = 1.0
 
 
 def test_texts_that_arrive_while_postgresql_is_away_are_saved_later_without_the_model(servers, settings):
@@ -82,7 +82,7 @@ def test_a_slow_worker_that_lives_is_never_robbed(servers, settings):
     lease_seconds = 30.0 if IS_LONG else SHORT_LEASE_SECONDS
     silence_seconds = LEASES * lease_seconds  # 10 minutes in the long form
     slow = settings.model_copy(update={
-        "lease_seconds": lease_seconds, "heartbeat_seconds": lease_seconds / 6 if IS_LONG else 0.3, "model_timeout_seconds": 1000})
+        "lease_seconds": lease_seconds, "heartbeat_seconds": lease_seconds / 6 if IS_LONG else 0.25, "model_timeout_seconds": 1000})
 
     with ModelServer(latency_seconds=silence_seconds) as server, Stack(servers, with_model(slow, server), interactive=1) as stack:
         story = retry_all(stack, server, concepts=1)

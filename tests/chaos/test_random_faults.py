@@ -29,8 +29,8 @@ from tests.chaos.story import with_model
 from tests.chaos.table import Round, table_of
 from tests.model_server import ModelServer
 
-FAULTS_OF_A_ROUND = 75 if IS_LONG else 40
-ROADMAPS = 12 if IS_LONG else 8       # of 20 concepts, 60 items each
+FAULTS_OF_A_ROUND = 75 if IS_LONG else 32
+ROADMAPS = 12 if IS_LONG else 6       # of 20 concepts, 60 items each
 SETTLE_SECONDS = 90.0
 PATIENCE_SECONDS = 3.0                # for a fault that has nothing to hit at the moment
 FEW_ITEMS = 40                        # somebody clicks "retry all" again when fewer are unsettled
