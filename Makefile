@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 
-.PHONY: run test bench lint lock shots clean help
+.PHONY: run test chaos bench lint lock shots clean help
 
 run: ## run everything on this machine: http://127.0.0.1:8501
 	@scripts/python scripts/bootstrap.py run
@@ -12,6 +12,10 @@ test: ## install what the tests need, a browser too, and run all of them (ARGS="
 	@scripts/python scripts/bootstrap.py test
 	@scripts/browser
 	@$(PY) -m pytest $(ARGS)
+
+chaos: ## break everything at random for ten minutes and count what is lost (ARGS="--chaos-seed 7 --chaos-minutes 60")
+	@scripts/python scripts/bootstrap.py test
+	@REDRIVE_CHAOS=long $(PY) -m pytest -s tests/chaos $(ARGS)
 
 bench: ## measure speed and print a table
 	@scripts/python scripts/bootstrap.py test

@@ -20,6 +20,8 @@ from http.server import ThreadingHTTPServer
 from tests.model_answers import Behaviour
 from tests.model_wire import Handler, Request
 
+Latency = Callable[[str], float]  # seconds before the answer, by the name of the concept
+
 
 class Faults:
     """A share of requests that misbehave: Faults({"429": 0.1, "500": 0.1}, seed=7), decided in order of arrival."""
@@ -41,11 +43,11 @@ class ModelServer(ThreadingHTTPServer):
     request_queue_size = 256  # a burst of a whole worker pool connects at once
 
     def __init__(
-        self, port: int = 0, *, latency_seconds: float = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
+        self, port: int = 0, *, latency_seconds: float | Latency = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
         retry_after_seconds: float = 0.2, faults: Faults | None = None, script: Iterable[str] = (),
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.latency_seconds = latency_seconds  # before each answer
+        self.latency_seconds = latency_seconds  # before each answer; may be changed while it serves
         self.piece_seconds = piece_seconds      # after each piece of a stream
         self.slow_seconds = slow_seconds
         self.retry_after_seconds = retry_after_seconds
@@ -72,6 +74,9 @@ class ModelServer(ThreadingHTTPServer):
             if not self._changed.wait_for(lambda: condition(tuple(self._requests)), timeout_seconds):
                 raise TimeoutError(f"not within {timeout_seconds} s: {self._requests}")
             return tuple(self._requests)
+
+    def latency_of(self, concept: str) -> float:
+        return self.latency_seconds(concept) if callable(self.latency_seconds) else self.latency_seconds
 
     def next_behaviour(self) -> Behaviour:
         with self._changed:

@@ -34,12 +34,12 @@ class Request:
 class Policy(Protocol):
     """What the handler asks its server."""
 
-    latency_seconds: float
     slow_seconds: float
     piece_seconds: float
     retry_after_seconds: float
     stopping: threading.Event
 
+    def latency_of(self, concept: str) -> float: ...
     def next_behaviour(self) -> Behaviour: ...
     def note_start(self, request: Request) -> int: ...
     def note_end(self, index: int, *, status: int) -> None: ...
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, request: Request, body: Json) -> int:
         """The status that was sent. Raises ConnectionError when the client is gone."""
         behaviour = request.behaviour
-        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_seconds)
+        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.concept))
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
         if behaviour is Behaviour.WEB_PAGE:

@@ -25,6 +25,7 @@ from backend.storage import items, stopping
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
 from backend.views.availability import is_outage
+from workers import failpoints
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
 
@@ -87,6 +88,7 @@ class Chunk:
     async def _run_item(self, item_id: int) -> str:
         async with self._begun:
             try:
+                failpoints.reach("before_claim")
                 begun = await self._begin(item_id)
                 return await self._run_attempt(begun) if isinstance(begun, Attempt) else begun
             except Exception:  # boundary: not even its failure could be written down; the others go on
@@ -95,6 +97,7 @@ class Chunk:
 
     async def _run_attempt(self, attempt: Attempt) -> str:
         item_id = attempt.item.item_id
+        failpoints.reach("after_claim")
         self._running[item_id] = _Running(attempt.item)
         try:
             return await self._write_and_save(attempt)
@@ -144,12 +147,15 @@ class Chunk:
             await self._note_aborted(attempt)
             return await self._defect(attempt, exc, bound)
         await self._note_answer(attempt)
+        failpoints.reach("after_model")
         try:
-            return await self._save(attempt, written, bound)
+            outcome = await self._save(attempt, written, bound)
         except ItemError as error:
             return await self._fail(attempt, error, bound)
         except Exception as exc:  # boundary
             return await self._defect(attempt, exc, bound)
+        failpoints.reach("after_save")
+        return outcome
 
     async def _write(self, attempt: Attempt) -> WrittenConcept:
         """Ask the model. Raises CancelledError when the item was told to stop, or the worker stops, before the answer is there."""

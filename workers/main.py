@@ -6,6 +6,7 @@ One queue per process and no scheduler inside: a worker that dies right after it
 import contextlib
 import os
 import signal
+import time
 
 import click
 import structlog
@@ -27,6 +28,7 @@ from workers.generators.choose import choose_generator
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
+REDIS_SECONDS = 1.0    # between looks for a Redis that is away at the start
 IDLE_BEAT_SECONDS = 5  # RQ waits worker_ttl - 15 s for a job before it beats again
 
 
@@ -87,13 +89,29 @@ def main(priority: str, burst: bool) -> None:
         choose_generator(settings)
     except (NotConfigured, ValueError) as exc:
         raise BadSetting(str(exc)) from exc
+    redis = Redis.from_url(settings.redis_url.get_secret_value())
+    _wait_for(redis)
     worker = ItemWorker(
-        [queue_name(Priority(priority))],
-        connection=Redis.from_url(settings.redis_url.get_secret_value()),
+        [queue_name(Priority(priority))], connection=redis,
         serializer="json", job_monitoring_interval=MONITORING_SECONDS, worker_ttl=IDLE_BEAT_SECONDS + 15,
         exception_handlers=[_log_failed_job], log_job_description=False)
     log.info("worker_started", queue=priority, pid=os.getpid())
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+
+
+def _wait_for(redis: Redis) -> None:
+    """Redis away is no reason to end: started again and again, a worker would be told to wait longer each time. Says so once."""
+    is_told = False
+    while True:
+        try:
+            redis.ping()
+        except (RedisError, OSError) as exc:
+            if not is_told:
+                log.warning("redis_away", error=str(exc))
+            is_told = True
+            time.sleep(REDIS_SECONDS)
+        else:
+            return
 
 
 def _log_failed_job(job: Job, _kind, error: BaseException, _traceback) -> bool:

@@ -94,10 +94,17 @@ def take_back_lost(redrive: Redrive) -> int:
 
 
 def take_back_orphans(redrive: Redrive) -> int:
-    """Items whose process ran on this machine and is gone: nobody needs to wait for their lease."""
+    """Items whose process ran on this machine and is gone: nobody needs to wait for their lease.
+
+    What it had not begun of the same job is sent again too; Redis would list a killed worker's job as running for 15 s more.
+    """
     with redrive.engine.connect() as connection:
         seen = items.running_on(connection, this_host()) if this_host() else []
-    return _take_back(redrive, [item for item in seen if item.worker and is_surely_gone(item.worker)], None)
+    orphans = [item for item in seen if item.worker and is_surely_gone(item.worker)]
+    if orphans:
+        with redrive.engine.begin() as connection:
+            stopping.leave_jobs(connection, sorted({item.job_id for item in orphans if item.job_id}))
+    return _take_back(redrive, orphans, None)
 
 
 def _take_back(redrive: Redrive, lost: Sequence[StoredItem], silent_since: datetime | None) -> int:

@@ -100,6 +100,13 @@ def leave_job(connection: Connection, item_ids: Sequence[int]) -> None:
         {"item_ids": list(item_ids)})
 
 
+def leave_jobs(connection: Connection, job_ids: Sequence[str]) -> None:
+    """Queued items of jobs that nobody does any more: they are owed new ones at once."""
+    connection.execute(text(
+        "with chosen as (select item_id from ops.items where state = 'queued' and job_id = any(:job_ids) order by item_id for update) "
+        "update ops.items i set job_id = null from chosen c where i.item_id = c.item_id"), {"job_ids": list(job_ids)})
+
+
 def running_of_job(connection: Connection, job_id: str) -> list[StoredItem]:
     rows = connection.execute(text(
         "select * from ops.items where state = 'running' and job_id = :job_id order by item_id"), {"job_id": job_id})

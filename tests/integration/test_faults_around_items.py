@@ -1,5 +1,6 @@
 """Faults around a running item: each was found once, and none may lose, double or hide an item again."""
 
+import subprocess
 import threading
 import time
 
@@ -7,12 +8,14 @@ import psutil
 from redis import Redis
 from sqlalchemy import select, text
 
-from backend.actions import attempts, dispatcher, reconciler, retry, withdrawals
+from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
+from backend.content.stopping import CancelReason, CancelScope
+from backend.storage.items import StoredItem, find_item
 from backend.storage.ops_tables import items
 from backend.views import operations
 from backend.views.detection import counts_and_problems
@@ -123,6 +126,38 @@ def test_an_item_that_cannot_be_begun_fails_by_name_instead_of_being_sent_for_ev
 
     assert outcomes == {"failed": 1}
     assert item_row(redrive, item_id).state == ItemState.FAILED
+
+
+def test_what_a_dead_work_horse_had_not_begun_waits_for_no_registry_of_redis(redrive, operator):
+    without_quiz(redrive, "a", "b")
+    begun_id, waiting_id = queued(redrive, operator, QUIZ_KEY, ContentKey(ContentKind.QUIZ, "r1", "b"))
+    begun(redrive, begun_id)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update ops.items set worker_pid = :pid where item_id = :item_id"), {"pid": ended.pid, "item_id": begun_id})
+
+    taken_back = reconciler.take_back_orphans(redrive)
+
+    assert taken_back == 1
+    assert [item_row(redrive, item_id).job_id for item_id in (begun_id, waiting_id)] == [None, None]
+
+
+def test_an_item_that_is_cancelled_while_it_is_taken_back_does_not_wait_for_ever(redrive, operator):
+    without_quiz(redrive, "a")
+    item_id, = queued(redrive, operator, QUIZ_KEY)
+    seen = begun(redrive, item_id).item
+    cancel.cancel_items(redrive, CancelScope.of(QUIZ_KEY), operator, CancelReason.OTHER)
+
+    first = withdrawals.take_back(redrive, seen, None)  # as it was seen before it was told to stop
+    second = withdrawals.take_back(redrive, item_of(redrive, item_id), None)
+
+    assert (first, second) == (None, ItemState.CANCELLED)
+
+
+def item_of(redrive, item_id: int) -> StoredItem:
+    with redrive.engine.connect() as connection:
+        return find_item(connection, item_id)
 
 
 def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operator):

@@ -217,6 +217,19 @@ def test_workers_are_seen_again_after_redis_lost_everything(redrive, settings):
     assert [worker.queue for worker in seen] == ["redrive-interactive"]
 
 
+def test_a_worker_that_is_started_while_redis_is_away_waits_for_it(redrive, settings, tmp_path, capfd):
+    socket_path = tmp_path / "redis.sock"
+    without_redis = settings.model_copy(update={"redis_url": SecretStr(f"unix://{socket_path}")})
+
+    with started(without_redis, INTERACTIVE):
+        wait_for(lambda: "redis_away" in "".join(capfd.readouterr()), what="it to miss Redis")
+        socket_path.symlink_to(settings.redis_url.get_secret_value().removeprefix("unix://").partition("?")[0])
+
+        seen = wait_for(lambda: redrive.queue.workers(), what="the worker to be seen")
+
+    assert [worker.queue for worker in seen] == ["redrive-interactive"]
+
+
 def test_a_killed_worker_is_soon_not_counted_as_alive(redrive, settings):
     with started(settings, INTERACTIVE) as (victim,):
         wait_for(lambda: redrive.queue.workers(), what="the worker to be seen")
