@@ -35,17 +35,14 @@ def resend_lost(redrive: Redrive) -> int:
     """
     now = utc_now()
     before = now - timedelta(seconds=redrive.settings.resend_seconds)
-    with redrive.engine.connect() as connection:
-        flow = breaker.flow(redrive, breaker.current(redrive, connection), now)
-        waiting = items.waiting_jobs(connection, before, may_generate=flow is not Flow.HELD)
     resent: list[int] = []
     try:
-        standing = {priority: redrive.queue.standing(priority) for priority in Priority} if waiting else {}
-        for job_id, priority, item_ids in waiting:
-            if job_id is None or job_id not in standing[priority]:
-                resent += _send_again(redrive, priority, item_ids[:1] if flow is Flow.PROBE else item_ids)
-                if flow is Flow.PROBE:
-                    break
+        standing = set[str]().union(*(redrive.queue.standing(priority) for priority in Priority))
+        with redrive.engine.connect() as connection:
+            flow = breaker.flow(redrive, breaker.current(redrive, connection), now)
+            lost = items.jobless(connection, before, standing, may_generate=flow is not Flow.HELD)
+        for priority, item_ids in lost[:1] if flow is Flow.PROBE else lost:
+            resent += _send_again(redrive, priority, item_ids[:1] if flow is Flow.PROBE else item_ids)
     except QueueDown:
         pass  # parked: looked at again
     return _found(redrive, FindingKind.QUEUED_WITHOUT_JOB, resent)

@@ -1,6 +1,6 @@
 """ops.operations, ops.items and the platform's tasks that go with them. Each change of state is one guarded UPDATE."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,18 +86,15 @@ def lock_planned(connection: Connection, priority: Priority, limit: int, *, may_
 
     Their operations are locked too, in share: one that is being paused waits for this, or this leaves it alone.
     """
-    query = (
-        select(items).join(operations, operations.c.operation_id == items.c.operation_id)
-        .where(items.c.state == ItemState.PLANNED, operations.c.state == OperationState.RUNNING, operations.c.priority == priority)
-        .order_by(operations.c.created_at, items.c.item_id).limit(limit).with_for_update(of=items, skip_locked=True))
-    if not may_generate:
-        query = query.where(items.c.action == ItemAction.REPAIR)
-    found = [as_item(row) for row in connection.execute(query)]
-    still_running = set(connection.scalars(
-        select(operations.c.operation_id).where(
-            operations.c.operation_id.in_(sorted({item.operation_id for item in found})), operations.c.state == OperationState.RUNNING)
-        .order_by(operations.c.operation_id).with_for_update(read=True))) if found else set()
-    return [item for item in found if item.operation_id in still_running]
+    wanted = "state = 'planned'" + ("" if may_generate else " and action = 'repair'")
+    rows = connection.execute(text(  # no sort over all that is planned: PostgreSQL takes the operations in turn, until there are enough
+        "select i.* from ("
+        "  select operation_id from ops.operations o where state = 'running' and priority = :priority and exists ("
+        f"    select 1 from ops.items p where p.operation_id = o.operation_id and {wanted}) "
+        "  order by created_at, operation_id limit :limit for share) o "
+        f"cross join lateral (select * from ops.items p where p.operation_id = o.operation_id and {wanted} "
+        "  order by item_id limit :limit for update skip locked) i limit :limit"), {"priority": priority, "limit": limit})
+    return [as_item(row) for row in rows]
 
 
 def queue(connection: Connection, chunks: dict[str, Sequence[int]], now: datetime) -> dict[str, list[int]]:
@@ -217,17 +214,18 @@ def take_back(connection: Connection, item: StoredItem, silent_since: datetime |
         state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
 
 
-def waiting_jobs(
-    connection: Connection, queued_before: datetime, *, may_generate: bool = True,
-) -> list[tuple[str | None, Priority, list[int]]]:
-    """Items of operations that are not paused and stay queued: (job id, priority, item ids); the job id is None when none was sent."""
+def jobless(
+    connection: Connection, queued_before: datetime, standing: Collection[str], *, may_generate: bool = True,
+) -> list[tuple[Priority, list[int]]]:
+    """Items of operations that are not paused and stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
     rows = connection.execute(text(
-        "select i.job_id, o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
+        "select o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
-        "where i.state = 'queued' and (i.queued_at < :before or i.job_id is null) and o.state <> 'paused' "
+        "where i.state = 'queued' and o.state <> 'paused' and (i.job_id is null or i.queued_at < :before "
+        "  and i.job_id not in (select unnest(cast(:standing as text[])))) "  # a hash table, whatever the plan
         "and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
-        {"before": queued_before, "may_generate": may_generate})
-    return [(row.job_id, Priority(row.priority), list(row.item_ids)) for row in rows]
+        {"before": queued_before, "standing": list(standing), "may_generate": may_generate})
+    return [(Priority(row.priority), list(row.item_ids)) for row in rows]
 
 
 def jobs_with_items(connection: Connection, job_ids: Sequence[str]) -> set[str]:

@@ -88,6 +88,8 @@ items = Table(
     Index("ix_items_key", "owner_id", "kind", "part", "item_id"),
     Index("ix_items_unsettled", "state", "operation_id", "item_id",
           postgresql_where=text("state in ('planned', 'queued', 'running')")),
+    Index("ix_items_job", "job_id", postgresql_where=text("state in ('queued', 'running')")),
+    Index("ix_items_unsettled_task", "task_id", postgresql_where=text("state in ('planned', 'queued', 'running')")),
     Index("ix_items_cancelling", "cancel_requested_at",
           postgresql_where=text("state = 'running' and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),

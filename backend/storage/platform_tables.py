@@ -65,6 +65,7 @@ tasks = Table(
     Index("ix_tasks_roadmap_id", "roadmap_id"),
     Index("ix_tasks_novel_id", "novel_id"),
     Index("ix_tasks_created_at", "created_at", "task_id"),
+    Index("ix_tasks_unfinished", "task_id", postgresql_where=text("status in ('pending', 'processing')")),
 )
 
 roadmap_metadata = Table(

@@ -63,8 +63,9 @@ def disagreeing_tasks(connection: Connection, limit: int) -> tuple[list[str], li
         "  select 1 from ops.items i where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running')) "
         "order by t.task_id limit :limit"), {"limit": limit})
     cancelled = connection.scalars(text(
-        "select distinct i.task_id from ops.items i join public.tasks t on t.task_id = i.task_id "
-        "where i.state in ('planned', 'queued', 'running') and i.cancel_requested_at is null and t.status = 'cancelled' "
+        "select t.task_id from (select distinct task_id from ops.items where state in ('planned', 'queued', 'running') offset 0) live "
+        "join public.tasks t using (task_id) where t.status = 'cancelled' and exists (select 1 from ops.items i "
+        "  where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running') and i.cancel_requested_at is null) "
         "order by 1 limit :limit"), {"limit": limit})
     return list(settled), list(cancelled)
 

@@ -4,14 +4,16 @@ import json
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
-from backend.actions import attempts, reconciler, spills, withdrawals
+from backend.actions import attempts, cancel, reconciler, retry, spills, withdrawals
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
+from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
 from backend.redrive import Redrive
+from backend.storage import items, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
@@ -181,3 +183,41 @@ def test_a_spilled_text_whose_object_store_takes_no_text_stays_spilled(redrive, 
         with pytest.raises(StoreUnreachable, match="no space left"):
             reconciler.save_spilled(redrive)
     assert reconciler.save_spilled(redrive) == 1
+
+
+def test_what_is_unfinished_is_found_by_its_own_indexes(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    execute(broken, "insert into tasks (task_id, user_id, status, task_type, current_step, created_at, updated_at) "
+                    "select 'old' || n, 'u', 'completed', 'retry_quiz', 'x', now(), now() from generate_series(1, 5000) n",
+            "insert into ops.items (operation_id, task_id, kind, owner_id, part, action, state, problem_kind, job_id, settled_at) "
+            "select 'o', 'old' || n, 'quiz', 'r', 'p' || n, 'generate', 'succeeded', 'failed', 'j' || n, now() "
+            "from generate_series(1, 5000) n", "analyze ops.items, public.tasks")
+    asked: list[tuple[str, object]] = []
+
+    with broken.engine.connect() as connection:
+        event.listen(broken.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        task_records.disagreeing_tasks(connection, 500)
+        items.jobs_with_items(connection, ["j1"])
+        plans = [line for statement, values in tuple(asked)
+                 for line in connection.exec_driver_sql(f"explain {statement}", values).scalars()]
+
+    assert len(plans) > 3
+    assert not [line for line in plans if "Seq Scan on" in line]
+
+
+def test_of_what_is_planned_the_oldest_operation_goes_first_and_a_paused_one_waits(redrive, operator):
+    keys = []
+    for owner_id in ("r1", "r2", "r3"):
+        add_roadmap(redrive.engine, owner_id, concepts=[concept(part) for part in "ab"], unsaved=[(ContentKind.QUIZ, p) for p in "ab"])
+        keys.append([ContentKey(ContentKind.QUIZ, owner_id, part) for part in "ab"])
+    counts_and_problems(redrive)
+    oldest, *_rest = [retry.confirm(redrive, retry.plan(redrive, Scope.of(*found), operator), operator).operation_id for found in keys]
+    cancel.pause(redrive, oldest, operator)
+
+    with redrive.engine.begin() as connection:
+        first = items.lock_planned(connection, Priority.INTERACTIVE, 3)
+        with redrive.engine.begin() as other:
+            rest = items.lock_planned(other, Priority.INTERACTIVE, 3)
+
+    assert [str(item.key) for item in first] == ["quiz:r2:a", "quiz:r2:b", "quiz:r3:a"]
+    assert [str(item.key) for item in rest] == ["quiz:r3:b"]
