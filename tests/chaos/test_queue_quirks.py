@@ -17,6 +17,7 @@ from tests.chaos.stack import Stack, mark_of
 from tests.chaos.story import ADMIN, retry_all, with_model
 from tests.model_server import ModelServer
 
+REDIS_AWAY_SECONDS = 40.0 if IS_LONG else 3.0  # RQ's own worker exits after 13 to 19 s when it is busy
 QUEUE_KEY = f"rq:queue:{queue_name(Priority.INTERACTIVE)}"
 
 
@@ -67,17 +68,50 @@ def test_an_orphan_that_finishes_after_another_began_changes_nothing(servers, se
 
 
 @pytest.mark.timeout(300)
-def test_redis_away_until_workers_exit_repeats_nothing(servers, settings):
-    away_seconds = 40.0 if IS_LONG else 5.0  # RQ's own worker exits after 13 to 19 s when it is busy
-
-    with ModelServer(latency_seconds=1.0) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
+def test_a_job_that_ends_while_redis_is_away_is_not_run_again(servers, settings):
+    with ModelServer(latency_seconds=0.5) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
         story = retry_all(stack, server, concepts=10)
         story.wait_until_running(8)
-        stack.stop_servers(stack.valkey_pid, away_seconds=away_seconds)
-        progress = story.wait_until_done(seconds=away_seconds + 60)
+        stack.stop_servers(stack.valkey_pid, away_seconds=600)
+        progress = story.wait_until_done()  # PostgreSQL is all that a work-horse needs
+        stack.watch_for(REDIS_AWAY_SECONDS)
+        stack.let_servers_back()
+        stack.wait_for(lambda: len(stack.redrive.queue.workers()) >= 2, seconds=60, what="both workers, or others in their place")
+        stack.wait_for(lambda: not stack.work_horses() and not stack.redrive.queue.length(Priority.BULK), what="RQ to come to rest")
         found = story.evidence()
 
     assert progress.counts[ItemState.SUCCEEDED] == len(found.calls) == 30
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_busy_outlasts_a_redis_that_is_away(servers, settings):
+    patient = settings.model_copy(update={"model_timeout_seconds": 120})
+    with ModelServer(latency_seconds=REDIS_AWAY_SECONDS + 3) as server, \
+            Stack(servers, with_model(patient, server), interactive=1) as stack:
+        story = retry_all(stack, server, concepts=1)
+        story.wait_until_running(3)
+        before = stack.pids("worker")
+        stack.stop_servers(stack.valkey_pid, away_seconds=REDIS_AWAY_SECONDS)
+        progress = story.wait_until_done(seconds=REDIS_AWAY_SECONDS + 60)
+        after = stack.pids("worker")
+        found = story.evidence()
+
+    assert after == before
+    assert progress.counts[ItemState.SUCCEEDED] == len(found.calls) == 3
+
+
+def test_a_worker_that_exits_while_redis_is_away_is_replaced(servers, settings):
+    with ModelServer(latency_seconds=20) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
+        story = retry_all(stack, server, concepts=1)
+        story.wait_until_running(3)
+        stack.stop_servers(stack.valkey_pid, away_seconds=4)
+        stack.kill(stack.pids("worker")[0])
+        server.latency_seconds = 0.0
+        progress = story.wait_until_done()
+        found = story.evidence()
+
+    assert progress.counts[ItemState.SUCCEEDED] == 3
+    assert {item.attempt for item in found.items} == {2}
 
 
 def test_redis_emptied_in_the_middle_of_a_bulk_loses_and_doubles_nothing(servers, settings):
