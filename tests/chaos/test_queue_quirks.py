@@ -38,13 +38,15 @@ def test_a_job_that_is_lost_after_it_was_dequeued_is_sent_again(servers, setting
 
 def test_a_job_that_two_workers_get_is_done_once(servers, settings):
     with ModelServer(latency_seconds=0.2) as server:
-        stack = Stack(servers, with_model(settings, server), interactive=2)
+        stack = Stack(servers, with_model(settings, server), interactive=2, maintenance=0)
         story = retry_all(stack, server, concepts=5)
         dispatcher.dispatch(stack.redrive)
+        stack.redrive.redis.flushall()
         item_ids = [item.item_id for item in story.item_rows()]
-        stack.redrive.queue.send(Priority.INTERACTIVE, {"again": item_ids, "and-again": item_ids})
         with stack:
-            progress = story.wait_until_done()
+            stack.wait_for(lambda: len(stack.redrive.queue.workers()) == 2, what="both workers")
+            stack.redrive.queue.send(Priority.INTERACTIVE, {"once": item_ids, "again": item_ids})  # both begin at the same moment
+            progress = stack.wait_for(lambda: mended(stack) and story.done(), what="the operation to complete")
             found = story.evidence()
 
     assert progress.counts[ItemState.SUCCEEDED] == len(found.calls) == 15
