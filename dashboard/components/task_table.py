@@ -1,10 +1,12 @@
 """The list of tasks: chosen by id, so that the choice survives refresh and paging; polled while one of them lives."""
 
 from hashlib import sha1
+from urllib.parse import quote
 
 import pandas as pd
 import streamlit as st
 
+from backend.content.keys import OwnerKind
 from backend.i18n import _, ngettext
 from backend.views.tasks import TaskPage, TaskRow
 from dashboard import callbacks, reads, session
@@ -150,14 +152,20 @@ def _frame(rows: tuple[TaskRow, ...]) -> pd.DataFrame:
         "error": [" ".join(row.error.split()) for row in rows],
         "created": [row.created_at for row in rows],
         "user": [row.user_id for row in rows],
-        "open": [f"/tasks?task={row.task_id}" for row in rows],
+        "open": [f"/tasks?task={quote(row.task_id)}" for row in rows],
+        "roadmap": [_roadmap_address(row) for row in rows],
     }).style.map(_toned, subset=["status"])
+
+
+def _roadmap_address(row: TaskRow) -> str | None:
+    """A novel has no page yet, and a roadmap that is gone has none any more."""
+    return f"/roadmap?id={quote(row.owner_id)}" if row.owner_kind is OwnerKind.ROADMAP and row.owner_title else None
 
 
 def _order(rows: tuple[TaskRow, ...]) -> list[str]:
     """Without columns that would be empty."""
-    dropped = {"error"} if not any(row.error for row in rows) else set()
-    return [name for name in _columns() if name not in dropped]
+    is_filled = {"error": any(row.error for row in rows), "roadmap": any(map(_roadmap_address, rows))}
+    return [name for name in _columns() if is_filled.get(name, True)]
 
 
 _TONES = {look.text: look.colour for look in (*TASK_STATUSES.values(), CANCELLING)}
@@ -172,9 +180,10 @@ def _columns() -> dict:
         "open": st.column_config.LinkColumn(_("Task"), display_text=_("Open"), width=55),
         "status": st.column_config.TextColumn(_("Status"), width=115),
         "type": st.column_config.TextColumn(_("Type"), width=135),
-        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=180),
-        "progress": st.column_config.TextColumn(_("Progress"), width=120),
-        "error": st.column_config.TextColumn(_("Error"), width=205),
-        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=110),
-        "user": st.column_config.TextColumn(_("User"), width=85),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=165),
+        "progress": st.column_config.TextColumn(_("Progress"), width=115),
+        "error": st.column_config.TextColumn(_("Error"), width=185),
+        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=105),
+        "user": st.column_config.TextColumn(_("User"), width=80),
+        "roadmap": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=70),
     }

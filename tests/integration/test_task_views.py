@@ -166,6 +166,17 @@ def test_a_cancel_of_the_task_itself_stands_in_its_log(redrive, operator):
     assert not found.is_live
 
 
+def test_the_end_of_a_task_comes_after_its_items_whoever_looked_at_the_clock_first(redrive):
+    add_operation(redrive.engine)
+    ended_at = ago(minutes=1)
+    add_task(redrive.engine, "t", created_at=ago(hours=1), completed_at=ended_at)
+    add_item(redrive.engine, "a", task_id="t", state="succeeded", settled_at=ended_at + timedelta(milliseconds=3))
+
+    events = task_events(redrive, tasks.task(redrive, "t"))
+
+    assert [event.kind for event in events] == [EventKind.CREATED, EventKind.SETTLED, EventKind.ENDED]
+
+
 def test_chunks_are_one_line_each(redrive):
     add_operation(redrive.engine)
     add_task(redrive.engine, "t", status="processing", created_at=ago(hours=1))

@@ -44,6 +44,7 @@ def test_the_list_tells_status_owner_progress_and_error_newest_first(open_page: 
     assert list(rows["owner"]) == ["Deep learning", "Deep learning", "A town"]
     assert list(rows["error"]) == ["", "QueuePool limit", ""]
     assert rows["open"][0] == "/tasks?task=t3"
+    assert list(rows["roadmap"].fillna("")) == ["/roadmap?id=r1", "/roadmap?id=r1", ""]
 
 
 def test_the_url_narrows_the_list_and_defaults_leave_it(open_page: OpenPage, redrive):
