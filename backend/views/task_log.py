@@ -63,7 +63,7 @@ def task_events(redrive: Redrive, found: TaskDetail) -> tuple[TaskEvent, ...]:
     events += [TaskEvent(line.at, EventKind.ACTION, actor_id=line.actor_id, action=line.action,
                          detail=without_secrets(" · ".join(filter(None, (line.reason, line.result))))) for line in lines]
     if row.completed_at is not None:  # items that settle at once write their times before they wait for the task's lock
-        ended_at = max(row.completed_at, *(item.settled_at for item in found.items if item.settled_at), row.completed_at)
+        ended_at = max([row.completed_at, *(item.settled_at for item in found.items if item.settled_at)])
         events.append(TaskEvent(ended_at, EventKind.ENDED, action=row.status))
     return tuple(sorted(events, key=lambda event: (
         event.at, _ORDER.index(event.kind), event.item.item_id if event.item else 0)))
