@@ -84,7 +84,9 @@ class Settings(BaseSettings):
     maximum_attempts_per_day: int = Field(5, ge=1, description="A content key tried so often in 24 h is left out of retries.")
 
     # Acting
-    interactive_items: int = Field(50, ge=1, description="A retry of at most this many items goes to the interactive queue.")
+    interactive_items: int = Field(
+        50, ge=1, description="A retry of at most this many items needs no dialog and goes to the interactive queue.")
+    armed_seconds: float = Field(5.0, ge=0, description="So long a small retry can be undone before it starts. 0: it starts at once.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
 

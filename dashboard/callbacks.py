@@ -1,7 +1,8 @@
 """What buttons do. Each runs before the page is drawn again and leaves a notice; none shows anything itself."""
 
 import functools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -10,12 +11,15 @@ from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
 from backend.content import wording
 from backend.content.keys import ContentKey
+from backend.content.plans import Excluded, Plan
 from backend.content.scopes import Scope
 from backend.i18n import _, ngettext
-from backend.views import task_log
+from backend.views import ledger, task_log
 from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
+from dashboard.components.permission import is_count_right, starts_at_once
 from dashboard.components.task_words import task_words
+from dashboard.durations import span
 from dashboard.session import NoticeKind, StopAim
 
 log = structlog.get_logger()
@@ -46,8 +50,27 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
 
 @_action
 def plan_retry(scope: Scope, scope_words: str) -> None:
-    """Open the dialog with the dry run of a scope."""
-    session.show_plan(retry.plan(reads.connected(), scope, reads.actor()), scope_words)
+    """Start a small retry of a scope at once; open the dialog with the dry run of any other."""
+    _start_or_show(retry.plan(reads.connected(), scope, reads.actor()), scope_words)
+
+
+def _start_or_show(plan: Plan, scope_words: str) -> None:
+    if not starts_at_once(plan):
+        session.show_plan(plan, scope_words)
+        return
+    confirmed = retry.confirm(reads.connected(), plan, reads.actor())
+    session.clear_selection()
+    _tell_started(confirmed, scope_words)
+    if plan.excluded:
+        session.notify(NoticeKind.INFO, _left_out_words(plan.excluded))
+
+
+def _left_out_words(excluded: Sequence[Excluded]) -> str:
+    """"3 items left out: Not broken any more." With several rules each has its count."""
+    rules = Counter(left_out.rule for left_out in excluded).most_common()
+    reasons = " ".join(wording.EXCLUSION_RULES[rule] if len(rules) == 1 else f"{count:,}: {wording.EXCLUSION_RULES[rule]}"
+                       for rule, count in rules)
+    return _("{items} left out: {reasons}").format(items=wording.items(len(excluded)), reasons=reasons)
 
 
 @_action
@@ -61,19 +84,29 @@ def plan_again(*, overrides_limits: bool) -> None:
 
 @_action
 def plan_retry_of_tasks(task_ids: tuple[str, ...], words: str) -> None:
-    """Open the dialog with the dry run of what failed in these tasks and is a problem now."""
+    """Retry what failed in these tasks and is a problem now."""
     keys = task_log.failed_keys(reads.connected(), task_ids)
     if not keys:
         session.notify(NoticeKind.INFO, _("Nothing that failed in {tasks} is a problem now.").format(tasks=words))
         return
-    session.show_plan(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in {tasks}").format(tasks=words))
+    _start_or_show(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in {tasks}").format(tasks=words))
+
+
+@_action
+def plan_retry_of_operation(operation_id: str, words: str) -> None:
+    """Retry what failed in this operation and is a problem now."""
+    keys = ledger.failed_keys(reads.connected(), operation_id)
+    if not keys:
+        session.notify(NoticeKind.INFO, _("Nothing that failed in this operation is a problem now."))
+        return
+    _start_or_show(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in “{operation}”").format(operation=words))
 
 
 @_action
 def confirm_plan() -> None:
     """Start exactly what the dialog shows. A second click finds the dialog's plan gone, or the same operation."""
     plan = session.open_plan()
-    if plan is None:
+    if plan is None or not is_count_right(plan):
         return
     try:
         confirmed = retry.confirm(reads.connected(), plan, reads.actor(), session.plan_reason())
@@ -95,8 +128,12 @@ def retry_one(key: ContentKey, words: str) -> None:
 
 def _tell_started(confirmed: retry.Confirmed, scope_words: str) -> None:
     reads.forget_after_action()
-    session.notify(NoticeKind.DONE, _("Retry of {items} started: {scope}").format(
-        items=wording.items(confirmed.item_count), scope=scope_words))
+    items = wording.items(confirmed.item_count)
+    words = _("Retry of {items} started: {scope}").format(items=items, scope=scope_words)
+    if confirmed.armed_seconds:
+        words = _("Retry of {items} starts in {span}: {scope}. Undo takes it back.").format(
+            items=items, span=span(confirmed.armed_seconds), scope=scope_words)
+    session.notify(NoticeKind.DONE, words)
     if confirmed.overtaken_count:
         session.notify(NoticeKind.INFO, _("{items} had been started by somebody else in the meantime and were left to them.").format(
             items=wording.items(confirmed.overtaken_count)))
@@ -129,6 +166,17 @@ def confirm_stop() -> None:
             _tell_cancelled(cancel.cancel_items(redrive, aim.scope, actor, reason, note), aim.words)
     finally:
         reads.forget_after_action()
+
+
+@_action
+def undo_operation(operation_id: str, words: str) -> None:
+    """Take back what has not begun."""
+    try:
+        done = cancel.undo(reads.connected(), operation_id, reads.actor())
+    finally:
+        reads.forget_after_action()
+    session.notify(NoticeKind.DONE, _("Undone: {what}. Nothing was begun, {items} taken back.").format(
+        what=words, items=wording.items(done.cancelled_count)))
 
 
 @_action

@@ -10,7 +10,7 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), roadmap_page(), tasks_page(), workers_page()]
+    return [overview_page(), problems_page(), operations_page(), roadmap_page(), tasks_page(), workers_page()]
 
 
 def overview_page() -> st.Page:
@@ -19,6 +19,10 @@ def overview_page() -> st.Page:
 
 def problems_page() -> st.Page:
     return st.Page(PAGES / "problems.py", title=_("Problems"), icon=":material/report:", url_path="problems")
+
+
+def operations_page() -> st.Page:
+    return st.Page(PAGES / "operations.py", title=_("Operations"), icon=":material/playlist_play:", url_path="operations")
 
 
 def roadmap_page() -> st.Page:

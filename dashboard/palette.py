@@ -9,6 +9,7 @@ from backend.content import wording
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.status import BreakerState, ItemState, OperationState, TaskStatus
 from backend.i18n import _
+from backend.views.ledger import OUTCOME_OF, Outcome
 
 GREEN, BLUE, GREY = "#2c9a5f", "#3f7fe0", "#7d8798"
 RED, AMBER, PURPLE, PINK, TEAL, BROWN = "#d9484c", "#c97c12", "#8f63d2", "#c9468f", "#1592a3", "#a0613a"
@@ -69,6 +70,10 @@ OPERATION_STATES = {
         (OperationState.CANCELLED, PURPLE, "⊘"),
         (OperationState.UNDONE, GREY, "↶"),
     )}
+OUTCOMES = {
+    Outcome.WAITING: Look(GREY, "·", _("Waiting")),
+    **{outcome: ITEM_STATES[state] for state, outcome in OUTCOME_OF.items() if outcome is not Outcome.WAITING},
+}
 TASK_STATUSES = {
     status: Look(colour, symbol, wording.TASK_STATUSES[status]) for status, colour, symbol in (
         (TaskStatus.PENDING, GREY, "○"),

@@ -3,6 +3,9 @@
 A failed read raises and is never kept. Only the Redrive (engine, Redis, object store) is a shared resource.
 """
 
+from collections.abc import Callable
+from datetime import datetime
+
 import streamlit as st
 
 from backend import settings
@@ -11,11 +14,12 @@ from backend.bootstrap import connect
 from backend.content.keys import ContentKey
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
-from backend.content.status import ItemState
+from backend.content.status import ItemState, OperationState
 from backend.redrive import Redrive
-from backend.views import availability, listing, operations, overview, roadmap, task_log, tasks, workers
+from backend.views import availability, ledger, listing, operations, overview, roadmap, task_log, tasks, workers
 
-_BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr}
+_BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr,
+            operations.Progress: repr}
 _polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _slow = st.cache_data(ttl=15, show_spinner=False, max_entries=20)
@@ -61,6 +65,10 @@ def ids_of_active(found: tuple[operations.Progress, ...]) -> frozenset[str]:
     return frozenset(progress.operation_id for progress in found if progress.is_active)
 
 
+def has_armed(found: tuple[operations.Progress, ...]) -> bool:
+    return any(progress.state is OperationState.ARMED for progress in found)
+
+
 @_polled
 def items_of(operation_id: str, limit: int) -> tuple[operations.ItemRow, ...]:
     return operations.item_rows(connected(), operation_id, limit=limit)
@@ -69,6 +77,50 @@ def items_of(operation_id: str, limit: int) -> tuple[operations.ItemRow, ...]:
 @_polled
 def items_in_state(operation_id: str, state: ItemState, limit: int) -> tuple[operations.ItemRow, ...]:
     return operations.item_rows(connected(), operation_id, limit=limit, states=(state,))
+
+
+@_polled
+def operation(operation_id: str) -> operations.Progress | None:
+    return operations.progress(connected(), operation_id)
+
+
+@_polled
+def operation_page(states: tuple[OperationState, ...], words: str, before: datetime | None, limit: int) -> ledger.OperationPage:
+    return ledger.operation_page(connected(), states=states, words=words, before=before, limit=limit)
+
+
+# These three are kept for an operation as it stands: what was read just before its end is never shown after it, when nobody polls any more.
+@_polled
+def ledger_page(
+    found: operations.Progress, outcomes: tuple[ledger.Outcome, ...], words: str, after: int, limit: int,
+) -> ledger.LedgerPage:
+    return ledger.ledger_page(connected(), found.operation_id, outcomes=outcomes, words=words, after=after, limit=limit)
+
+
+@_calm
+def causes_of_operation(found: operations.Progress) -> tuple[ledger.GroupRow, ...]:
+    return ledger.groups(connected(), found.operation_id)
+
+
+@_calm
+def outcomes_over_time(found: operations.Progress) -> tuple[ledger.OutcomeBucket, ...]:
+    return ledger.outcomes_over_time(connected(), found.operation_id)
+
+
+@_calm
+def owner_titles_of_operation(operation_id: str) -> dict[str, str]:
+    return ledger.owner_titles(connected(), operation_id)
+
+
+def ledger_file(operation_id: str, as_text: Callable) -> Callable[[], str]:
+    """Makes the whole ledger as CSV or JSON, when it is called: by a click, outside of any page."""
+    redrive = connected()
+    return lambda: as_text(ledger.ledger_rows(redrive, operation_id))
+
+
+def interactive_items() -> int:
+    """A retry of at most so many items needs no dialog."""
+    return connected().settings.interactive_items
 
 
 @_calm
@@ -166,5 +218,6 @@ def spilled_count() -> int | None:
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
-                 task_rows, task, read_workers, crew):
+                 task_rows, task, read_workers, crew,
+                 operation, operation_page, ledger_page, causes_of_operation, outcomes_over_time):
         read.clear()

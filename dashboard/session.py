@@ -165,6 +165,7 @@ def show_plan(plan: Plan, scope_words: str, reason: str = "") -> None:
     st.session_state["open_plan"] = plan
     st.session_state["plan_scope_words"] = scope_words
     st.session_state["plan_reason"] = reason
+    st.session_state["plan_count"] = ""
 
 
 def plan_scope_words() -> str:
@@ -173,6 +174,12 @@ def plan_scope_words() -> str:
 
 def plan_reason() -> str:
     return (st.session_state.get("plan_reason") or "").strip()
+
+
+def plan_count() -> int | None:
+    """The count that was typed to confirm a large plan. None: no number."""
+    typed = (st.session_state.get("plan_count") or "").translate(str.maketrans("", "", " ,.'’"))
+    return int(typed) if typed.isdecimal() and len(typed) < 12 else None
 
 
 def close_plan() -> None:
@@ -189,6 +196,7 @@ class Drawn:
     is_maintained: bool = True
     has_workers: bool = True
     is_model_held: bool = False
+    has_armed: bool = False
 
 
 def remember_drawn(drawn: Drawn) -> None:

@@ -17,6 +17,7 @@ with st.spinner(_("Reading tasks …")):
     page = None if found else task_table.read_page(asked)
 show_header((found or page).as_of, who)
 if found:
+    show_live(has_ended=False, is_armed_only=True)
     task_detail.show_back()
     task_detail.show_task(found)
 else:

@@ -104,6 +104,7 @@ def _drain(redrive: Redrive) -> bool:
 
 
 def _dispatch(redrive: Redrive) -> bool:
+    dispatcher.start_armed(redrive)
     done = dispatcher.dispatch(redrive)
     if done.queued:
         log.info("dispatched", queued=done.queued, is_held=done.is_held, is_parked=done.is_parked)

@@ -107,6 +107,27 @@ def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: 
                     operation_id=operation_id)
 
 
+def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
+    """Take back an operation that has not begun: armed -> undone, nothing of it was sent.
+
+    Raises NotAllowed, NotFound, or Refused when it has begun.
+    """
+    words, now = _("Undone before it began"), utc_now()
+    with redrive.engine.begin() as connection:
+        _require_operation(connection, operation_id, actor)
+        if not stopping.change_operation(connection, operation_id, (OperationState.ARMED,), OperationState.UNDONE, by=actor.actor_id,
+                                         reason=words, settled_at=now):
+            raise Refused(_("It has begun already. Cancel it instead."))
+        found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
+        task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
+        stopping.cancel_waiting(connection, [item.item_id for item in found], by=actor.actor_id, reason=words, now=now)
+        for task_id in sorted({item.task_id for item in found if item.task_id}):
+            task_records.record_progress(connection, task_id, now)
+        audit.record(connection, actor, action="undo", scope=_("operation {operation_id}").format(operation_id=operation_id[:8]),
+                     operation_id=operation_id, result=_("{items} taken back").format(items=wording.items(len(found))))
+    return Cancelled(len(found), 0)
+
+
 def pause(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") -> None:
     """What is done stays, what runs finishes, the rest waits. Raises NotAllowed, NotFound, Refused."""
     _change(redrive, operation_id, actor, reason, OperationState.RUNNING, OperationState.PAUSED, action="pause")

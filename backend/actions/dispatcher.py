@@ -18,7 +18,7 @@ from backend.content.plans import ExclusionRule
 from backend.content.status import Priority
 from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
-from backend.storage import items, task_records
+from backend.storage import items, stopping, task_records
 from backend.storage.items import StoredItem
 
 TAKEN_ITEMS = 1000  # planned items of one transaction; 10,000 are queued in about 2 s
@@ -37,6 +37,12 @@ def chunk_items(redrive: Redrive, priority: Priority) -> int:
     """How many items one job gets; never fewer than a worker writes at the same time."""
     size = SMALL_CHUNK_ITEMS if priority is Priority.INTERACTIVE else LARGE_CHUNK_ITEMS
     return max(size, redrive.settings.concurrency)
+
+
+def start_armed(redrive: Redrive) -> int:
+    """Operations whose time to be undone is over begin. Returns how many."""
+    with redrive.engine.begin() as connection:
+        return len(stopping.start_armed(connection, utc_now()))
 
 
 def dispatch(redrive: Redrive) -> Dispatched:

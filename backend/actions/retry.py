@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
@@ -36,7 +36,8 @@ class NothingToRetry(Exception):
 class Confirmed:
     operation_id: str
     item_count: int
-    overtaken_count: int  # keys of the plan that somebody else had begun in the meantime
+    overtaken_count: int        # keys of the plan that somebody else had begun in the meantime
+    armed_seconds: float = 0.0  # so long it can be undone before it starts
 
 
 class ReasonNeeded(ValueError):
@@ -98,7 +99,7 @@ def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") ->
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
         operation_id = _store(redrive, connection, accepted, left, actor, reason)
-        return Confirmed(operation_id, len(left), len(taken))
+        return Confirmed(operation_id, len(left), len(taken), _armed_seconds(redrive, len(left)))
 
 
 def _store(
@@ -106,17 +107,24 @@ def _store(
 ) -> str:
     operation_id = uuid4().hex
     name = describe_scope(connection, accepted.scope)
-    is_small = len(left) <= redrive.settings.interactive_items
+    is_small, now = len(left) <= redrive.settings.interactive_items, utc_now()
+    armed_seconds = _armed_seconds(redrive, len(left))
     items.insert_operation(
-        connection, operation_id=operation_id, request_id=accepted.request_id, name=name, state=OperationState.RUNNING,
+        connection, operation_id=operation_id, request_id=accepted.request_id, name=name,
+        state=OperationState.ARMED if armed_seconds else OperationState.RUNNING,
         priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
-        reason=reason, scope=accepted.scope.as_json(), planned_count=len(left), started_at=utc_now())
+        reason=reason, scope=accepted.scope.as_json(), planned_count=len(left), started_at=None if armed_seconds else now,
+        starts_at=now + timedelta(seconds=armed_seconds) if armed_seconds else None)
     task_ids = _store_tasks(connection, operation_id, left, reason)
     items.insert_items(connection, operation_id, left, task_ids)
     audit.record(
         connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,
         operation_id=operation_id, result=_("{items} planned").format(items=wording.items(len(left))))
     return operation_id
+
+
+def _armed_seconds(redrive: Redrive, item_count: int) -> float:
+    return redrive.settings.armed_seconds if item_count <= redrive.settings.interactive_items else 0.0
 
 
 def _store_tasks(connection: Connection, operation_id: str, left: Sequence[PlannedItem], reason: str) -> dict[str, str]:

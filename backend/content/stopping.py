@@ -59,6 +59,10 @@ def may_cancel_operation(state: OperationState) -> bool:
     return state in (OperationState.ARMED, OperationState.RUNNING, OperationState.PAUSED)
 
 
+def may_undo(state: OperationState) -> bool:
+    return state is OperationState.ARMED
+
+
 def may_pause(state: OperationState) -> bool:
     return state is OperationState.RUNNING
 

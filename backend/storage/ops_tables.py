@@ -39,6 +39,7 @@ operations = Table(
     Column("state_by", Text),                                 # who paused, resumed or cancelled it
     Column("state_reason", Text),
     _time("created_at", nullable=False, server_default=func.now()),
+    _time("starts_at"),                                        # of an armed one: until then it can be undone
     _time("started_at"),
     _time("settled_at"),
     Index("ix_operations_active", "created_at",

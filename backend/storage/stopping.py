@@ -134,6 +134,14 @@ def change_operation(
          "settled_at": settled_at}).rowcount == 1
 
 
+def start_armed(connection: Connection, now: datetime) -> list[str]:
+    """armed -> running, of all whose time has come. Returns them."""
+    return list(connection.scalars(text(
+        "update ops.operations set state = 'running', started_at = :now "
+        "where state = 'armed' and starts_at <= :now returning operation_id"),
+        {"now": now}))
+
+
 def operation_of(connection: Connection, operation_id: str) -> tuple[OperationState, str] | None:
     """(state, who started it). None: there is no such operation."""
     row = connection.execute(text(

@@ -1,7 +1,7 @@
 """Operations and their items as pages show them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ class Progress:
     cancelling_count: int = 0            # of the running ones: told to stop, and not yet confirmed
     state_by: str = ""                   # who paused, resumed or cancelled it
     state_reason: str = ""
+    starts_at: datetime | None = None    # of an armed one: until then it can be undone
 
     @property
     def total(self) -> int:
@@ -116,6 +117,17 @@ def progress(redrive: Redrive, operation_id: str) -> Progress | None:
         return _progress(connection, row) if row else None
 
 
+def progress_of(redrive: Redrive, operation_ids: Sequence[str]) -> tuple[Progress, ...]:
+    """How far each of them is, in this order; those that are not there are left out. Without rates: for lists."""
+    with redrive.engine.connect() as connection:
+        rows = {row.operation_id: row for row in connection.execute(select(operations).where(operations.c.operation_id.in_(operation_ids)))}
+        counted: dict[str, list[Any]] = {operation_id: [] for operation_id in rows}
+        for found in connection.execute(_COUNTS.add_columns(items.c.operation_id).group_by(items.c.operation_id)
+                                        .where(items.c.operation_id.in_(operation_ids))):
+            counted[found.operation_id].append(found)
+    return tuple(_as_progress(rows[operation_id], counted[operation_id]) for operation_id in operation_ids if operation_id in rows)
+
+
 def item_rows(
     redrive: Redrive, operation_id: str, *, limit: int = 200, states: Sequence[ItemState] = (),
 ) -> tuple[ItemRow, ...]:
@@ -162,19 +174,25 @@ def as_item_row(row: Any) -> ItemRow:
         row.cancelled_by or "", row.cancel_reason or "", row.job_id or "", (row.worker_host or "").partition("/")[0])
 
 
+_COUNTS = select(
+    items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told")).group_by(items.c.state)
+
+
 def _progress(connection: Connection, row: Any) -> Progress:
-    counted = connection.execute(
-        select(items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told"))
-        .where(items.c.operation_id == row.operation_id).group_by(items.c.state)).all()
+    found = _as_progress(row, connection.execute(_COUNTS.where(items.c.operation_id == row.operation_id)).all())
+    left = found.total - found.settled
+    rate = _items_per_minute(connection, row.operation_id, row.created_at) if left else None
+    return replace(found, items_per_minute=rate, seconds_left=left / rate * 60 if rate else None)
+
+
+def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
     counts = dict.fromkeys(ItemState, 0) | {ItemState(found.state): found.count for found in counted}
     cancelling = sum(found.told for found in counted if found.state == ItemState.RUNNING)
-    left = sum(count for state, count in counts.items() if not state.is_settled)
-    rate = _items_per_minute(connection, row.operation_id, row.created_at) if left else None
     outcome = row.outcome or {}
     return Progress(
         row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,
-        rate, left / rate * 60 if rate else None, outcome.get("healthy"), outcome.get("problems", {}),
-        outcome.get("in_progress", 0), outcome.get("gone", 0), cancelling, row.state_by or "", row.state_reason or "")
+        None, None, outcome.get("healthy"), outcome.get("problems", {}), outcome.get("in_progress", 0), outcome.get("gone", 0),
+        cancelling, row.state_by or "", row.state_reason or "", row.starts_at)
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

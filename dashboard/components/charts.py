@@ -1,15 +1,21 @@
-"""Charts of the overview, in the fixed colours of the states. An empty one is said in words by its caller."""
+"""Charts of the overview and of an operation, in the fixed colours of the states. An empty one is said in words by its caller."""
+
+from collections import Counter
+from datetime import datetime, timedelta
 
 import altair as alt
 import pandas as pd
 
 from backend.content.problems import ProblemKind
 from backend.i18n import _
+from backend.views.ledger import OutcomeBucket
 from backend.views.overview import TrendPoint
 from dashboard.durations import local
-from dashboard.palette import PROBLEM_KINDS
+from dashboard.palette import OUTCOMES, PROBLEM_KINDS
 
 KIND_ORDER = list(PROBLEM_KINDS)
+OUTCOME_ORDER = list(OUTCOMES)
+_LEGEND = alt.Legend(orient="bottom", columns=4, symbolType="square", offset=6, symbolSize=70, columnPadding=8)
 
 
 def age_chart(by_age: dict[str, dict[ProblemKind, int]]) -> alt.Chart:
@@ -45,8 +51,33 @@ def trend_chart(points: tuple[TrendPoint, ...]) -> alt.Chart:
     ).properties(height=230)
 
 
+def outcome_chart(buckets: tuple[OutcomeBucket, ...], since: datetime) -> alt.Chart:
+    """How the items of an operation ended, by time from `since` on; one stacked bar for each span."""
+    rows, heights = [], Counter()
+    for bucket in sorted(buckets, key=lambda found: OUTCOME_ORDER.index(found.outcome)):
+        begins, foot = _plain_time(bucket.begins_at), heights[bucket.begins_at]
+        heights[bucket.begins_at] += bucket.count
+        rows.append({"begins": begins, "ends": begins + timedelta(seconds=bucket.seconds), "foot": foot, "top": foot + bucket.count,
+                     "count": bucket.count, "outcome": OUTCOMES[bucket.outcome].word})
+    span = [_plain_time(since).isoformat(), max(row["ends"] for row in rows).isoformat()]
+    looks = [OUTCOMES[outcome] for outcome in OUTCOME_ORDER if any(bucket.outcome is outcome for bucket in buckets)]
+    return alt.Chart(pd.DataFrame(rows)).mark_rect(cornerRadius=1).encode(
+        x=alt.X("begins:T", title=None, scale=alt.Scale(domain=span), axis=alt.Axis(format="%H:%M:%S", tickCount=4, labelFlush=True)),
+        x2="ends:T",
+        y=alt.Y("foot:Q", title=None, axis=alt.Axis(tickMinStep=1, tickCount=4, format="d")),
+        y2="top:Q",
+        color=alt.Color("outcome:N", title=None, legend=_LEGEND,
+                        scale=alt.Scale(domain=[look.word for look in looks], range=[look.colour for look in looks])),
+        tooltip=[alt.Tooltip("begins:T", title=_("Time"), format="%H:%M:%S"), alt.Tooltip("outcome:N", title=_("Outcome")),
+                 alt.Tooltip("count:Q", title=_("Count"), format=",")],
+    ).properties(height=170)
+
+
+def _plain_time(moment: datetime) -> datetime:
+    return local(moment).replace(tzinfo=None)
+
+
 def _colour(shown: set[str]) -> alt.Color:
     looks = [look for look in PROBLEM_KINDS.values() if look.word in shown]
-    legend = alt.Legend(orient="bottom", columns=4, symbolType="square", offset=6, symbolSize=70, columnPadding=8)
-    return alt.Color("problem:N", title=None, legend=legend,
+    return alt.Color("problem:N", title=None, legend=_LEGEND,
                      scale=alt.Scale(domain=[look.word for look in looks], range=[look.colour for look in looks]))

@@ -1,7 +1,7 @@
 """Filters of a list, whatever it lists: each widget shows what the URL says and writes its choice there; a default leaves the URL."""
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import streamlit as st
 
@@ -65,9 +65,11 @@ def changed(name: str) -> None:
     session.forget_url(PLACES)
 
 
-def search(label: str, name: str, placeholder: str, icon: str = ":material/search:") -> None:
+def search(label: str, name: str, placeholder: str, icon: str = ":material/search:", *, is_label_shown: bool = True,
+           width: Literal["stretch"] | int = "stretch") -> None:
     session.seed_widget(f"filter-{name}", session.url_value(name))
-    st.text_input(label, key=f"filter-{name}", type="search", placeholder=placeholder, icon=icon, on_change=changed, args=(name,))
+    st.text_input(label, key=f"filter-{name}", type="search", placeholder=placeholder, icon=icon, on_change=changed, args=(name,),
+                  label_visibility="visible" if is_label_shown else "collapsed", width=width)
 
 
 def clear(names: Iterable[str]) -> None:

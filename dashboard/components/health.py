@@ -39,11 +39,12 @@ def _health() -> None:
 
 def _look() -> tuple[session.Drawn, Crew | None]:
     try:
-        crew, active = reads.crew(), reads.ids_of_active(reads.active_operations())
+        crew, operations = reads.crew(), reads.active_operations()
     except (*DATABASE_ERRORS, NotConfigured):
         return session.Drawn(frozenset(), is_database_up=False), None
-    return session.Drawn(active, True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting,
-                         crew.held is not None), crew
+    return session.Drawn(
+        reads.ids_of_active(operations), True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting,
+        crew.held is not None, reads.has_armed(operations)), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:

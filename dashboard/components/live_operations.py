@@ -5,13 +5,15 @@ Apart from the tables on purpose: a tick redraws this part only, so nobody's sel
 
 from collections import Counter
 from dataclasses import replace
+from math import ceil
 
 import pandas as pd
 import streamlit as st
 
+from backend.clock import utc_now
 from backend.content import wording
 from backend.content.problems import ProblemKind
-from backend.content.status import ItemState, OperationState
+from backend.content.status import ACTIVE_OPERATION_STATES, ItemState, OperationState
 from backend.i18n import _
 from backend.views.operations import Progress
 from dashboard import reads, session
@@ -20,22 +22,28 @@ from dashboard.components import blocks
 from dashboard.components.item_words import item_outcome, item_words
 from dashboard.components.operation_buttons import show_operation_buttons
 from dashboard.durations import age, span
+from dashboard.navigation import operations_page
 from dashboard.palette import CANCELLING, ITEM_STATES, OPERATION_STATES, Look, item_look
 from dashboard.untrusted import escaped
 
 POLL_SECONDS = 2
+POLL_SECONDS_ARMED = 1
 MARKED_ITEMS = 300   # above this a bar of the counts stands for the marks
 LISTED_ITEMS = 200
 SHOWN_RUNNING = 4
 SHOWN_ENDED = 3
 NAMED_FAILURES = 3
+_AT_WORK = [state for state in OperationState if state in ACTIVE_OPERATION_STATES]
 
 
-def show_live(*, empty_words: str = "", has_ended: bool = True) -> None:
-    """Running operations, then with `has_ended` those that ended in the last minutes. `empty_words` are said when there is none."""
+def show_live(*, empty_words: str = "", has_ended: bool = True, is_armed_only: bool = False, without: str = "") -> None:
+    """Running operations, then with `has_ended` those that ended in the last minutes. `empty_words` are said when there is none.
+
+    `is_armed_only`: of the running ones those that can still be undone. `without`: the operation that the page shows anyway.
+    """
     drawn = session.drawn()
     is_polled = drawn is not None and bool(drawn.active_operations)
-    st.fragment(_live, run_every=POLL_SECONDS if is_polled else None)()
+    st.fragment(_live, run_every=poll_seconds(drawn.has_armed) if is_polled else None)(is_armed_only, without)
     hidden = session.hidden_operations()
     operations = reads.active_operations()
     ended = [found for found in operations if not found.is_active and found.operation_id not in hidden]
@@ -45,32 +53,45 @@ def show_live(*, empty_words: str = "", has_ended: bool = True) -> None:
         st.caption(empty_words)
 
 
-def _live() -> None:
-    guarded_part(_show_running)
+def poll_seconds(is_armed: bool) -> int:
+    """The seconds of an armed one are counted down."""
+    return POLL_SECONDS_ARMED if is_armed else POLL_SECONDS
 
 
-def _show_running() -> None:
+def _live(is_armed_only: bool, without: str) -> None:
+    guarded_part(lambda: _show_running(is_armed_only, without))
+
+
+def _show_running(is_armed_only: bool, without: str) -> None:
     operations = reads.active_operations()
     drawn = session.drawn()
-    if drawn is not None and reads.ids_of_active(operations) != drawn.active_operations:
-        st.rerun()  # once: the tables follow what was settled, and polling begins or stops
-    running = [found for found in operations if found.is_active]
+    if drawn is not None and (reads.ids_of_active(operations), reads.has_armed(operations)) != (drawn.active_operations, drawn.has_armed):
+        st.rerun()  # once: the tables follow what was settled, and polling begins, changes or stops
+    running = [found for found in operations if found.is_active and found.operation_id != without
+               and (found.state is OperationState.ARMED or not is_armed_only)]
     if not running:
         return
     with st.container(key="live-running", gap="small"):
         for progress in running[:SHOWN_RUNNING]:
             _show_operation(progress)
         if len(running) > SHOWN_RUNNING:
-            st.caption(_("{count} more operations run.").format(count=len(running) - SHOWN_RUNNING))
+            st.page_link(operations_page(), icon=":material/playlist_play:", query_params={"state": [str(state) for state in _AT_WORK]},
+                         label=_("{count} more operations run").format(count=len(running) - SHOWN_RUNNING))
 
 
 def _show_operation(progress: Progress) -> None:
     with st.container(border=True, key=f"operation-{progress.operation_id}", gap="xsmall"):
         with st.container(horizontal=True, wrap=False, gap="medium", vertical_alignment="center"):
-            st.html(operation_block(progress, is_held=reads.crew().held is not None), width="stretch")
+            is_armed = progress.state is OperationState.ARMED
+            if is_armed:
+                show_operation_buttons(progress)  # Undo stands first: at the right the notice would lie on it
+            st.html(operation_block(progress, is_held=reads.crew().held is not None, starts_in=seconds_to_start(progress)), width="stretch")
             with st.container(horizontal=True, width="content", wrap=False, gap="small", vertical_alignment="center"):
-                show_operation_buttons(progress)
+                if not is_armed:
+                    show_operation_buttons(progress)
                 is_listed = st.toggle(_("Show items"), key=f"items-{progress.operation_id}")
+                st.page_link(operations_page(), label=_("Open"), query_params={"operation": progress.operation_id}, width="content",
+                             help=_("Its page: every item with its outcome"))
                 if not progress.is_active:
                     st.button(_("Hide"), key=f"hide-{progress.operation_id}", type="tertiary", on_click=session.hide_operation,
                               args=(progress.operation_id,))
@@ -78,14 +99,21 @@ def _show_operation(progress: Progress) -> None:
             _list_items(progress)
 
 
+def seconds_to_start(progress: Progress) -> int | None:
+    """Of an armed operation, for its countdown; not below 0."""
+    if progress.state is not OperationState.ARMED or progress.starts_at is None:
+        return None
+    return max(0, ceil((progress.starts_at - utc_now()).total_seconds()))
+
+
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
-def operation_block(progress: Progress, *, is_held: bool = False) -> str:
+def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int | None = None, is_whole: bool = False) -> str:
     """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions.
 
-    `is_held`: the model is out, so what waits goes on waiting.
+    `is_held`: the model is out, so what waits goes on waiting. `is_whole`: marks and bar of one that ended too.
     """
-    if not progress.is_active:
-        return f'<div class="rd">{_head(progress, outcome_words(progress), _who(progress))}</div>'
+    if not progress.is_active and not is_whole:
+        return f'<div class="rd">{_head(progress, outcome_words(progress), _who_and_end(progress))}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
@@ -93,10 +121,11 @@ def operation_block(progress: Progress, *, is_held: bool = False) -> str:
                            cancelling_count=sum(row.is_cancelling for row in rows))
     parts = count_parts(progress.counts, progress.cancelling_count)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    lines = [_head(progress, pace(progress, is_held=is_held)), _state_line(progress, is_held),
+    numbers = pace(progress, is_held=is_held, starts_in=starts_in) if progress.is_active else outcome_words(progress)
+    lines = [_head(progress, numbers), _state_line(progress, is_held),
              blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
              f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
-    if progress.counts[ItemState.FAILED]:
+    if progress.counts[ItemState.FAILED] and not is_whole:
         lines.append(_failures(progress))
     return f'<div class="rd">{"".join(lines)}</div>'
 
@@ -124,6 +153,8 @@ def state_words(progress: Progress) -> str:
     reason = f": “{progress.state_reason}”" if progress.state_reason else ""
     if progress.state is OperationState.PAUSED:
         return _("Paused by {actor}{reason}").format(actor=by, reason=reason)
+    if progress.state is OperationState.UNDONE:
+        return _("Undone by {actor}").format(actor=by)
     if progress.state is OperationState.CANCELLED:
         words = _("Cancelled by {actor}{reason}").format(actor=by, reason=reason)
         return words + (_(". Waiting for {items} to stop.").format(items=wording.items(progress.cancelling_count))
@@ -143,15 +174,21 @@ def _head(progress: Progress, numbers: str, who: str = "") -> str:
 
 def _who(progress: Progress) -> str:
     who = _("by {actor}").format(actor=progress.actor_id)
-    who = f"{who}, “{progress.reason}”" if progress.reason else who
-    return f"{who}. {state_words(progress)}" if progress.state is OperationState.CANCELLED and not progress.is_active else who
+    return f"{who}, “{progress.reason}”" if progress.reason else who
 
 
-def pace(progress: Progress, *, is_held: bool = False) -> str:
+def _who_and_end(progress: Progress) -> str:
+    """Who started it, and who ended it before its time."""
+    return ". ".join(filter(None, (_who(progress), state_words(progress))))
+
+
+def pace(progress: Progress, *, is_held: bool = False, starts_in: int | None = None) -> str:
     """"12 of 21 done, 48 a minute, 12 s left"; without a forecast when nothing more is begun."""
     if progress.state is OperationState.CANCELLED:
         return outcome_words(progress)
     words = _("{settled:,} of {total:,} done").format(settled=progress.settled, total=progress.total)
+    if starts_in is not None:
+        words += _(", starts in {count} s").format(count=starts_in) if starts_in else _(", starts now")
     if progress.state is not OperationState.RUNNING or is_held:
         return words
     if progress.items_per_minute:
@@ -163,6 +200,8 @@ def pace(progress: Progress, *, is_held: bool = False) -> str:
 
 def outcome_words(progress: Progress) -> str:
     """"21 retried, 20 healthy, 1 failed again"."""
+    if progress.state is OperationState.UNDONE:
+        return _("nothing was begun, {items} taken back").format(items=wording.items(progress.total))
     words = [_("{count:,} retried").format(count=progress.tried)]
     if progress.counts[ItemState.CANCELLED]:
         words.append(_("{count:,} cancelled").format(count=progress.counts[ItemState.CANCELLED]))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from backend.actions.actors import Permission
+from backend.content.plans import Plan
 from backend.i18n import _
 from backend.views.tasks import TaskRow
-from dashboard import reads
+from dashboard import reads, session
 
 
 def may_retry() -> bool:
@@ -46,3 +47,18 @@ def starters_of_task(row: TaskRow) -> tuple[str, ...]:
 
 def may_override() -> bool:
     return reads.actor().may(Permission.OVERRIDE_LIMITS)
+
+
+def starts_at_once(plan: Plan) -> bool:
+    """One click is enough: it is small, it can be undone, and there is nothing to decide about what was tried too often."""
+    has_choice = plan.overrides_limits or (plan.poison_count and may_override())
+    return not has_choice and 1 <= len(plan.included) <= reads.interactive_items()
+
+
+def must_type_count(plan: Plan) -> bool:
+    return len(plan.included) > reads.interactive_items()
+
+
+def is_count_right(plan: Plan) -> bool:
+    """The person has typed how many items a large plan starts."""
+    return not must_type_count(plan) or session.plan_count() == len(plan.included)

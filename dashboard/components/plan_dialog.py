@@ -11,7 +11,7 @@ from backend.content.plans import Estimate, Excluded, Plan, PlannedItem
 from backend.i18n import _, ngettext
 from dashboard import callbacks, session
 from dashboard.components import blocks
-from dashboard.components.permission import may_override
+from dashboard.components.permission import is_count_right, may_override, must_type_count
 from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
 from dashboard.untrusted import escaped, plain
@@ -42,13 +42,22 @@ def _dialog() -> None:
     reason = st.text_input(
         _("Reason (needed to go over the limit, written to the log)") if is_reason_needed else _("Reason (optional, written to the log)"),
         key="plan_reason", max_chars=300, disabled=not plan.included, live=is_reason_needed)
-    is_ready = bool(plan.included) and (not is_reason_needed or bool((reason or "").strip()))
+    _ask_count(plan)
+    is_ready = bool(plan.included) and is_count_right(plan) and (not is_reason_needed or bool((reason or "").strip()))
     st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
         time=clock_time(plan.as_of)))
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(_("Close"), key="plan-close", on_click=session.close_plan)
         st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not is_ready, on_click=callbacks.confirm_plan,
                   shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
+
+
+def _ask_count(plan: Plan) -> None:
+    """A large retry is started only by somebody who knows how large."""
+    if must_type_count(plan):
+        count = f"{len(plan.included):,}"
+        st.text_input(_("Type {count} to start so many items").format(count=count), key="plan_count", max_chars=12, live=True,
+                      placeholder=count)
 
 
 def _show_limits(plan: Plan) -> None:

@@ -16,7 +16,7 @@ SHOWN_EVENTS = 400
 LOG_HEIGHT = 460
 ACTIONS = {
     "retry": _("Retry confirmed"), "retry_over_limit": _("Retry over the limit confirmed"), "cancel": _("Cancel"),
-    "force_stop": _("Force stop"), "pause": _("Pause"), "resume": _("Resume"),
+    "force_stop": _("Force stop"), "pause": _("Pause"), "resume": _("Resume"), "undo": _("Undo"),
 }
 
 

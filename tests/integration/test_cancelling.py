@@ -338,6 +338,45 @@ def test_poison_is_left_out_until_an_admin_gives_a_reason(broken, operator):
     assert audited(broken)[-1][:2] == ("retry_over_limit", "the model was exchanged")
 
 
+def armed(redrive: Redrive, seconds: float) -> Redrive:
+    return replace(redrive, settings=redrive.settings.model_copy(update={"armed_seconds": seconds}))
+
+
+def test_a_small_retry_waits_armed_and_undoing_it_sends_nothing(broken, operator):
+    counts_and_problems(broken)
+    patient = armed(broken, 60)
+    retry.confirm(patient, retry.plan(patient, Scope.of(QUIZ_A, QUIZ_B), operator), operator)
+    assert (operation(broken).state, dispatcher.start_armed(broken), dispatcher.dispatch(broken).queued) == (OperationState.ARMED, 0, 0)
+
+    done = cancel.undo(broken, operation(broken).operation_id, operator)
+
+    assert (done.cancelled_count, operation(broken).state, task_row(broken).status) == (2, OperationState.UNDONE, "cancelled")
+    assert problem_kinds(broken) == {"a": ProblemKind.FAILED, "b": ProblemKind.MISSING}
+    assert dispatcher.dispatch(broken).queued == 0
+    with pytest.raises(cancel.Refused, match="has begun already"):
+        cancel.undo(broken, operation(broken).operation_id, operator)
+
+
+def test_an_armed_retry_begins_by_itself_and_cannot_be_undone_then(broken, operator):
+    counts_and_problems(broken)
+    patient = armed(broken, 0.001)
+    retry.confirm(patient, retry.plan(patient, Scope.of(QUIZ_A), operator), operator)
+
+    assert dispatcher.start_armed(broken) == 1
+    assert dispatcher.dispatch(broken).queued == 1
+    with pytest.raises(cancel.Refused, match="has begun already"):
+        cancel.undo(broken, operation(broken).operation_id, operator)
+
+
+def test_a_large_retry_is_not_armed(broken, operator):
+    counts_and_problems(broken)
+    strict = replace(broken, settings=broken.settings.model_copy(update={"armed_seconds": 60.0, "interactive_items": 1}))
+
+    retry.confirm(strict, retry.plan(strict, Scope.of(QUIZ_A, QUIZ_B), operator), operator)
+
+    assert operation(broken).state == OperationState.RUNNING
+
+
 def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator, monkeypatch):
     first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
     begun(broken, second)

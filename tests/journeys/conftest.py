@@ -97,13 +97,15 @@ def page(person) -> Page:
 
 @pytest.fixture
 def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The demo platform on `redrive up`. Mark with @pytest.mark.model(latency_seconds=..., ...) to shape the model server."""
-    marker = request.node.get_closest_marker("model")
+    """The demo platform on `redrive up`. Mark with @pytest.mark.model(latency_seconds=..., ...) to shape the model server,
+    with @pytest.mark.set_up(REDRIVE_ARMED_SECONDS="5") for other settings."""
+    marker, settings = (request.node.get_closest_marker(name) for name in ("model", "set_up"))
+    more = settings.kwargs if settings else {}
     state_dir = tmp_path / "state"
     with ModelServer(**(marker.kwargs if marker else {})) as model:
         port = _free_port()
         process = subprocess.Popen(
-            [sys.executable, "-m", "backend.cli.main", "up"], cwd=ROOT, env=_environment(state_dir, port, model),
+            [sys.executable, "-m", "backend.cli.main", "up"], cwd=ROOT, env=_environment(state_dir, port, model) | more,
             stdout=(tmp_path / "up.log").open("wb"), stderr=subprocess.STDOUT)
         running = Stack(f"http://127.0.0.1:{port}", state_dir, process, model)
         try:
@@ -119,7 +121,8 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
     return {
         **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
         "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",
-        "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5"}
+        "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5",
+        "REDRIVE_ARMED_SECONDS": "0"}
 
 
 def _free_port() -> int:

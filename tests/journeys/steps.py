@@ -22,9 +22,26 @@ def open_plan_of_everything(page: Page) -> Locator:
     return dialog
 
 
-def confirm(dialog: Locator) -> None:
-    dialog.get_by_role("button", name="Confirm").click()
-    expect(dialog).to_be_hidden()
+def type_count(dialog: Locator, count: int) -> None:
+    """A large plan can be confirmed once its count is typed."""
+    expect(dialog.get_by_role("button", name="Confirm")).to_be_disabled()
+    dialog.get_by_label(f"Type {count:,} to start so many items").fill(str(count))
+    expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled()
+
+
+def retry_small(page: Page, count: int) -> None:
+    """Press "Retry everything that is broken" in a small scope: it starts without a dialog, and says how many."""
+    page.get_by_role("button", name="Retry everything that is broken").click()
+    expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def retry_large(page: Page, count: int) -> None:
+    """The same where it is large: the count is typed, then Ctrl+Enter confirms."""
+    dialog = open_plan_of_everything(page)
+    type_count(dialog, count)
+    page.keyboard.press("Control+Enter")
+    expect(dialog).to_be_hidden(timeout=PATIENCE)
 
 
 def expect_outcome(page: Page, words: str) -> None:

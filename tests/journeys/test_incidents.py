@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import confirm, expect_outcome, open_page, open_plan_of_everything
+from tests.journeys.steps import expect_outcome, open_page, open_plan_of_everything, retry_small, type_count
 
 AGENTS = "agent-performance-optimization"
 SIBLING = "postgresql-in-production"
@@ -28,9 +28,7 @@ def test_the_retry_that_did_nothing_now_writes_all_21(page: Page, stack: Stack):
     assert good_tutorials(stack, AGENTS) == 0
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
 
-    dialog = open_plan_of_everything(page)
-    expect(dialog.get_by_text("21 items").first).to_be_visible()
-    confirm(dialog)
+    retry_small(page, 21)
 
     expect_outcome(page, "21 retried, 21 healthy")
     assert good_tutorials(stack, AGENTS) == 21
@@ -46,7 +44,7 @@ def test_its_sibling_retries_11_and_leaves_the_10_saved_ones_alone(page: Page, s
     before = stack.query("select tutorial_id from tutorial_metadata where roadmap_id = %s order by 1", SIBLING)
     open_page(page, stack, f"problems?owner={SIBLING}", "Problems")
 
-    confirm(open_plan_of_everything(page))
+    retry_small(page, 11)
 
     expect_outcome(page, "11 retried, 11 healthy")
     after = stack.query("select tutorial_id from tutorial_metadata where roadmap_id = %s order by 1", SIBLING)
@@ -61,7 +59,8 @@ def test_the_save_that_took_everything_down_is_repaired_and_written_in_one_actio
 
     dialog = open_plan_of_everything(page)
     expect(dialog.get_by_text("30 items only need their status put right")).to_be_visible()
-    confirm(dialog)
+    type_count(dialog, 102)
+    dialog.get_by_role("button", name="Confirm").click()
 
     expect_outcome(page, "102 retried, 102 healthy")
     assert requests_of(stack) == 72

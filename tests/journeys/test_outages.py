@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, confirm, expect_outcome, open_page, open_plan_of_everything
+from tests.journeys.steps import PATIENCE, expect_outcome, open_page, retry_small
 from tests.journeys.test_incidents import AGENTS, good_tutorials, requests_of
 from tests.journeys.test_screens import photograph
 from tests.processes import wait_for
@@ -55,7 +55,7 @@ def test_with_postgresql_stopped_a_page_says_so_and_recovers_by_itself(page: Pag
 def test_with_redis_stopped_a_retry_is_parked_said_so_and_done_afterwards(page: Page, stack: Stack):
     with without(stack, "valkey-server"):
         open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-        confirm(open_plan_of_everything(page))
+        retry_small(page, 21)
         expect(page.get_by_text("parked").first).to_be_visible(timeout=PATIENCE)
         photograph(page, "redis-down")
 
@@ -66,7 +66,7 @@ def test_with_redis_stopped_a_retry_is_parked_said_so_and_done_afterwards(page: 
 @pytest.mark.model(latency_seconds=2.0)
 def test_redis_killed_in_the_middle_loses_and_doubles_nothing(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-    confirm(open_plan_of_everything(page))
+    retry_small(page, 21)
     wait_for(lambda: stack.query("select count(*) from ops.items where state = 'running'")[0][0], what="an item to run")
 
     server_of(stack, "valkey-server").kill()
@@ -80,7 +80,7 @@ def test_redis_killed_in_the_middle_loses_and_doubles_nothing(page: Page, stack:
 @pytest.mark.model(latency_seconds=2.0)
 def test_a_worker_killed_in_the_middle_is_started_again_and_all_is_written(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-    confirm(open_plan_of_everything(page))
+    retry_small(page, 21)
     wait_for(lambda: stack.query("select count(*) from ops.items where state = 'running'")[0][0], what="an item to run")
 
     for child in psutil.Process(stack.process.pid).children():

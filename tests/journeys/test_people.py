@@ -1,11 +1,13 @@
 """People: reloading in the middle, pressing at once, choosing by hand, one cell at a time."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import confirm, expect_outcome, items_done, open_page, open_plan_of_everything
-from tests.journeys.test_incidents import AGENTS, good_tutorials, requests_of
+from tests.journeys.steps import PATIENCE, expect_outcome, items_done, open_page, open_plan_of_everything, retry_small, type_count
+from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.model_server import Faults
 from tests.processes import wait_for
 
@@ -13,7 +15,7 @@ from tests.processes import wait_for
 @pytest.mark.model(latency_seconds=3.0)
 def test_a_reload_in_the_middle_shows_the_same_truth(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-    confirm(open_plan_of_everything(page))
+    retry_small(page, 21)
     wait_for(lambda: page.get_by_text("of 21 done").count() and items_done(page) > 0, what="the first items to be done")
     before = items_done(page)
 
@@ -28,25 +30,42 @@ def test_a_reload_in_the_middle_shows_the_same_truth(page: Page, stack: Stack):
 @pytest.mark.model(latency_seconds=1.0)
 def test_two_people_pressing_at_once_make_one_operations_worth_of_work(person, stack: Stack):
     first, second = person(), person()
-    dialogs = []
     for page in (first, second):
         open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+
+    for page in (first, second):
+        page.get_by_role("button", name="Retry everything that is broken").click(no_wait_after=True)
+
+    expect(second.get_by_text(re.compile("already being (worked on|retried)", re.IGNORECASE)).first).to_be_visible(timeout=PATIENCE)
+    expect_outcome(first, "21 retried, 21 healthy")
+    assert requests_of(stack) == 21
+    assert good_tutorials(stack, AGENTS) == 21
+    assert stack.query("select count(*) from ops.operations")[0][0] == 1
+
+
+@pytest.mark.model(latency_seconds=0.5)
+def test_two_people_confirming_the_same_large_plan_make_one_operations_worth_of_work(person, stack: Stack):
+    first, second = person(), person()
+    dialogs = []
+    for page in (first, second):
+        open_page(page, stack, f"problems?owner={SAVE_FAILURE}", "Problems")
         dialogs.append(open_plan_of_everything(page))
+        type_count(dialogs[-1], 102)
 
     for dialog in dialogs:
         dialog.get_by_role("button", name="Confirm").click(no_wait_after=True)
 
-    expect_outcome(first, "21 retried, 21 healthy")
-    expect(second.get_by_text("already being retried")).to_be_visible()
-    assert requests_of(stack) == 21
-    assert good_tutorials(stack, AGENTS) == 21
+    expect(second.get_by_text("already being retried")).to_be_visible(timeout=PATIENCE)
+    expect_outcome(first, "102 retried, 102 healthy")
+    assert requests_of(stack) == 72
+    assert good_tutorials(stack, SAVE_FAILURE) == 34
     assert stack.query("select count(*) from ops.operations")[0][0] == 1
 
 
 @pytest.mark.model(faults=Faults({"429-retry-after": 0.2, "429": 0.1, "500": 0.2}, seed=3))
 def test_a_model_that_answers_429_and_500_at_times_ends_in_a_true_state(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-    confirm(open_plan_of_everything(page))
+    retry_small(page, 21)
 
     expect_outcome(page, "21 retried, ")
     good = good_tutorials(stack, AGENTS)

@@ -4,13 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import ARTIFACTS, Stack
-from tests.journeys.steps import PATIENCE, open_plan_of_everything
+from tests.journeys.steps import PATIENCE, open_plan_of_everything, retry_small
 
 SCREENS = ARTIFACTS / "screens"
 PAGES = {
     "overview": "", "problems": "problems", "roadmaps": "roadmap", "roadmap": "roadmap?id=agent-performance-optimization",
     "tasks": "tasks", "task": "tasks?task=task-creation-rust-in-practice", "task-unknown": "tasks?task=no-such-task",
-    "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "unreadable": "problems?problem=unreadable",
+    "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "operations": "operations",
+    "operation-unknown": "operations?operation=no-such-operation", "unreadable": "problems?problem=unreadable",
     "nothing-found": "problems?text=no-such-words-anywhere",
 }
 
@@ -49,7 +50,8 @@ def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stac
                 "roadmap_cover_images, chapters, options, user_choices, ops.problems, ops.dirty, ops.rechecks cascade")
 
     for name, path in {
-            "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers"}.items():
+            "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers",
+            "operations": "operations"}.items():
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, f"{name}-empty")
@@ -61,14 +63,15 @@ def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stac
 @pytest.mark.model(latency_seconds=4.0)
 def test_a_running_operation_is_drawn(page: Page, stack: Stack):
     show(page, stack, "problems?owner=agent-performance-optimization")
-    dialog = open_plan_of_everything(page)
-    dialog.get_by_role("button", name="Confirm").click()
+    retry_small(page, 21)
 
     expect(page.get_by_text("of 21 done").first).to_be_visible(timeout=PATIENCE)
 
     photograph(page, "running")
     task_id = stack.query("select task_id from ops.items limit 1")[0][0]
-    for name, path in {"workers-busy": "workers", "tasks-running": "tasks", "task-running": f"tasks?task={task_id}"}.items():
+    operation_id = stack.query("select operation_id from ops.operations")[0][0]
+    for name, path in {"workers-busy": "workers", "tasks-running": "tasks", "task-running": f"tasks?task={task_id}",
+                       "operation-live": f"operations?operation={operation_id}", "operations-running": "operations"}.items():
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, name)

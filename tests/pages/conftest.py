@@ -67,6 +67,12 @@ def open_page(environment: pytest.MonkeyPatch, redrive: Redrive) -> OpenPage:
     return open_
 
 
+@pytest.fixture
+def dialog_above_one(environment: pytest.MonkeyPatch) -> None:
+    """A retry of two items counts as large: it is shown first, and its count is typed."""
+    environment.setenv("REDRIVE_INTERACTIVE_ITEMS", "1")
+
+
 def forget_cached_reads() -> None:
     """The cached reads, but not the connection."""
     for name, read in [*vars(reads).items(), ("block", live_operations.operation_block)]:
@@ -91,6 +97,11 @@ def button(page: AppTest, label: str):
 
 def has_button(page: AppTest, label: str) -> bool:
     return any(button.label == label for button in page.button)
+
+
+def type_count(page: AppTest, count: int | str) -> AppTest:
+    """Into the dialog of a large plan."""
+    return page.text_input(key="plan_count").input(str(count)).run()
 
 
 def choose_rows(page: AppTest, rows: list[int]) -> AppTest:

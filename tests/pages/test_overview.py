@@ -7,7 +7,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.storage.ops_tables import items, operations
 from tests.factories import add_novel, add_roadmap, ago, concept
-from tests.pages.conftest import OpenPage, button, words_of
+from tests.pages.conftest import OpenPage, button, type_count, words_of
 
 FAILED = {"a": {"reason": "Request timed out after 30 s", "content_type": "tutorial", "timestamp": "2026-01-01T00:00:00Z"}}
 
@@ -30,7 +30,7 @@ def test_it_counts_by_kind_and_names_the_oldest_and_the_causes(open_page: OpenPa
     assert len([button for button in page.button if button.label == "Retry all"]) == 2
 
 
-def test_retry_everything_shows_the_plan_first_and_starts_exactly_it(open_page: OpenPage, redrive):
+def test_a_large_retry_shows_the_plan_first_and_starts_exactly_it(dialog_above_one, open_page: OpenPage, redrive):
     add_two_broken(redrive)
     add_novel(redrive.engine, chapters=[{"status": "failed", "content": ""}])
     page = open_page("overview")
@@ -41,6 +41,7 @@ def test_retry_everything_shows_the_plan_first_and_starts_exactly_it(open_page: 
     assert "no history yet" in words_of(page)
     assert "Left out: 1 item" in words_of(page)
     page.text_input(key="plan_reason").input("ticket 4711")
+    type_count(page, 2)
     button(page, "Confirm").click().run()
 
     with redrive.engine.connect() as connection:
@@ -63,7 +64,7 @@ def test_retry_all_of_a_cause_plans_that_cause_only(open_page: OpenPage, redrive
     assert "cause" in words_of(page)
 
 
-def test_closing_the_plan_starts_nothing(open_page: OpenPage, redrive):
+def test_closing_the_plan_starts_nothing(dialog_above_one, open_page: OpenPage, redrive):
     add_two_broken(redrive)
     page = open_page("overview")
     button(page, "Retry everything that is broken").click().run()
@@ -86,12 +87,15 @@ def test_a_retry_of_nothing_says_so_and_is_not_called_a_success(open_page: OpenP
     assert not page.toast
 
 
-def test_a_plan_that_somebody_else_began_in_the_meantime_is_told_and_starts_nothing(open_page: OpenPage, redrive, operator):
+def test_a_plan_that_somebody_else_began_in_the_meantime_is_told_and_starts_nothing(
+    dialog_above_one, open_page: OpenPage, redrive, operator,
+):
     add_two_broken(redrive)
     page = open_page("overview")
     button(page, "Retry everything that is broken").click().run()
     retry.confirm(redrive, retry.plan(redrive, Scope.everything(), operator), operator)
 
+    type_count(page, 2)
     button(page, "Confirm").click().run()
 
     assert any("nothing was started twice" in info.value for info in page.info)

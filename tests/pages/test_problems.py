@@ -7,7 +7,17 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.storage import problems
 from backend.storage.ops_tables import items, operations
 from tests.factories import add_content, add_roadmap, concept
-from tests.pages.conftest import OpenPage, button, choose_rows, forget_cached_reads, forget_reads, has_button, shown_titles, words_of
+from tests.pages.conftest import (
+    OpenPage,
+    button,
+    choose_rows,
+    forget_cached_reads,
+    forget_reads,
+    has_button,
+    shown_titles,
+    type_count,
+    words_of,
+)
 
 
 def add_three_broken(redrive) -> None:
@@ -68,7 +78,6 @@ def test_the_bar_names_how_many_are_chosen_and_retries_exactly_them(open_page: O
 
     assert "2 items chosen by hand" in words_of(page)
     button(page, "Retry 2 items").click().run()
-    button(page, "Confirm").click().run()
     with redrive.engine.connect() as connection:
         assert {row.title for row in connection.execute(select(items))} == chosen
     assert not has_button(page, "Retry 2 items")
@@ -89,7 +98,6 @@ def test_the_selection_stays_with_its_keys_when_sort_filter_and_rows_change(open
     page.query_params.pop("kind")
     page.run()
     button(page, "Retry 1 item").click().run()
-    button(page, "Confirm").click().run()
     with redrive.engine.connect() as connection:
         assert [row.title for row in connection.execute(select(items))] == [chosen]
 
@@ -133,22 +141,24 @@ def test_clear_selection_forgets_it(open_page: OpenPage, redrive):
     assert button(page, "Retry selected items").disabled
 
 
-def test_retry_everything_takes_the_scope_shown_and_names_it(open_page: OpenPage, redrive):
+def test_retry_everything_takes_the_scope_shown_and_names_it(dialog_above_one, open_page: OpenPage, redrive):
     add_three_broken(redrive)
     page = open_page("problems", kind="tutorial")
 
     button(page, "Retry everything that is broken").click().run()
 
     assert "broken tutorial" in words_of(page)
+    type_count(page, 2)
     button(page, "Confirm").click().run()
     with redrive.engine.connect() as connection:
         assert {(row.kind, row.part) for row in connection.execute(select(items))} == {("tutorial", "a"), ("tutorial", "b")}
 
 
-def test_two_clicks_on_confirm_are_one_operation(open_page: OpenPage, redrive, monkeypatch):
+def test_two_clicks_on_confirm_are_one_operation(dialog_above_one, open_page: OpenPage, redrive, monkeypatch):
     add_three_broken(redrive)
     page = open_page("problems")
     button(page, "Retry everything that is broken").click().run()
+    type_count(page, 3)
     monkeypatch.setattr("dashboard.session.close_plan", lambda: None)  # the second click arrives before the dialog is gone
     button(page, "Confirm").click().run()
 
@@ -195,6 +205,8 @@ def test_the_actions_ask_the_role_again(open_page: OpenPage, environment, redriv
 
     assert any("needs the role operator" in warning.value for warning in page.warning)
     assert not has_button(page, "Confirm")
+    with redrive.engine.connect() as connection:
+        assert not connection.execute(select(operations)).all()
 
 
 def test_a_row_links_to_its_cell_in_the_roadmap(open_page: OpenPage, redrive):

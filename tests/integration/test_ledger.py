@@ -1,0 +1,134 @@
+"""The ledger of an operation: every key once, with its outcome; sums, pages, exports."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from backend.actions import attempts, cancel, retry
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.problems import ProblemKind
+from backend.content.scopes import Scope
+from backend.content.status import ItemState, OperationState
+from backend.content.stopping import CancelReason, CancelScope
+from backend.redrive import Redrive
+from backend.views import ledger
+from backend.views.detection import counts_and_problems
+from backend.views.ledger import OUTCOME_OF, Outcome
+from tests.factories import add_content, add_roadmap, concept
+from tests.integration.test_attempts import QUIZ, begun, queued, written
+from tests.integration.test_detector_property import examples
+from tests.integration.test_stopping_property import ACTIONS, Stage, broken_platform, clear
+
+KEYS = [ContentKey(ContentKind.QUIZ, "r1", f"c{number}") for number in range(5)]
+
+
+@pytest.fixture
+def settled(redrive: Redrive, operator) -> str:
+    """An operation with one key of each outcome: succeeded, failed, skipped, cancelled, waiting."""
+    ids = [key.part for key in KEYS]
+    add_roadmap(redrive.engine, concepts=[concept(found) for found in ids], unsaved=[(ContentKind.QUIZ, found) for found in ids])
+    good, bad, other, _unwanted, _waiting = queued(redrive, operator, *KEYS)
+    attempts.save(redrive, begun(redrive, good), written(QUIZ))
+    attempts.fail(redrive, begun(redrive, bad), ItemError(ErrorKind.MODEL_REFUSED, "=No. Authorization: Bearer abcdefgh12345"))
+    with redrive.engine.begin() as connection:
+        add_content(connection, "r1", KEYS[2].part, ContentKind.QUIZ)
+    attempts.begin(redrive, other)
+    cancel.cancel_items(redrive, CancelScope.of(KEYS[3]), operator, CancelReason.WRONG_SCOPE)
+    counts_and_problems(redrive)
+    with redrive.engine.connect() as connection:
+        return connection.scalar(text("select operation_id from ops.operations"))
+
+
+def test_every_outcome_is_there_once_with_its_reason(redrive, settled):
+    rows = ledger.ledger_page(redrive, settled).rows
+
+    assert [row.outcome for row in rows] == [
+        Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.WAITING]
+    assert (rows[0].tries, rows[0].tokens, rows[0].problem_now) == (1, 30, None)
+    assert rows[0].seconds >= 0
+    assert (rows[1].reason, rows[1].problem_now) == ("=No. Authorization: Bearer ***", ProblemKind.FAILED)
+    assert rows[2].reason == "Not broken any more."
+    assert rows[3].reason == "Wrong items (test operator)"
+
+
+def test_the_numbers_add_up_to_the_scope_whatever_is_filtered(redrive, settled):
+    page = ledger.ledger_page(redrive, settled, outcomes=[Outcome.FAILED])
+
+    assert [row.key for row in page.rows] == [KEYS[1]]
+    assert sum(page.counts.values()) == len(KEYS)
+    assert [row.key for row in ledger.ledger_page(redrive, settled, words=" C3 ").rows] == [KEYS[3]]
+    assert ledger.ledger_page(redrive, settled, words="nothing like it").rows == ()
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(redrive, settled):
+    first = ledger.ledger_page(redrive, settled, limit=2)
+    second = ledger.ledger_page(redrive, settled, limit=2, after=first.next_item_id)
+    third = ledger.ledger_page(redrive, settled, limit=2, after=second.next_item_id)
+
+    assert [row.key for page in (first, second, third) for row in page.rows] == KEYS
+    assert third.next_item_id is None
+
+
+def test_csv_and_json_hold_every_key_and_no_formula(redrive, settled):
+    table = list(csv.DictReader(io.StringIO(ledger.as_csv(ledger.ledger_rows(redrive, settled)))))
+    document = json.loads(ledger.as_json(ledger.ledger_rows(redrive, settled)))
+
+    assert [row["part"] for row in table] == [row["part"] for row in document] == [key.part for key in KEYS]
+    assert table[1]["reason"].startswith("'=")
+    assert document[1]["problem_now"] == "failed"
+
+
+def test_an_unknown_operation_has_an_empty_ledger(redrive):
+    page = ledger.ledger_page(redrive, "nowhere")
+
+    assert (page.rows, sum(page.counts.values()), page.next_item_id) == ((), 0, None)
+    assert ledger.groups(redrive, "nowhere") == ()
+
+
+def test_what_failed_again_is_found_by_key_and_by_cause(redrive, settled):
+    assert ledger.failed_keys(redrive, settled) == (KEYS[1],)
+    group, = ledger.groups(redrive, settled)
+    assert (group.count, group.healthy_now) == (1, 0)
+    assert "Bearer abc" not in group.cause
+
+
+def test_operations_are_listed_newest_first_and_narrowed(redrive, settled, operator):
+    retry.confirm(redrive, retry.plan(redrive, Scope.of(KEYS[3]), operator), operator, "second look")
+    every = ledger.operation_rows(redrive)
+
+    assert [row.reason for row in every] == ["second look", ""]
+    assert ledger.operation_rows(redrive, words="SECOND") == every[:1]
+    assert ledger.operation_rows(redrive, states=[OperationState.COMPLETED]) == ()
+    assert ledger.operation_rows(redrive, before=every[0].created_at) == every[1:]
+
+
+def test_each_state_of_an_item_has_its_outcome():
+    assert set(OUTCOME_OF) == set(ItemState)
+    assert set(OUTCOME_OF.values()) == set(Outcome)
+
+
+@examples
+@given(data=st.data())
+def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(redrive, operator, data):
+    """Whatever happens between: other people's retries, cancels, content that another program saves."""
+    clear(redrive)
+    broken_platform(redrive)
+    stage = Stage(redrive, operator)
+    counts_and_problems(redrive)
+    plan = retry.plan(redrive, Scope.everything(), operator)
+    operation_id = retry.confirm(redrive, plan, operator).operation_id
+    for _step in range(data.draw(st.integers(0, 10))):
+        stage.do(data.draw(st.sampled_from(ACTIONS)), lambda choices: data.draw(st.sampled_from(choices)))
+    stage.settle()
+
+    rows = list(ledger.ledger_rows(redrive, operation_id))
+
+    assert sorted(row.key for row in rows) == sorted(item.key for item in plan.included)
+    assert {row.outcome for row in rows} <= {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED}
+    assert sum(ledger.ledger_page(redrive, operation_id).counts.values()) == len(plan.included)
