@@ -17,15 +17,17 @@ class NotConfigured(Exception):
 def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS) -> Redrive:
     """Cheap: nothing is opened before its first use.
 
-    Raises NotConfigured when a server is not named, ValueError when an address makes no sense.
+    Raises NotConfigured when a server is not named, ValueError when an address, a price or a time of the day makes no sense.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured(_("DATABASE_URL and REDIS_URL are not set. Run `make run`, which starts private servers, or set both."))
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=2)
-    return Redrive(
+    made = Redrive(
         settings,
         make_engine(settings.database_url.get_secret_value(), pool_size=pool_size),
         redis,
         JobQueue(redis),
         Objects(settings.object_store or (settings.state_dir.absolute() / "objects").as_uri()),
     )
+    made.check_settings()
+    return made

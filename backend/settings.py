@@ -87,6 +87,25 @@ class Settings(BaseSettings):
     interactive_items: int = Field(
         50, ge=1, description="A retry of at most this many items needs no dialog and goes to the interactive queue.")
     armed_seconds: float = Field(5.0, ge=0, description="So long a small retry can be undone before it starts. 0: it starts at once.")
+
+    # Limits of an operation, unless whoever confirms it chooses others
+    operation_concurrency: int = Field(0, ge=0, description="Items of one operation that are written at once. 0: no limit.")
+    operation_rate_per_minute: int = Field(0, ge=0, description="Items of one operation that are begun in a minute. 0: no limit.")
+    operation_budget_calls: int = Field(0, ge=0, description="Calls of the model that one operation may take. 0: no limit.")
+    operation_budget_tokens: int = Field(0, ge=0, description="Tokens that one operation may take. 0: no limit.")
+    operation_budget_cost: float = Field(0.0, ge=0, description="Money that one operation may take, by REDRIVE_PRICES. 0: no limit.")
+    quiet_hours: str = Field("", description="Nothing of an operation is sent in these hours, e.g. 22:00-06:00.")
+    time_zone: str = Field("UTC", description="Time zone of the quiet hours, e.g. Europe/Berlin.")
+    canary_items: int = Field(
+        3, ge=0, description="So many items of each group of a retry go first; the rest follows when they pass. 0: all at once.")
+    canary_above_items: int = Field(100, ge=0, description="A retry of more items goes by canary, as does every one of several causes.")
+    same_cause_window: int = Field(
+        20, ge=0, description="So many of the last items tell whether a cause returns; at most so many of one operation run. 0: none.")
+    same_cause_percent: int = Field(
+        80, ge=1, le=99, description="When one cause returns in more of them, in percent, the rest stays untouched.")
+    prices: str = Field(
+        "", description="Price of a million prompt/completion tokens by model, e.g. gpt-5-mini=0.25/2.00,*=1/4. Without: no cost is told.")
+    currency: str = Field("USD", description="Currency of the prices.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import logs
-from backend.actions import dispatcher, reconciler
+from backend.actions import dispatcher, reconciler, supervision
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
@@ -62,6 +62,7 @@ def duties(redrive: Redrive) -> list[Duty]:
     return [
         Duty("drain", 0.0, _drain),
         Duty("dispatch", 0.2, _dispatch),
+        Duty("supervise", 0.4, supervision.supervise),
         Duty("complete", 0.5, _complete),
         # Before lost items are taken back: what was finished while PostgreSQL was away must not be written again.
         Duty("save_spilled", SPILL_SECONDS, _quietly(reconciler.save_spilled)),

@@ -23,12 +23,13 @@ from backend.content.framework import Concept
 from backend.content.keys import ContentKey
 from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
+from backend.content.prices import cost_of
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ContentStatus, ItemAction, ItemState
 from backend.content.written import ConceptBrief, Quiz, Resources, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import contents, items, task_records
+from backend.storage import contents, groups, items, task_records
 from backend.storage.contents import LockedRoadmap
 from backend.storage.facts import load_key_facts
 from backend.storage.items import StoredItem
@@ -49,10 +50,15 @@ class NotBegun(StrEnum):
     REPAIRED = "repaired"  # it was saved; its status is right now
     FAILED = "failed"      # it cannot be written: its roadmap or concept is gone
     HELD = "held"          # the model's circuit breaker is open: it stays queued
+    BRAKED = "braked"      # its operation runs no more at once, its group goes on no further: it is planned again
 
 
 class _Held(Exception):
     """The model may not be asked now: what was begun is rolled back."""
+
+
+class _Braked(Exception):
+    """This item may not ask the model now: what was begun is rolled back."""
 
 
 def begin(redrive: Redrive, item_id: int) -> Attempt | tuple[NotBegun, StoredItem | None]:
@@ -61,6 +67,10 @@ def begin(redrive: Redrive, item_id: int) -> Attempt | tuple[NotBegun, StoredIte
         return _begin(redrive, item_id, utc_now())
     except _Held:
         return NotBegun.HELD, None
+    except _Braked:
+        with redrive.engine.begin() as connection:
+            items.put_back(connection, [item_id])
+        return NotBegun.BRAKED, None
 
 
 def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[NotBegun, StoredItem | None]:
@@ -91,6 +101,8 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
             return begun
         if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
             raise _Held
+        if not groups.may_call(connection, item.item_id):
+            raise _Braked
         return replace(begun, is_model_troubled=not model.is_untroubled)
 
 
@@ -167,7 +179,8 @@ def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: I
             roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
             held = items.start(connection, item, now, item.previous_status) if before is ItemState.QUEUED else item
-            return held is not None and _save(connection, held, written, roadmap, content_url, now)
+            cost = cost_of(redrive.prices, written.generator, written.prompt_tokens, written.completion_tokens)
+            return held is not None and _save(connection, held, written, roadmap, content_url, cost, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 
@@ -184,7 +197,8 @@ def _path_part(text: str) -> str:
 
 
 def _save(
-    connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str, now: datetime,
+    connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str, cost: float | None,
+    now: datetime,
 ) -> bool:
     concept = roadmap.framework.concept(item.key.part) if roadmap else None
     if concept is None:
@@ -192,7 +206,7 @@ def _save(
     is_ours = items.settle(
         connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
         is_sample=written.is_sample, calls=written.calls, prompt_tokens=written.prompt_tokens,
-        completion_tokens=written.completion_tokens, error_kind=None, error_message=None)
+        completion_tokens=written.completion_tokens, cost=cost, error_kind=None, error_message=None)
     if not is_ours:
         return False
     fields = _insert(connection, item.key, written.content, content_url, now)
@@ -216,6 +230,7 @@ def _insert(
 
 def fail(redrive: Redrive, attempt: Attempt, error: ItemError) -> bool:
     """Outcome, framework_data and task say failed, and why. False: the attempt came too late; nothing changed."""
-    now = utc_now()
+    now, used = utc_now(), error.used
+    cost = cost_of(redrive.prices, used.generator, used.prompt_tokens, used.completion_tokens) if used else None
     with redrive.engine.begin() as connection:
-        return settle_and_declare_failed(connection, attempt.item, error, now)
+        return settle_and_declare_failed(connection, attempt.item, error, now, cost=cost)

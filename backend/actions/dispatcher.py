@@ -11,14 +11,16 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from backend.actions import breaker
+from backend.actions import breaker, verification
 from backend.actions.breaker import Flow
 from backend.clock import utc_now
+from backend.content.limits import allowance, paced
 from backend.content.plans import ExclusionRule
 from backend.content.status import Priority
 from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
-from backend.storage import items, stopping, task_records
+from backend.storage import dispatching, items, stopping, task_records
+from backend.storage.dispatching import Standing
 from backend.storage.items import StoredItem
 
 TAKEN_ITEMS = 1000  # planned items of one transaction; 10,000 are queued in about 2 s
@@ -70,7 +72,12 @@ def dispatch(redrive: Redrive) -> Dispatched:
 def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generate: bool) -> dict[str, list[int]]:
     now = utc_now()
     with redrive.engine.begin() as connection:
-        planned = items.lock_planned(connection, priority, limit, may_generate=may_generate)
+        dispatching.prefer_indexes(connection)
+        planned: list[StoredItem] = []
+        running = dispatching.lock_running(connection, priority, TAKEN_ITEMS)
+        for found in dispatching.standing(connection, running):
+            if len(planned) < limit:
+                planned += _take(redrive, connection, found, limit - len(planned), may_generate=may_generate, now=now)
         if not planned:
             return {}
         chunks = {uuid4().hex: [item.item_id for item in chunk] for chunk in _chunks(planned, chunk_items(redrive, priority))}
@@ -78,6 +85,27 @@ def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generat
         held = {item.item_id for item in planned} - {item_id for found in queued.values() for item_id in found}
         _skip_held(connection, planned, held, now)
         return queued
+
+
+def _take(
+    redrive: Redrive, connection: Connection, found: Standing, limit: int, *, may_generate: bool, now: datetime,
+) -> list[StoredItem]:
+    """The next items of one operation, as many as its limits allow now. Repairs ask no model, so only quiet hours hold them."""
+    quiet = found.limits.quiet_hours
+    if quiet and quiet.cover(now, redrive.zone):
+        if found.has_queued:  # what no worker has begun waits too
+            stopping.unqueue(connection, found.operation_id)
+        return []
+    planned = dispatching.planned_repairs(connection, found.operation_id, limit)
+    allowed = allowance(found.limits, found.load, now) if may_generate else 0
+    room = limit - len(planned) if allowed is None else min(allowed, limit - len(planned))
+    if room <= 0:
+        return planned
+    written = dispatching.planned_items(connection, found.operation_id, room)
+    paced_at = paced(found.limits, found.load, len(written), now) if written else None
+    if paced_at:
+        dispatching.set_pace(connection, found.operation_id, paced_at)
+    return planned + written
 
 
 def _skip_held(connection: Connection, planned: Sequence[StoredItem], held: set[int], now: datetime) -> None:
@@ -95,16 +123,14 @@ def _chunks(planned: Sequence[StoredItem], size: int) -> Iterable[Sequence[Store
 
 
 def complete_operations(redrive: Redrive) -> int:
-    """running | paused -> verifying when all items are settled; -> completed when the detector has looked at every owner since then.
+    """running | paused -> verifying when all items are settled; -> completed or stopped when the detector has looked at every owner since.
 
-    The drain does the looking: every item that settles marks its owner. Returns how many were completed.
+    The drain does the looking: every item that settles marks its owner. Returns how many ended.
     """
-    completed = 0
     with redrive.engine.begin() as connection:
         for operation_id in items.settled_operations(connection):
             task_records.settle_idle_tasks(connection, operation_id, utc_now())
             items.begin_verifying(connection, operation_id)
-    with redrive.engine.begin() as connection:
-        for operation_id in items.verified_operations(connection):
-            completed += items.complete_operation(connection, operation_id, items.outcome_of(connection, operation_id), utc_now())
-    return completed
+    with redrive.engine.connect() as connection:
+        verified = items.verified_operations(connection)
+    return sum(verification.conclude(redrive, operation_id) for operation_id in verified)

@@ -14,13 +14,14 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner
+from backend.content.limits import OperationLimits
 from backend.content.plans import Excluded, ExclusionRule, Plan, PlannedItem, decide_all
 from backend.content.problems import KeyState
 from backend.content.scopes import Scope
 from backend.content.status import OperationState, Priority, TaskType
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import audit, items
+from backend.storage import audit, groups, items
 from backend.storage.estimates import estimate
 from backend.storage.facts import load_facts
 from backend.storage.problem_list import describe_scope, load_candidates
@@ -76,8 +77,10 @@ def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKe
         for key in keys)
 
 
-def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") -> Confirmed:
-    """Store the plan as an operation with one item for each of its keys, in one transaction.
+def confirm(
+    redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "", *, limits: OperationLimits | None = None,
+) -> Confirmed:
+    """Store the plan as an operation with one item for each of its keys, in one transaction. Without limits those of the settings hold.
 
     Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
     to them. Raises NotAllowed, ReasonNeeded when limits are overridden without one, or NothingToRetry when nothing is left to do.
@@ -98,12 +101,13 @@ def confirm(redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "") ->
         if not left:
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
-        operation_id = _store(redrive, connection, accepted, left, actor, reason)
+        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or redrive.operation_limits)
         return Confirmed(operation_id, len(left), len(taken), _armed_seconds(redrive, len(left)))
 
 
 def _store(
     redrive: Redrive, connection: Connection, accepted: Plan, left: Sequence[PlannedItem], actor: Actor, reason: str,
+    limits: OperationLimits,
 ) -> str:
     operation_id = uuid4().hex
     name = describe_scope(connection, accepted.scope)
@@ -113,14 +117,26 @@ def _store(
         connection, operation_id=operation_id, request_id=accepted.request_id, name=name,
         state=OperationState.ARMED if armed_seconds else OperationState.RUNNING,
         priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
-        reason=reason, scope=accepted.scope.as_json(), planned_count=len(left), started_at=None if armed_seconds else now,
+        reason=reason, scope=accepted.scope.as_json(), limits=limits.as_json(), planned_count=len(left),
+        started_at=None if armed_seconds else now,
         starts_at=now + timedelta(seconds=armed_seconds) if armed_seconds else None)
     task_ids = _store_tasks(connection, operation_id, left, reason)
-    items.insert_items(connection, operation_id, left, task_ids)
+    by_cause, canary_items = groups.insert_groups(
+        connection, operation_id, left, canary_items=limits.canary_items, canary_above_items=redrive.settings.canary_above_items)
+    items.insert_items(connection, operation_id, left, task_ids, groups=by_cause, canary_items=canary_items)
+    groups.insert_left_out(connection, operation_id, _left_out(accepted, left))
     audit.record(
         connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,
         operation_id=operation_id, result=_("{items} planned").format(items=wording.items(len(left))))
     return operation_id
+
+
+def _left_out(accepted: Plan, left: Sequence[PlannedItem]) -> list[tuple[str, str, str, str, str]]:
+    """Keys of the plan that become no items, each with its rule: those of the dry run, and those that were begun since then."""
+    kept = {item.key for item in left}
+    rows = {found.key: (found.title, found.rule) for found in accepted.excluded}
+    rows |= {item.key: (item.title, ExclusionRule.ALREADY_RUNNING) for item in accepted.included if item.key not in kept}
+    return [(key.kind.value, key.owner_id, key.part, title, rule.value) for key, (title, rule) in rows.items()]
 
 
 def _armed_seconds(redrive: Redrive, item_count: int) -> float:

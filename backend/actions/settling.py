@@ -11,6 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.content.causes import cause_id_of, classify
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.plans import ExclusionRule
 from backend.content.status import ContentStatus, ItemState
 from backend.storage import contents, items, task_records
 from backend.storage.contents import LockedRoadmap
@@ -26,19 +27,23 @@ def settle(connection: Connection, item: StoredItem, state: ItemState, now: date
     return is_ours
 
 
-def settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **guard: object) -> bool:
-    message = storable(error.message)
+def settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **values: object) -> bool:
+    message, used = storable(error.message), error.used
+    if used:
+        values |= {"generator": used.generator, "calls": used.calls, "prompt_tokens": used.prompt_tokens,
+                   "completion_tokens": used.completion_tokens}
     return settle(
         connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
-        cause_id=cause_id_of(error.kind, message), **guard)
+        cause_id=cause_id_of(error.kind, message), **values)
 
 
 def fail(
     connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
+    cost: float | None = None,
 ) -> bool:
     """running -> failed, and framework_data says so too."""
     roadmap = lock_if_readable(connection, item.key.owner_id)
-    if not settle_failed(connection, item, error, now, silent_since=silent_since):
+    if not settle_failed(connection, item, error, now, silent_since=silent_since, cost=cost):
         return False
     _declare(connection, roadmap, item, ContentStatus.FAILED)
     return True
@@ -51,6 +56,17 @@ def cancel(
     """`before` -> cancelled, and the content is declared what it was before the item began."""
     roadmap = lock_if_readable(connection, item.key.owner_id)
     if not settle(connection, item, ItemState.CANCELLED, now, before=before, silent_since=silent_since, **values):
+        return False
+    put_back_status(connection, roadmap, item)
+    return True
+
+
+def skip(
+    connection: Connection, item: StoredItem, rule: ExclusionRule, now: datetime, *, before: ItemState,
+) -> bool:
+    """`before` -> skipped, of an item that was begun before and left its mark: the content is declared what it was."""
+    roadmap = lock_if_readable(connection, item.key.owner_id)
+    if not settle(connection, item, ItemState.SKIPPED, now, before=before, skip_rule=rule):
         return False
     put_back_status(connection, roadmap, item)
     return True

@@ -19,6 +19,13 @@ class ExclusionRule(StrEnum):
     UNREADABLE = "unreadable"              # framework_data must be mended at its source
     CREATION_CANCELLED = "creation_cancelled"  # reopened only when chosen by name
     CHANGED = "changed"                    # needs something else than was planned
+    CANARY_FAILED = "canary_failed"        # the first items of its group failed: not begun
+    SAME_CAUSE = "same_cause"              # one cause kept returning in its group: not begun
+    BUDGET_SPENT = "budget_spent"          # its operation may spend no more: not begun
+
+
+# Why an operation stops a group by itself; its rest stays untouched.
+STOP_RULES = (ExclusionRule.CANARY_FAILED, ExclusionRule.SAME_CAUSE, ExclusionRule.BUDGET_SPENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class Candidate:
     owner_title: str
     attempts_today: int = 0
     is_taken: bool = False  # by an item that is planned, queued or running
+    cause_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class PlannedItem:
     problem_kind: ProblemKind
     title: str
     owner_title: str
+    cause_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def decide(candidate: Candidate, *, is_named: bool, maximum_attempts_per_day: in
     if rule:
         return Excluded(candidate.key, rule, candidate.title, candidate.owner_title)
     action = ItemAction.REPAIR if candidate.problem_kind is ProblemKind.DRIFTED else ItemAction.GENERATE
-    return PlannedItem(candidate.key, action, candidate.problem_kind, candidate.title, candidate.owner_title)
+    return PlannedItem(candidate.key, action, candidate.problem_kind, candidate.title, candidate.owner_title, candidate.cause_id)
 
 
 def decide_all(

@@ -4,13 +4,13 @@ from enum import StrEnum
 
 
 class ItemState(StrEnum):
-    PLANNED = "planned"      # written by confirm; queued -> planned, by a pause
+    PLANNED = "planned"      # written by confirm; queued -> planned, by a pause, quiet hours, changed limits or a brake
     QUEUED = "queued"        # planned -> queued, by the dispatcher; running -> queued, worker lost or item given back
     RUNNING = "running"      # queued -> running, by a worker
     SUCCEEDED = "succeeded"  # running -> succeeded, in the transaction that saves the content
     FAILED = "failed"        # running -> failed, by a worker, or worker lost too often
     CANCELLED = "cancelled"  # planned | queued | running -> cancelled, by a person
-    SKIPPED = "skipped"      # planned | queued | running -> skipped: nothing to do any more
+    SKIPPED = "skipped"      # planned | queued | running -> skipped: nothing to do any more, or its group was stopped
 
     @property
     def is_settled(self) -> bool:
@@ -26,14 +26,22 @@ class OperationState(StrEnum):
     RUNNING = "running"      # armed -> running; paused -> running
     PAUSED = "paused"        # running -> paused, by a person
     VERIFYING = "verifying"  # running | paused -> verifying: all items settled, the detector looks again
-    COMPLETED = "completed"  # verifying -> completed
-    STOPPED = "stopped"      # running -> stopped, by a limit
+    COMPLETED = "completed"  # verifying -> completed: every key is healthy or named
+    STOPPED = "stopped"      # verifying -> stopped: all that was left of it was stopped, by a canary, a cause or a budget
     CANCELLED = "cancelled"  # armed | running | paused -> cancelled, by a person
     UNDONE = "undone"        # armed -> undone
 
 
 ACTIVE_OPERATION_STATES = frozenset(
     {OperationState.ARMED, OperationState.RUNNING, OperationState.PAUSED, OperationState.VERIFYING})
+
+
+class GroupState(StrEnum):
+    """Items of an operation that were planned for the same cause."""
+
+    CANARY = "canary"    # written by confirm; open -> canary: what stopped another group may stop this one too
+    OPEN = "open"        # written by confirm where nothing needs a canary; canary -> open: it passed
+    STOPPED = "stopped"  # canary | open -> stopped: its rest stays untouched
 
 
 class TaskStatus(StrEnum):

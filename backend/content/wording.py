@@ -2,10 +2,11 @@
 
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
+from backend.content.limits import OperationLimits, Spent
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
+from backend.content.status import BreakerState, FindingKind, GroupState, ItemState, OperationState, TaskStatus, TaskType
 from backend.content.stopping import CancelReason
 from backend.i18n import _, ngettext
 
@@ -41,6 +42,9 @@ OPERATION_STATES = {
     OperationState.VERIFYING: _("Verifying"), OperationState.COMPLETED: _("Completed"), OperationState.STOPPED: _("Stopped"),
     OperationState.CANCELLED: _("Cancelled"), OperationState.UNDONE: _("Undone"),
 }
+GROUP_STATES = {
+    GroupState.CANARY: _("Canary"), GroupState.OPEN: _("Goes on"), GroupState.STOPPED: _("Stopped"),
+}
 TASK_STATUSES = {
     TaskStatus.PENDING: _("Pending"), TaskStatus.PROCESSING: _("Processing"), TaskStatus.COMPLETED: _("Completed"),
     TaskStatus.PARTIAL_FAILURE: _("Partly failed"), TaskStatus.FAILED: _("Failed"), TaskStatus.CANCELLED: _("Cancelled"),
@@ -75,6 +79,9 @@ EXCLUSION_RULES = {
     ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
     ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
+    ExclusionRule.CANARY_FAILED: _("Not started: the first items of its group failed."),
+    ExclusionRule.SAME_CAUSE: _("Not started: the same cause kept returning."),
+    ExclusionRule.BUDGET_SPENT: _("Not started: the budget of the operation is spent."),
 }
 ERROR_KINDS = {
     ErrorKind.MODEL_UNREACHABLE: _("Model cannot be reached"),
@@ -143,6 +150,39 @@ def cause_title(error_kind: ErrorKind, title: str) -> str:
         known = {kind.value: words for kind, words in PROBLEM_KINDS.items()}
         return _("{problem}, no error recorded").format(problem=known.get(title, title))
     return f"{ERROR_KINDS[error_kind]}: {title}" if title else ERROR_KINDS[error_kind]
+
+
+def money(cost: float, currency: str) -> str:
+    """Two places, or as many as a small sum needs."""
+    return f"{cost:,.2f} {currency}" if cost >= 1 or not cost else f"{cost:.3g} {currency}"
+
+
+def limits(chosen: OperationLimits, currency: str) -> str:
+    """"at most 4 at once, 60 a minute, 500 calls, quiet 22:00-06:00"."""
+    words = []
+    if chosen.concurrency is not None:
+        words.append(_("{count:,} at once").format(count=chosen.concurrency))
+    if chosen.rate_per_minute is not None:
+        words.append(_("{count:,} a minute").format(count=chosen.rate_per_minute))
+    if chosen.budget_calls is not None:
+        words.append(ngettext("{count} call", "{count} calls", chosen.budget_calls).format(count=f"{chosen.budget_calls:,}"))
+    if chosen.budget_tokens is not None:
+        words.append(_("{count:,} tokens").format(count=chosen.budget_tokens))
+    if chosen.budget_cost is not None:
+        words.append(money(chosen.budget_cost, currency))
+    at_most = _("at most {limits}").format(limits=", ".join(words)) if words else ""
+    quiet = _("quiet hours {hours}").format(hours=chosen.quiet_hours) if chosen.quiet_hours else ""
+    return ", ".join(filter(None, (at_most, quiet))) or _("no limits")
+
+
+def spent(used: Spent, currency: str) -> str:
+    """"12 calls, 30,400 tokens, 0.12 USD"; money only where a price is known."""
+    words = [ngettext("{count} call", "{count} calls", used.calls).format(count=f"{used.calls:,}")]
+    if used.tokens:
+        words.append(_("{count:,} tokens").format(count=used.tokens))
+    if used.cost:
+        words.append(money(used.cost, currency))
+    return ", ".join(words)
 
 
 def items(count: int) -> str:

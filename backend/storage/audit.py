@@ -1,5 +1,6 @@
 """ops.audit_log: who did what, on what, why, and what came of it."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection, insert
@@ -12,6 +13,15 @@ class ActorLike(Protocol):
     def actor_id(self) -> str: ...
     @property
     def role(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    actor_id: str = "Redrive"
+    role: str = "machine"
+
+
+MACHINE = _Machine()  # what Redrive does by itself
 
 
 def record(

@@ -1,6 +1,7 @@
 """ops.operations, ops.items and the platform's tasks that go with them. Each change of state is one guarded UPDATE."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
-from backend.content.status import ItemAction, ItemState, OperationState, Priority
+from backend.content.status import ItemAction, ItemState, Priority
 from backend.processes import ProcessName, this_process
+from backend.storage import spendings
 from backend.storage.ops_tables import items, operations
 
 
@@ -45,18 +47,33 @@ def as_item(row: Any) -> StoredItem:
 
 
 def insert_items(
-    connection: Connection, operation_id: str, planned: Sequence[PlannedItem], task_ids: dict[str, str],
+    connection: Connection, operation_id: str, planned: Sequence[PlannedItem], task_ids: dict[str, str], *,
+    groups: Mapping[str, int], canary_items: int,
 ) -> None:
-    """Store the items of an operation in state planned. 10,000 take about 0.3 s."""
+    """Store the items of an operation in state planned, the first of each group to go ahead. 10,000 take about 0.3 s."""
     names = ("kind", "owner_id", "part", "title", "action", "problem_kind", "task_id")
     values = list(zip(*(
         (item.key.kind.value, item.key.owner_id, item.key.part, item.title, item.action.value, item.problem_kind.value,
          task_ids[item.key.owner_id]) for item in planned), strict=True))
     arrays = ", ".join(f"cast(:{name} as text[])" for name in names)
     connection.execute(text(
-        f"insert into ops.items (operation_id, state, {', '.join(names)}) "
-        f"select :operation_id, 'planned', u.* from unnest({arrays}) as u({', '.join(names)})"),
-        {"operation_id": operation_id, **{name: list(column) for name, column in zip(names, values, strict=True)}})
+        f"insert into ops.items (operation_id, state, {', '.join(names)}, group_id, canary_round, place) "
+        f"select :operation_id, 'planned', u.* from unnest({arrays}, cast(:groups as bigint[]), cast(:rounds as smallint[])) "
+        "with ordinality as u"),
+        {"operation_id": operation_id, **{name: list(column) for name, column in zip(names, values, strict=True)},
+         **_places(planned, groups, canary_items)})
+
+
+def _places(planned: Sequence[PlannedItem], groups: Mapping[str, int], canary_items: int) -> dict[str, list[int | None]]:
+    """The group of each item, and 1 for those that go ahead of it."""
+    ids = [groups[item.cause_id] if item.action is ItemAction.GENERATE else None for item in planned]
+    seen: Counter[int] = Counter()
+    rounds: list[int | None] = []
+    for group_id in ids:
+        rounds.append(1 if group_id is not None and seen[group_id] < canary_items else None)
+        if group_id is not None:
+            seen[group_id] += 1
+    return {"groups": ids, "rounds": rounds}
 
 
 def insert_operation(connection: Connection, **values: object) -> None:
@@ -79,22 +96,6 @@ def keys_in_work(connection: Connection, keys: Sequence[ContentKey]) -> dict[Con
         "where i.state in ('planned', 'queued', 'running')"),
         {"k": [key.kind.value for key in keys], "o": [key.owner_id for key in keys], "p": [key.part for key in keys]})
     return {ContentKey(ContentKind(row.kind), row.owner_id, row.part): row.operation_id for row in rows}
-
-
-def lock_planned(connection: Connection, priority: Priority, limit: int, *, may_generate: bool = True) -> list[StoredItem]:
-    """The next planned items of running operations of one priority, oldest operation first, locked for this transaction.
-
-    Their operations are locked too, in share: one that is being paused waits for this, or this leaves it alone.
-    """
-    wanted = "state = 'planned'" + ("" if may_generate else " and action = 'repair'")
-    rows = connection.execute(text(  # no sort over all that is planned: PostgreSQL takes the operations in turn, until there are enough
-        "select i.* from ("
-        "  select operation_id from ops.operations o where state = 'running' and priority = :priority and exists ("
-        f"    select 1 from ops.items p where p.operation_id = o.operation_id and {wanted}) "
-        "  order by created_at, operation_id limit :limit for share) o "
-        f"cross join lateral (select * from ops.items p where p.operation_id = o.operation_id and {wanted} "
-        "  order by item_id limit :limit for update skip locked) i limit :limit"), {"priority": priority, "limit": limit})
-    return [as_item(row) for row in rows]
 
 
 def queue(connection: Connection, chunks: dict[str, Sequence[int]], now: datetime) -> dict[str, list[int]]:
@@ -128,6 +129,13 @@ def _queue(connection: Connection, chunks: dict[str, Sequence[int]], now: dateti
     for row in rows:
         queued.setdefault(row.job_id, []).append(row.item_id)
     return queued
+
+
+def put_back(connection: Connection, item_ids: Sequence[int]) -> int:
+    """queued -> planned: they may not begin yet, and are handed out again. Returns how many changed."""
+    return connection.execute(
+        update(items).where(items.c.item_id == func.any(cast(list(item_ids), ARRAY(BigInteger))), items.c.state == ItemState.QUEUED)
+        .values(state=ItemState.PLANNED, job_id=None, queued_at=None)).rowcount
 
 
 def skip(connection: Connection, item_ids: Sequence[int], rule: ExclusionRule, now: datetime) -> int:
@@ -164,13 +172,16 @@ def settle(
 ) -> bool:
     """`before` -> succeeded | failed | skipped, if this attempt still holds the item. False: a late write, change nothing.
 
-    With `silent_since` only an item that has not beaten since then is settled.
+    With `silent_since` only an item that has not beaten since then is settled. What it used is written down for its operation.
     """
     statement = update(items).where(
         items.c.item_id == item.item_id, items.c.state == before, items.c.attempt == item.attempt)
     if silent_since is not None:
         statement = statement.where(items.c.heartbeat_at < silent_since)
-    return connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
+    is_ours = connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
+    if is_ours and values.get("calls"):
+        spendings.record(connection, item.operation_id, values)
+    return is_ours
 
 
 def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
@@ -279,24 +290,3 @@ def verified_operations(connection: Connection) -> list[str]:
         "  select 1 from ops.dirty d join ops.items i on i.owner_id = d.owner_id and i.operation_id = o.operation_id"
         "  where d.dirty_id <= (o.outcome ->> 'changes_up_to')::bigint) order by o.created_at"))
     return [row.operation_id for row in rows]
-
-
-def complete_operation(connection: Connection, operation_id: str, outcome: dict[str, Any], now: datetime) -> bool:
-    """verifying -> completed, with what the detector found. False: somebody else did."""
-    return connection.execute(
-        update(operations).where(operations.c.operation_id == operation_id, operations.c.state == OperationState.VERIFYING)
-        .values(state=OperationState.COMPLETED, outcome=outcome, settled_at=now)).rowcount == 1
-
-
-def outcome_of(connection: Connection, operation_id: str) -> dict[str, Any]:
-    """How many of the operation's keys are healthy now, a problem of which kind, still worked on by others, or gone."""
-    rows = connection.execute(text(
-        "select coalesce(p.problem_kind, case"
-        "  when exists (select 1 from ops.items l where (l.kind, l.owner_id, l.part) = (i.kind, i.owner_id, i.part)"
-        "    and l.state in ('queued', 'running')) or i.skip_rule = 'already_running' then 'in_progress'"
-        "  when i.state = 'failed' then 'gone' else 'healthy' end) as found, count(*) as count "
-        "from ops.items i left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part "
-        "where i.operation_id = :operation_id group by 1"), {"operation_id": operation_id})
-    found = {row.found: row.count for row in rows}
-    apart = {name: found.pop(name, 0) for name in ("healthy", "in_progress", "gone")}
-    return {**apart, "problems": found}

@@ -5,10 +5,12 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Identity,
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     func,
@@ -22,6 +24,9 @@ ops = MetaData(schema="ops")
 def _time(name: str, **kw) -> Column:
     return Column(name, DateTime(timezone=True), **kw)
 
+
+# Items that tell how the model fares: a repair that was found on the way asked it nothing.
+TOLD = "state in ('succeeded', 'failed') and action = 'generate' and calls is distinct from 0"
 
 operations = Table(
     "operations", ops,
@@ -39,6 +44,13 @@ operations = Table(
     Column("state_by", Text),                                 # who paused, resumed or cancelled it
     Column("state_reason", Text),
     _time("created_at", nullable=False, server_default=func.now()),
+    Column("limits", JSONB, nullable=False, server_default="{}"),  # OperationLimits
+    Column("spent_calls", BigInteger, nullable=False, server_default="0"),  # added up from ops.spendings
+    Column("spent_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("spent_cost", Double, nullable=False, server_default="0"),
+    Column("spent_items", BigInteger, nullable=False, server_default="0"),
+    _time("paced_at"),                                         # with a rate: from when on the next item may be handed out
+    _time("window_since"),                                     # what settled before is not looked at for a returning cause
     _time("starts_at"),                                        # of an armed one: until then it can be undone
     _time("started_at"),
     _time("settled_at"),
@@ -51,6 +63,9 @@ items = Table(
     "items", ops,
     Column("item_id", BigInteger, Identity(), primary_key=True),
     Column("operation_id", Text, nullable=False),
+    Column("group_id", BigInteger),                            # None: a repair, or planned before there were groups
+    Column("place", Integer),                                  # in its plan, from 1 on
+    Column("canary_round", SmallInteger),                      # it goes ahead of its group, in that round
     Column("task_id", Text),
     Column("kind", Text, nullable=False),
     Column("owner_id", Text, nullable=False),
@@ -72,6 +87,7 @@ items = Table(
     Column("calls", Integer),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
+    Column("cost", Double),                                    # by the prices of that time; None: no price, or no tokens told
     _time("created_at", nullable=False, server_default=func.now()),
     _time("queued_at"),
     _time("started_at"),
@@ -95,6 +111,52 @@ items = Table(
           postgresql_where=text("state = 'running' and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
+    # The dispatcher takes from one group at a time and never reads what waits behind a canary.
+    Index("ix_items_planned", "operation_id", "group_id", "place", postgresql_where=text("state = 'planned'")),
+    Index("ix_items_canary", "operation_id", "group_id", "canary_round", postgresql_where=text("canary_round is not null")),
+    # What the model was asked for and told, newest first: does one cause return, in an operation or in a group of it.
+    Index("ix_items_told", "operation_id", text("settled_at desc"), postgresql_where=text(TOLD)),
+    Index("ix_items_told_group", "group_id", text("settled_at desc"), postgresql_where=text(TOLD)),
+)
+
+# Items of an operation that were planned for the same cause: they go, or stop, together.
+groups = Table(
+    "groups", ops,
+    Column("group_id", BigInteger, Identity(), primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("cause_id", Text, nullable=False),                  # "": what is left when there are very many causes
+    Column("title", Text, nullable=False),                     # the cause in words
+    Column("item_count", Integer, nullable=False),
+    Column("state", Text, nullable=False),                     # a GroupState
+    Column("canary_round", SmallInteger, nullable=False, server_default="1"),
+    Column("stop_rule", Text),                                 # one of STOP_RULES
+    Column("stop_words", Text),                                # the cause that returned, or what was spent
+    _time("stopped_at"),
+    Index("ix_groups_operation_id", "operation_id", "group_id"),
+)
+
+# Keys of a plan that were left out of its operation: with its items they are exactly the keys of the plan.
+left_out = Table(
+    "left_out", ops,
+    Column("item_id", BigInteger, primary_key=True, server_default=text("nextval('ops.items_item_id_seq')")),  # one order with the items
+    Column("operation_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("owner_id", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("rule", Text, nullable=False),                      # an ExclusionRule
+    Index("ix_left_out_operation_id", "operation_id", "item_id"),
+)
+
+# What items have used, append only: workers must not wait for each other to add it up. Supervision adds it to the operations.
+spendings = Table(
+    "spendings", ops,
+    Column("spending_id", BigInteger, Identity(), primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("cost", Double, nullable=False),
+    Index("ix_spendings_operation_id", "operation_id"),
 )
 
 problems = Table(

@@ -52,7 +52,8 @@ def load_candidates(connection: Connection, scope: Scope, now: datetime) -> list
     tried, taken = _tried_today(now), _taken()
     query = select(
         problems.c.kind, problems.c.owner_id, problems.c.part, problems.c.problem_kind, problems.c.title, problems.c.owner_title,
-        func.coalesce(tried.c.attempts_today, 0).label("attempts_today"), taken.c.owner_id.is_not(None).label("is_taken"),
+        problems.c.cause_id, func.coalesce(tried.c.attempts_today, 0).label("attempts_today"),
+        taken.c.owner_id.is_not(None).label("is_taken"),
     ).select_from(problems.outerjoin(tried, _same_key(tried)).outerjoin(taken, _same_key(taken)))
     if scope.filter is not None:
         query = query.where(matches(scope.filter, now))
@@ -61,7 +62,7 @@ def load_candidates(connection: Connection, scope: Scope, now: datetime) -> list
     rows = connection.execute(query.order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part))
     return [
         Candidate(ContentKey(ContentKind(row.kind), row.owner_id, row.part), ProblemKind(row.problem_kind), row.title,
-                  row.owner_title, row.attempts_today, row.is_taken)
+                  row.owner_title, row.attempts_today, row.is_taken, row.cause_id)
         for row in rows]
 
 

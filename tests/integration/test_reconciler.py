@@ -13,7 +13,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
 from backend.redrive import Redrive
-from backend.storage import items, task_records
+from backend.storage import dispatching, items, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
@@ -211,13 +211,12 @@ def test_of_what_is_planned_the_oldest_operation_goes_first_and_a_paused_one_wai
         add_roadmap(redrive.engine, owner_id, concepts=[concept(part) for part in "ab"], unsaved=[(ContentKind.QUIZ, p) for p in "ab"])
         keys.append([ContentKey(ContentKind.QUIZ, owner_id, part) for part in "ab"])
     counts_and_problems(redrive)
-    oldest, *_rest = [retry.confirm(redrive, retry.plan(redrive, Scope.of(*found), operator), operator).operation_id for found in keys]
+    oldest, *others = [retry.confirm(redrive, retry.plan(redrive, Scope.of(*found), operator), operator).operation_id for found in keys]
     cancel.pause(redrive, oldest, operator)
 
     with redrive.engine.begin() as connection:
-        first = items.lock_planned(connection, Priority.INTERACTIVE, 3)
-        with redrive.engine.begin() as other:
-            rest = items.lock_planned(other, Priority.INTERACTIVE, 3)
+        running = dispatching.lock_running(connection, Priority.INTERACTIVE, 10)
+        first = [item for operation_id in running for item in dispatching.planned_items(connection, operation_id, 2)]
 
-    assert [str(item.key) for item in first] == ["quiz:r2:a", "quiz:r2:b", "quiz:r3:a"]
-    assert [str(item.key) for item in rest] == ["quiz:r3:b"]
+    assert running == others
+    assert [str(item.key) for item in first] == ["quiz:r2:a", "quiz:r2:b", "quiz:r3:a", "quiz:r3:b"]

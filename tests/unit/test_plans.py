@@ -3,7 +3,7 @@
 import pytest
 
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
-from backend.content.plans import Candidate, Estimate, Excluded, ExclusionRule, Plan, PlannedItem, decide, decide_all
+from backend.content.plans import STOP_RULES, Candidate, Estimate, Excluded, ExclusionRule, Plan, PlannedItem, decide, decide_all
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemAction
@@ -45,7 +45,7 @@ def test_each_rule_leaves_out_what_falls_under_it_and_nothing_beside_it(rule):
 
 
 def test_every_rule_is_tried_by_a_test():
-    assert set(EXCLUDED) | RULES_OF_WORKERS == set(ExclusionRule)
+    assert set(EXCLUDED) | RULES_OF_WORKERS | set(STOP_RULES) == set(ExclusionRule)
 
 
 @pytest.mark.parametrize("kind", CONCEPT_KINDS)

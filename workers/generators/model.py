@@ -17,7 +17,7 @@ from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 from openai.types.shared_params import ResponseFormatJSONSchema
 
-from backend.content.errors import ErrorKind, ItemError
+from backend.content.errors import ErrorKind, ItemError, Used
 from backend.content.keys import ContentKind
 from backend.content.written import ConceptBrief, ContentT, Quiz, Resources, Tutorial, Written
 from backend.settings import Settings
@@ -30,6 +30,7 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0  # the same as the clien
 _WORTH_ANOTHER_STREAM = frozenset({
     ErrorKind.MODEL_CUT_STREAM, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
 })
+_WORTH_ANOTHER_CALL = _WORTH_ANOTHER_STREAM | {ErrorKind.MODEL_UNREACHABLE}  # to the client: nothing was read yet
 
 
 @dataclass(slots=True)
@@ -81,22 +82,34 @@ class ModelGenerator:
         self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT],
     ) -> Written[ContentT]:
         tally = _Tally(retries_left=self._retries)
-        prompt = write_prompt(kind, brief)
         try:
-            content = await self._ask(prompt, model, tally=tally)
+            content = await self._ask_again_if_invalid(write_prompt(kind, brief), model, tally=tally)
         except ItemError as error:
-            if error.kind is not ErrorKind.MODEL_INVALID_JSON:
-                raise
-            content = await self._ask(prompt.again(error.message), model, tally=tally)
+            error.used = Used(self.name, tally.calls, tally.prompt_tokens, tally.completion_tokens)
+            raise
         return Written(
             content=content, generator=self.name, is_sample=self.is_sample, calls=tally.calls,
             prompt_tokens=tally.prompt_tokens, completion_tokens=tally.completion_tokens)
 
+    async def _ask_again_if_invalid(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
+        try:
+            return await self._ask(prompt, model, tally=tally)
+        except ItemError as error:
+            if error.kind is not ErrorKind.MODEL_INVALID_JSON:
+                raise
+            return await self._ask(prompt.again(error.message), model, tally=tally)
+
     async def _ask(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
         # A tutorial is long: streamed, its silence is measured from piece to piece and not until its end.
         ask = self._ask_for_stream if model is Tutorial else self._ask_for_whole
-        with self._explaining():
-            answer = await ask(_messages(prompt), _response_format(model), tally=tally)
+        calls_before = tally.calls
+        try:
+            with self._explaining():
+                answer = await ask(_messages(prompt), _response_format(model), tally=tally)
+        except ItemError as error:
+            if tally.calls == calls_before:  # no answer came: the client has used up its tries
+                tally.add_call(client_retries=tally.retries_left if error.kind in _WORTH_ANOTHER_CALL else 0)
+            raise
         return content_of(answer, model, endpoint=self._endpoint)
 
     async def _ask_for_whole(

@@ -6,6 +6,7 @@ import random
 import time
 from collections import defaultdict
 
+from backend.content.errors import Used
 from backend.content.keys import ContentKind
 from backend.content.written import (
     ConceptBrief,
@@ -75,6 +76,7 @@ class OfflineGenerator:
         await asyncio.sleep(delay_seconds_for(kind, brief, average_seconds=self._delay_seconds))
         fault = self._faults.draw(seeded(brief, kind, "fault", call))
         if fault:
+            fault.used = Used(self.name, calls=1)
             raise fault
 
     def _written(self, content: ContentT) -> Written[ContentT]:

@@ -1,0 +1,164 @@
+"""Watches what runs: opens groups whose canary passed, stops those that it is pointless to go on with, leaves their rest untouched.
+
+Runs in the maintenance process about twice a second. Cost follows the number of groups that go on, not of items.
+"""
+
+import structlog
+from sqlalchemy import Connection
+
+from backend.actions import breaker, settling
+from backend.clock import utc_now
+from backend.content import wording
+from backend.content.causes import normalise
+from backend.content.errors import ErrorKind
+from backend.content.limits import is_budget_spent
+from backend.content.plans import ExclusionRule
+from backend.content.secrets import without_secrets
+from backend.content.status import BreakerState, ItemState
+from backend.content.stops import (
+    CanaryVerdict,
+    Told,
+    commonest_failure,
+    groups_of_cause,
+    judge_canary,
+    returning_cause,
+)
+from backend.i18n import _, ngettext
+from backend.redrive import Redrive
+from backend.storage import audit, dispatching, groups, items, spendings, task_records
+from backend.storage.breakers import Breaker
+from backend.storage.dispatching import Standing
+from backend.storage.items import as_item
+
+log = structlog.get_logger()
+SKIPPED_AT_ONCE = 1000
+
+
+def supervise(redrive: Redrive) -> bool:
+    """One look at every operation that runs or is paused. True: more of what was stopped is to be put aside, look again at once."""
+    while _add_up(redrive) == spendings.ADDED_AT_ONCE:
+        pass
+    with redrive.engine.begin() as connection:
+        dispatching.prefer_indexes(connection)
+        going = dispatching.going(connection)
+        model = breaker.current(redrive, connection) if going else None
+    more_waits = False
+    for found in going:
+        _judge_canaries(redrive, found)
+        _stop_returning(redrive, found)
+        _stop_spent(redrive, found)
+        if model:
+            _stop_without_model(redrive, found, model)
+        more_waits = _leave_untouched(redrive, found.operation_id) == SKIPPED_AT_ONCE or more_waits
+    return more_waits
+
+
+def _add_up(redrive: Redrive) -> int:
+    with redrive.engine.begin() as connection:
+        return spendings.add_up(connection)
+
+
+def _judge_canaries(redrive: Redrive, found: Standing) -> None:
+    with redrive.engine.begin() as connection:
+        for canary in groups.canaries(connection, found.operation_id):
+            wanted = max(1, found.limits.canary_items)
+            verdict = judge_canary(
+                canary.told, unsettled_count=canary.unsettled_count, canary_items=wanted, has_more=True)
+            if verdict is CanaryVerdict.MORE and not groups.send_ahead(
+                    connection, found.operation_id, canary.group_id, wanted - len(canary.told)):
+                verdict = judge_canary(canary.told, unsettled_count=0, canary_items=wanted, has_more=False)
+            if verdict is CanaryVerdict.PASSED:
+                groups.open_group(connection, canary.group_id, canary.round)
+            elif verdict is CanaryVerdict.FAILED:
+                worst = commonest_failure(canary.told)
+                words = _("The first {items} failed: {cause}").format(items=wording.items(len(canary.told)), cause=_cause_words(worst))
+                _stop(connection, found, [canary.group_id], ExclusionRule.CANARY_FAILED, words)
+
+
+def _stop_returning(redrive: Redrive, found: Standing) -> None:
+    """Of each group by its own last items; of several at once by those of the whole operation: an outage meets all of them."""
+    window, percent = found.limits.same_cause_window, found.limits.same_cause_percent
+    if not window or not found.load.same_cause_count:
+        return
+    with redrive.engine.begin() as connection:
+        for group_id, told in groups.last_told_by_group(connection, found.operation_id, window).items():
+            cause_id = returning_cause(told, window=window, percent=percent)
+            if cause_id:
+                _stop_by_cause(connection, found, [group_id], told, cause_id)
+        together = groups.last_told(connection, found.operation_id, found.window_since, window)
+        cause_id = returning_cause(together, window=window, percent=percent)
+        if cause_id:
+            _stop_by_cause(connection, found, sorted(groups_of_cause(together, cause_id, percent=percent)), together, cause_id)
+
+
+def _stop_by_cause(connection: Connection, found: Standing, group_ids: list[int], told: list[Told], cause_id: str) -> None:
+    """The other groups prove themselves again, unless they have written something since the cause began to return."""
+    failures = [item for item in told if item.cause_id == cause_id]
+    words = _("{count} of the last {items} failed by one cause: {cause}").format(
+        count=len(failures), items=wording.items(len(told)), cause=_cause_words(failures[0]))
+    if _stop(connection, found, group_ids, ExclusionRule.SAME_CAUSE, words):
+        groups.send_back(connection, found.operation_id, failures[-1].settled_at, utc_now())
+
+
+def _stop_spent(redrive: Redrive, found: Standing) -> None:
+    if not is_budget_spent(found.limits, found.load):
+        return
+    with redrive.engine.begin() as connection:
+        # A row that was appended since is no reason against it: what is spent only grows.
+        going = groups.groups_going(connection, found.operation_id)
+        _stop(connection, found, going, ExclusionRule.BUDGET_SPENT, _("The budget is spent: {spent}").format(
+            spent=wording.spent(found.load.spent, redrive.settings.currency)))
+
+
+def _stop_without_model(redrive: Redrive, found: Standing, model: Breaker) -> None:
+    """A model that has been out for so long that the probes alone make up a window: what waited for it since then stops."""
+    window = found.limits.same_cause_window
+    most_probes = max(1, window - redrive.settings.breaker_failures)
+    if not window or model.state is BreakerState.CLOSED or model.failed_probes < most_probes:
+        return
+    if found.started_at is None or model.opened_at is None or found.started_at > model.opened_at:
+        return
+    cause = wording.cause_title(model.error_kind or ErrorKind.MODEL_UNREACHABLE, normalise(model.error_message))
+    words = _("The model has not answered {count} times in a row: {cause}").format(count=model.failed_probes, cause=without_secrets(cause))
+    with redrive.engine.begin() as connection:
+        _stop(connection, found, groups.groups_going(connection, found.operation_id), ExclusionRule.SAME_CAUSE, words)
+
+
+def _stop(connection: Connection, found: Standing, group_ids: list[int], rule: ExclusionRule, words: str) -> bool:
+    stopped = groups.stop_groups(connection, group_ids, rule, words, utc_now()) if group_ids else []
+    if stopped:
+        log.warning("groups_stopped", operation_id=found.operation_id, count=len(stopped), rule=rule.value, reason=words)
+        audit.record(
+            connection, audit.MACHINE, action="stop", reason=words, operation_id=found.operation_id,
+            scope=_("operation {operation_id}").format(operation_id=found.operation_id[:8]),
+            result=ngettext("{count} group stopped", "{count} groups stopped", len(stopped)).format(count=len(stopped)))
+    return bool(stopped)
+
+
+def _leave_untouched(redrive: Redrive, operation_id: str) -> int:
+    """planned | queued -> skipped, of groups that were stopped. What was begun before gets its mark put back. Returns how many."""
+    now = utc_now()
+    with redrive.engine.begin() as connection:
+        dispatching.prefer_indexes(connection)
+        rest = groups.rest_of_stopped(connection, operation_id, SKIPPED_AT_ONCE)
+        tasks: set[str] = set()
+        by_rule: dict[ExclusionRule, list[int]] = {}
+        for row in rest:
+            if row.attempt == 1:
+                by_rule.setdefault(ExclusionRule(row.stop_rule), []).append(row.item_id)
+                tasks.update([row.task_id] if row.task_id else [])
+        for rule, item_ids in by_rule.items():
+            items.skip(connection, item_ids, rule, now)
+        for task_id in sorted(tasks):
+            task_records.record_progress(connection, task_id, now)
+    for row in rest:
+        if row.attempt > 1:
+            with redrive.engine.begin() as connection:
+                settling.skip(connection, as_item(row), ExclusionRule(row.stop_rule), now, before=ItemState(row.state))
+    return len(rest)
+
+
+def _cause_words(failure: Told | None) -> str:
+    if failure is None:
+        return ""
+    return without_secrets(wording.cause_title(failure.error_kind, normalise(failure.error_message)))
