@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backend.content import wording
 from backend.content.problems import KeyState, ProblemKind
-from backend.content.status import BreakerState, ItemState, OperationState, TaskStatus
+from backend.content.status import BreakerState, GroupState, ItemState, OperationState, TaskStatus
 from backend.i18n import _
 from backend.views.ledger import OUTCOME_OF, Outcome
 
@@ -73,7 +73,15 @@ OPERATION_STATES = {
 OUTCOMES = {
     Outcome.WAITING: Look(GREY, "·", _("Waiting")),
     **{outcome: ITEM_STATES[state] for state, outcome in OUTCOME_OF.items() if outcome is not Outcome.WAITING},
+    Outcome.NOT_STARTED: Look(AMBER, "■", _("Not started")),
+    Outcome.LEFT_OUT: Look(BROWN, "∅", _("Left out")),
 }
+GROUP_STATES = {
+    state: Look(colour, symbol, wording.GROUP_STATES[state]) for state, colour, symbol in (
+        (GroupState.CANARY, AMBER, "◔"),
+        (GroupState.OPEN, GREEN, "▸"),
+        (GroupState.STOPPED, RED, "■"),
+    )}
 TASK_STATUSES = {
     status: Look(colour, symbol, wording.TASK_STATUSES[status]) for status, colour, symbol in (
         (TaskStatus.PENDING, GREY, "○"),

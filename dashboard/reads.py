@@ -118,6 +118,15 @@ def ledger_file(operation_id: str, as_text: Callable) -> Callable[[], str]:
     return lambda: as_text(ledger.ledger_rows(redrive, operation_id))
 
 
+def currency() -> str:
+    """Of the price table."""
+    return connected().settings.currency
+
+
+def has_prices() -> bool:
+    return bool(connected().settings.prices.strip())
+
+
 def interactive_items() -> int:
     """A retry of at most so many items needs no dialog."""
     return connected().settings.interactive_items

@@ -15,10 +15,11 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import ExclusionRule
+from backend.content.limits import QuietHours
+from backend.content.plans import STOP_RULES, ExclusionRule
 from backend.content.problems import ProblemKind
 from backend.content.secrets import without_secrets
-from backend.content.status import ItemState, OperationState
+from backend.content.status import GroupState, ItemState, OperationState
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.views.operations import Progress, progress_of
@@ -28,16 +29,19 @@ EXPORT_ROWS = 2000  # at a time: memory stays flat whatever the operation's size
 
 
 class Outcome(StrEnum):
-    """What became of a key. Each item has exactly one."""
+    """What became of a key. Each has exactly one."""
 
     WAITING = "waiting"      # planned or queued
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
+    NOT_STARTED = "not_started"  # its group was stopped
     CANCELLED = "cancelled"
+    LEFT_OUT = "left_out"    # of the plan already, or begun by somebody else before it was confirmed
 
 
+# Of an item; one that was skipped because its group was stopped is NOT_STARTED, and LEFT_OUT is what became no item.
 OUTCOME_OF = {
     ItemState.PLANNED: Outcome.WAITING, ItemState.QUEUED: Outcome.WAITING, ItemState.RUNNING: Outcome.RUNNING,
     ItemState.SUCCEEDED: Outcome.SUCCEEDED, ItemState.FAILED: Outcome.FAILED, ItemState.SKIPPED: Outcome.SKIPPED,
@@ -56,6 +60,7 @@ class LedgerRow:
     tries: int
     calls: int | None
     tokens: int | None
+    cost: float | None                # by the prices of its time; None: no price was set, or no tokens told
     seconds: float | None             # from its beginning to its end
     generator: str
     is_sample: bool
@@ -67,7 +72,7 @@ class LedgerRow:
 class LedgerPage:
     as_of: datetime
     rows: tuple[LedgerRow, ...]
-    counts: dict[Outcome, int]        # of the whole operation; they add up to its scope
+    counts: dict[Outcome, int]        # of the whole operation; they add up to all keys of its plan
     next_item_id: int | None          # where the next page begins; None: this is the last
 
 
@@ -103,13 +108,33 @@ class OperationRow:
     outcome: dict[str, Any]
 
 
-_STATES = {outcome: [state.value for state, found in OUTCOME_OF.items() if found is outcome] for outcome in Outcome}
-_ROWS = text("""
-    select i.*, p.problem_kind from ops.items i
-    left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part
-    where i.operation_id = :operation_id and i.item_id > :after and (cardinality(cast(:states as text[])) = 0 or i.state = any(:states))
-      and (:words = '' or strpos(lower(concat_ws(' ', i.title, i.owner_id, i.part, i.error_message)), :words) > 0)
-    order by i.item_id limit :limit""")
+_STOPPED = ", ".join(f"'{rule}'" for rule in STOP_RULES)
+_ITEM_OUTCOME = "case when state = 'skipped' and skip_rule in (" + _STOPPED + ") then 'not_started' when state in ('planned', 'queued') " \
+                "then 'waiting' else state end"
+_COUNTS = text(f"""
+    select {_ITEM_OUTCOME} as outcome, count(*) as count from ops.items where operation_id = :operation_id group by 1
+    union all select 'left_out', count(*) from ops.left_out where operation_id = :operation_id""")
+_COLUMNS = ("item_id, kind, owner_id, part, title, error_message, cause_id, attempt, returned_count, calls, prompt_tokens, "
+            "completion_tokens, cost, started_at, settled_at, generator, is_sample, cancel_reason, cancelled_by")
+# Items and what was left out have their ids from one sequence: together they are in one order, that of the plan.
+_ROWS = text(f"""
+    select r.*, p.problem_kind, g.stop_words, o.state as operation_state, o.limits ->> 'quiet_hours' as quiet_hours,
+        g.state as group_state, g.canary_round as group_round from (
+      select {_COLUMNS}, {_ITEM_OUTCOME} as outcome, state, skip_rule, group_id, canary_round from ops.items
+      where operation_id = :operation_id and item_id > :after
+        and (cardinality(cast(:outcomes as text[])) = 0 or {_ITEM_OUTCOME} = any(:outcomes))
+        and (:words = '' or strpos(lower(concat_ws(' ', title, owner_id, part, error_message)), :words) > 0)
+      union all
+      select item_id, kind, owner_id, part, title, null, null, 1, 1, null, null, null, null, null, null, null, null, null, null,
+        'left_out', null, rule, null, null from ops.left_out
+      where operation_id = :operation_id and item_id > :after
+        and (cardinality(cast(:outcomes as text[])) = 0 or 'left_out' = any(:outcomes))
+        and (:words = '' or strpos(lower(concat_ws(' ', title, owner_id, part)), :words) > 0)
+      order by item_id limit :limit) r
+    join ops.operations o on o.operation_id = :operation_id
+    left join ops.groups g on g.group_id = r.group_id
+    left join ops.problems p on p.kind = r.kind and p.owner_id = r.owner_id and p.part = r.part
+    order by r.item_id""")
 
 
 def ledger_page(
@@ -117,14 +142,10 @@ def ledger_page(
 ) -> LedgerPage:
     """Rows in the order of the plan, from behind the item `after` on; narrowed by outcome and by words of title, key or error."""
     with redrive.engine.connect() as connection:
-        counted = connection.execute(text(
-            "select state, count(*) as count from ops.items where operation_id = :operation_id group by state"),
-            {"operation_id": operation_id})
-        counts = dict.fromkeys(Outcome, 0)
-        for row in counted:
-            counts[OUTCOME_OF[ItemState(row.state)]] += row.count
+        counted = connection.execute(_COUNTS, {"operation_id": operation_id})
+        counts = dict.fromkeys(Outcome, 0) | {Outcome(row.outcome): row.count for row in counted}
         rows = connection.execute(_ROWS, _parameters(operation_id, outcomes, words, after, limit + 1)).all()
-    found = tuple(map(_ledger_row, rows[:limit]))
+    found = tuple(_ledger_row(redrive, row) for row in rows[:limit])
     return LedgerPage(utc_now(), found, counts, found[-1].item_id if len(rows) > limit else None)
 
 
@@ -136,7 +157,7 @@ def ledger_rows(redrive: Redrive, operation_id: str) -> Iterator[LedgerRow]:
             rows = connection.execute(_ROWS, _parameters(operation_id, (), "", after, EXPORT_ROWS)).all()
         if not rows:
             return
-        yield from map(_ledger_row, rows)
+        yield from (_ledger_row(redrive, row) for row in rows)
         after = rows[-1].item_id
 
 
@@ -179,11 +200,13 @@ def groups(redrive: Redrive, operation_id: str, *, limit: int = 50) -> tuple[Gro
             for row in rows)
 
 
-_BUCKETS = text("""
-    with ended as (select settled_at, state from ops.items where operation_id = :operation_id and settled_at is not null),
+_BUCKETS = text(f"""
+    with ended as (
+      select settled_at, {_ITEM_OUTCOME} as outcome from ops.items where operation_id = :operation_id and settled_at is not null),
     frame as (select date_trunc('second', min(settled_at)) as first_at,
                      greatest(1, ceil(extract(epoch from max(settled_at) - min(settled_at)) / :buckets))::int as seconds from ended)
-    select date_bin(make_interval(secs => frame.seconds), settled_at, frame.first_at) as begins_at, frame.seconds, state, count(*) as count
+    select date_bin(make_interval(secs => frame.seconds), settled_at, frame.first_at) as begins_at, frame.seconds, outcome,
+      count(*) as count
     from ended, frame group by 1, 2, 3 order by 1, 3""")
 
 
@@ -191,7 +214,7 @@ def outcomes_over_time(redrive: Redrive, operation_id: str, *, buckets: int = 60
     """When its items ended and how, in about so many spans of whole seconds; the earliest first."""
     with redrive.engine.connect() as connection:
         rows = connection.execute(_BUCKETS, {"operation_id": operation_id, "buckets": buckets})
-        return tuple(OutcomeBucket(row.begins_at, row.seconds, OUTCOME_OF[ItemState(row.state)], row.count) for row in rows)
+        return tuple(OutcomeBucket(row.begins_at, row.seconds, Outcome(row.outcome), row.count) for row in rows)
 
 
 def owner_titles(redrive: Redrive, operation_id: str) -> dict[str, str]:
@@ -241,28 +264,48 @@ def operation_page(
 
 
 def _parameters(operation_id: str, outcomes: Sequence[Outcome], words: str, after: int, limit: int) -> dict[str, Any]:
-    states = [state for outcome in outcomes for state in _STATES[outcome]]
-    return {"operation_id": operation_id, "states": states, "words": words.strip().lower(), "after": after, "limit": limit}
+    return {"operation_id": operation_id, "outcomes": [outcome.value for outcome in outcomes],
+            "words": words.strip().lower(), "after": after, "limit": limit}
 
 
-def _ledger_row(row: Any) -> LedgerRow:
-    outcome = OUTCOME_OF[ItemState(row.state)]
+def _ledger_row(redrive: Redrive, row: Any) -> LedgerRow:
+    outcome = Outcome(row.outcome)
     tokens = None if row.prompt_tokens is None and row.completion_tokens is None else (
         (row.prompt_tokens or 0) + (row.completion_tokens or 0))
     seconds = (row.settled_at - row.started_at).total_seconds() if row.settled_at and row.started_at else None
     return LedgerRow(
-        row.item_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part, outcome, _reason(row, outcome),
-        row.cause_id or "" if outcome is Outcome.FAILED else "", row.attempt - row.returned_count, row.calls, tokens, seconds,
+        row.item_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part, outcome,
+        _reason(redrive, row, outcome), row.cause_id or "" if outcome is Outcome.FAILED else "", row.attempt - row.returned_count,
+        row.calls, tokens, row.cost, seconds,
         row.generator or "", bool(row.is_sample), row.settled_at, ProblemKind(row.problem_kind) if row.problem_kind else None)
 
 
-def _reason(row: Any, outcome: Outcome) -> str:
+def _reason(redrive: Redrive, row: Any, outcome: Outcome) -> str:
     if outcome is Outcome.FAILED:
         return without_secrets(row.error_message or "")
-    if outcome is Outcome.SKIPPED and row.skip_rule:
+    if outcome is Outcome.NOT_STARTED:
+        return " ".join(filter(None, (wording.EXCLUSION_RULES[ExclusionRule(row.skip_rule)], without_secrets(row.stop_words or ""))))
+    if outcome in (Outcome.SKIPPED, Outcome.LEFT_OUT) and row.skip_rule:
         return wording.EXCLUSION_RULES[ExclusionRule(row.skip_rule)]
+    if outcome is Outcome.WAITING:
+        return _why_it_waits(redrive, row)
     if outcome is Outcome.CANCELLED:
         return _("{reason} ({by})").format(reason=row.cancel_reason or "", by=row.cancelled_by or "")
+    return ""
+
+
+def _why_it_waits(redrive: Redrive, row: Any) -> str:
+    """Why a planned item has not been handed out; "" when its turn has only not come."""
+    if row.state != ItemState.PLANNED:
+        return ""
+    if row.operation_state == OperationState.ARMED:
+        return _("Not started: it can still be undone.")
+    if row.operation_state == OperationState.PAUSED:
+        return _("Not started: the operation is paused.")
+    if row.quiet_hours and QuietHours.parse(row.quiet_hours).cover(utc_now(), redrive.zone):
+        return _("Not started: quiet hours {hours}.").format(hours=row.quiet_hours)
+    if row.group_state == GroupState.CANARY and row.canary_round != row.group_round:
+        return _("Not started: the first items of its group go ahead.")
     return ""
 
 

@@ -1,7 +1,7 @@
 """Operations and their items as pages show them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection, func, select, text
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import ExclusionRule
+from backend.content.limits import OperationLimits, Spent
+from backend.content.plans import STOP_RULES, ExclusionRule
 from backend.content.secrets import without_secrets
 from backend.content.status import ACTIVE_OPERATION_STATES, ItemAction, ItemState, OperationState
 from backend.content.stopping import CancelScope
@@ -22,6 +23,15 @@ from backend.storage.ops_tables import items, operations
 RATE_WINDOW = timedelta(seconds=30)
 SHOWN_AFTER_END = timedelta(minutes=10)  # a finished operation stays in sight for so long
 _LEAVES_ITEMS = (OperationState.CANCELLED, OperationState.STOPPED)  # ended, while some of its items may still have to stop
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCause:
+    """What is broken at the end of an operation."""
+
+    cause_id: str
+    words: str  # without secrets
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,12 @@ class Progress:
     state_by: str = ""                   # who paused, resumed or cancelled it
     state_reason: str = ""
     starts_at: datetime | None = None    # of an armed one: until then it can be undone
+    outcome_waiting: int = 0             # keys that are not there and not due yet
+    outcome_untouched: int = 0           # keys that were never begun and are broken as before
+    outcome_causes: tuple[NamedCause, ...] = ()  # of the problems, the most frequent first
+    not_started: int = 0                 # of the skipped ones: their group was stopped
+    limits: OperationLimits = field(default_factory=OperationLimits)
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def total(self) -> int:
@@ -62,6 +78,11 @@ class Progress:
     def ratio(self) -> float:
         """0.0 to 1.0."""
         return self.settled / self.total if self.total else 1.0
+
+    @property
+    def skipped(self) -> int:
+        """Items that needed nothing any more."""
+        return self.counts[ItemState.SKIPPED] - self.not_started
 
     @property
     def is_active(self) -> bool:
@@ -175,7 +196,8 @@ def as_item_row(row: Any) -> ItemRow:
 
 
 _COUNTS = select(
-    items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told")).group_by(items.c.state)
+    items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told"),
+    func.count().filter(items.c.skip_rule.in_(STOP_RULES)).label("stopped")).group_by(items.c.state)
 
 
 def _progress(connection: Connection, row: Any) -> Progress:
@@ -192,7 +214,10 @@ def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
     return Progress(
         row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,
         None, None, outcome.get("healthy"), outcome.get("problems", {}), outcome.get("in_progress", 0), outcome.get("gone", 0),
-        cancelling, row.state_by or "", row.state_reason or "", row.starts_at)
+        cancelling, row.state_by or "", row.state_reason or "", row.starts_at, outcome.get("waiting", 0), outcome.get("untouched", 0),
+        tuple(NamedCause(found["cause_id"], without_secrets(found["words"]), found["count"]) for found in outcome.get("causes", ())),
+        sum(found.stopped for found in counted if found.state == ItemState.SKIPPED), OperationLimits.from_json(row.limits),
+        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items))
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

@@ -132,15 +132,17 @@ def _frame(operation_id: str, rows: tuple[LedgerRow, ...]) -> pd.DataFrame:
         "title": [row.title for row in rows],
         "owner": [titles.get(row.key.owner_id, row.key.owner_id) for row in rows],
         "why": [" ".join(row.reason.split()) for row in rows],
-        "tries": pd.array([row.tries if row.outcome is not Outcome.WAITING else None for row in rows], dtype="Int64"),
+        "tries": pd.array([row.tries if row.outcome not in _NEVER_BEGUN else None for row in rows], dtype="Int64"),
         "seconds": [row.seconds for row in rows],
         "tokens": pd.array([row.tokens for row in rows], dtype="Int64"),
+        "cost": pd.array([row.cost for row in rows], dtype="Float64"),
         "now": [_look_now(row, row.key in working, row.key.owner_id in titles).text for row in rows],
         "open": [_cell_link(row) if row.key.owner_id in titles else None for row in rows],
     }).style.map(_toned, subset=["outcome", "now"]).format(
-        precision=1, thousands=",", na_rep="", subset=["tries", "seconds", "tokens"])
+        precision=1, thousands=",", na_rep="", subset=["tries", "seconds", "tokens"]).format(precision=5, na_rep="", subset=["cost"])
 
 
+_NEVER_BEGUN = (Outcome.WAITING, Outcome.NOT_STARTED, Outcome.LEFT_OUT)
 _GONE = Look(GREY, "–", _("Gone"))
 
 
@@ -164,7 +166,7 @@ def _order(rows: tuple[LedgerRow, ...]) -> list[str]:
     """Without columns that would be empty, or say the same in every row."""
     filled = {"owner": len({row.key.owner_id for row in rows}) > 1,
               "why": any(row.reason for row in rows), "tokens": any(row.tokens for row in rows),
-              "seconds": any(row.seconds is not None for row in rows)}
+              "seconds": any(row.seconds is not None for row in rows), "cost": any(row.cost for row in rows)}
     return [name for name in _columns() if filled.get(name, True)]
 
 
@@ -185,6 +187,8 @@ def _columns() -> dict:
         "tries": st.column_config.NumberColumn(_("Tries"), width=50),
         "seconds": st.column_config.NumberColumn(_("Seconds"), width=65, format="%.1f"),
         "tokens": st.column_config.NumberColumn(_("Tokens"), width=65, format="localized"),
+        "cost": st.column_config.NumberColumn(
+            _("Cost"), width=65, format="%.4f", help=_("In {currency}").format(currency=reads.currency())),
         "now": st.column_config.TextColumn(_("Now"), width=105, help=_("What the detector says of it at this moment")),
         "open": st.column_config.LinkColumn(_("Cell"), display_text=_("Open"), width=55),
     }

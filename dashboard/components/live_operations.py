@@ -14,7 +14,7 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.problems import ProblemKind
 from backend.content.status import ACTIVE_OPERATION_STATES, ItemState, OperationState
-from backend.i18n import _
+from backend.i18n import _, ngettext
 from backend.views.operations import Progress
 from dashboard import reads, session
 from dashboard.boundary import guarded_part
@@ -33,6 +33,7 @@ LISTED_ITEMS = 200
 SHOWN_RUNNING = 4
 SHOWN_ENDED = 3
 NAMED_FAILURES = 3
+NAMED_CAUSES = 3
 _AT_WORK = [state for state in OperationState if state in ACTIVE_OPERATION_STATES]
 
 
@@ -198,6 +199,17 @@ def pace(progress: Progress, *, is_held: bool = False, starts_in: int | None = N
     return words
 
 
+def outcome_sentence(progress: Progress) -> str:
+    """"21 retried, 20 healthy, 1 failed again: Model refused: …": with what is broken now, by name."""
+    causes = progress.outcome_causes
+    if not causes:
+        return outcome_words(progress)
+    named = "; ".join(cause.words if len(causes) == 1 else f"{cause.words} ({cause.count:,})" for cause in causes[:NAMED_CAUSES])
+    more = len(causes) - NAMED_CAUSES
+    named += ngettext("; and {count} more cause", "; and {count} more causes", more).format(count=more) if more > 0 else ""
+    return f"{outcome_words(progress)}: {named}"
+
+
 def outcome_words(progress: Progress) -> str:
     """"21 retried, 20 healthy, 1 failed again"."""
     if progress.state is OperationState.UNDONE:
@@ -205,8 +217,10 @@ def outcome_words(progress: Progress) -> str:
     words = [_("{count:,} retried").format(count=progress.tried)]
     if progress.counts[ItemState.CANCELLED]:
         words.append(_("{count:,} cancelled").format(count=progress.counts[ItemState.CANCELLED]))
-    if progress.counts[ItemState.SKIPPED]:
-        words.append(_("{count:,} skipped").format(count=progress.counts[ItemState.SKIPPED]))
+    if progress.skipped:
+        words.append(_("{count:,} skipped").format(count=progress.skipped))
+    if progress.not_started:
+        words.append(_("{count:,} not started").format(count=progress.not_started))
     if progress.outcome_healthy is not None:
         words.append(_("{count:,} healthy").format(count=progress.outcome_healthy))
     for kind, count in progress.outcome_problems.items():
@@ -215,6 +229,8 @@ def outcome_words(progress: Progress) -> str:
         words.append(f"{count:,} {again}")
     if progress.outcome_in_progress:
         words.append(_("{count:,} left to others").format(count=progress.outcome_in_progress))
+    if progress.outcome_waiting:
+        words.append(_("{count:,} not due yet").format(count=progress.outcome_waiting))
     if progress.outcome_gone:
         words.append(_("{count:,} gone").format(count=progress.outcome_gone))
     return ", ".join(words)

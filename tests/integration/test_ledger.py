@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from backend.views import ledger
 from backend.views.detection import counts_and_problems
 from backend.views.ledger import OUTCOME_OF, Outcome
 from tests.factories import add_content, add_roadmap, concept
+from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 from tests.integration.test_attempts import QUIZ, begun, queued, written
 from tests.integration.test_detector_property import examples
 from tests.integration.test_stopping_property import ACTIONS, Stage, broken_platform, clear
@@ -110,7 +112,7 @@ def test_operations_are_listed_newest_first_and_narrowed(redrive, settled, opera
 
 def test_each_state_of_an_item_has_its_outcome():
     assert set(OUTCOME_OF) == set(ItemState)
-    assert set(OUTCOME_OF.values()) == set(Outcome)
+    assert set(OUTCOME_OF.values()) | {Outcome.NOT_STARTED, Outcome.LEFT_OUT} == set(Outcome)
 
 
 @examples
@@ -132,3 +134,51 @@ def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(red
     assert sorted(row.key for row in rows) == sorted(item.key for item in plan.included)
     assert {row.outcome for row in rows} <= {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED}
     assert sum(ledger.ledger_page(redrive, operation_id).counts.values()) == len(plan.included)
+
+
+def test_what_the_plan_left_out_is_in_the_ledger_with_its_rule(redrive, operator, settled):
+    """Also what somebody else had begun between the plan and its confirmation."""
+    plan = retry.plan(redrive, Scope.of(*KEYS), operator)
+    retry.confirm(redrive, retry.plan(redrive, Scope.of(KEYS[3]), operator), operator)
+
+    operation_id = retry.confirm(redrive, plan, operator).operation_id
+
+    page = ledger.ledger_page(redrive, operation_id)
+    assert {row.key: (row.outcome, row.reason) for row in page.rows} == {
+        KEYS[1]: (Outcome.WAITING, ""),
+        **dict.fromkeys([KEYS[3], KEYS[4]], (Outcome.LEFT_OUT, "Already being worked on.")),
+        **dict.fromkeys([KEYS[0], KEYS[2]], (Outcome.LEFT_OUT, "Not broken any more."))}
+    assert page.counts[Outcome.LEFT_OUT] == 4
+    assert [row.key for row in ledger.ledger_page(redrive, operation_id, outcomes=[Outcome.LEFT_OUT], limit=2).rows] == [KEYS[0], KEYS[2]]
+
+
+def test_what_waits_says_why_and_what_was_not_started_names_the_cause(redrive, operator):
+    causes = add_broken(redrive, {"Refused by the model": 5, "Pool exhausted": 5})
+    stand = Stand(redrive, operator, answer=lambda key: NOT_WRITTEN if key in causes["Refused by the model"] else None)
+    operation_id = stand.confirm(Scope.everything())
+    before = ledger.ledger_page(redrive, operation_id).rows
+    cancel.pause(redrive, operation_id, operator)
+    paused = ledger.ledger_page(redrive, operation_id).rows
+    cancel.resume(redrive, operation_id, operator)
+    stand.run()
+    after = ledger.ledger_page(redrive, operation_id)
+
+    assert [row.reason for row in before].count("Not started: the first items of its group go ahead.") == 4
+    assert {row.reason for row in paused} == {"Not started: the operation is paused."}
+    stopped = [row for row in after.rows if row.outcome is Outcome.NOT_STARTED]
+    assert len(stopped) == after.counts[Outcome.NOT_STARTED] == 2
+    assert {row.reason for row in stopped} == {
+        "Not started: the first items of its group failed. The first 3 items failed: Model refused: The model refused."}
+    assert sum(after.counts.values()) == 10
+
+
+def test_tokens_and_cost_are_told_for_each_key(redrive, operator):
+    priced = replace(redrive, settings=redrive.settings.model_copy(update={"prices": "test-model=1/2"}))
+    add_broken(redrive, {"Refused by the model": 1})
+    stand = Stand(priced, operator)
+    operation_id = stand.confirm()
+    stand.run()
+
+    (row,) = ledger.ledger_page(redrive, operation_id).rows
+
+    assert (row.tokens, row.cost) == (30, pytest.approx(50e-6))
