@@ -6,8 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from backend.actions import attempts, cancel, retry
@@ -24,8 +22,6 @@ from backend.views.ledger import OUTCOME_OF, Outcome
 from tests.factories import add_content, add_roadmap, concept
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 from tests.integration.test_attempts import QUIZ, begun, queued, written
-from tests.integration.test_detector_property import examples
-from tests.integration.test_stopping_property import ACTIONS, Stage, broken_platform, clear
 
 KEYS = [ContentKey(ContentKind.QUIZ, "r1", f"c{number}") for number in range(5)]
 
@@ -113,27 +109,6 @@ def test_operations_are_listed_newest_first_and_narrowed(redrive, settled, opera
 def test_each_state_of_an_item_has_its_outcome():
     assert set(OUTCOME_OF) == set(ItemState)
     assert set(OUTCOME_OF.values()) | {Outcome.NOT_STARTED, Outcome.LEFT_OUT} == set(Outcome)
-
-
-@examples
-@given(data=st.data())
-def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(redrive, operator, data):
-    """Whatever happens between: other people's retries, cancels, content that another program saves."""
-    clear(redrive)
-    broken_platform(redrive)
-    stage = Stage(redrive, operator)
-    counts_and_problems(redrive)
-    plan = retry.plan(redrive, Scope.everything(), operator)
-    operation_id = retry.confirm(redrive, plan, operator).operation_id
-    for _step in range(data.draw(st.integers(0, 10))):
-        stage.do(data.draw(st.sampled_from(ACTIONS)), lambda choices: data.draw(st.sampled_from(choices)))
-    stage.settle()
-
-    rows = list(ledger.ledger_rows(redrive, operation_id))
-
-    assert sorted(row.key for row in rows) == sorted(item.key for item in plan.included)
-    assert {row.outcome for row in rows} <= {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED}
-    assert sum(ledger.ledger_page(redrive, operation_id).counts.values()) == len(plan.included)
 
 
 def test_what_the_plan_left_out_is_in_the_ledger_with_its_rule(redrive, operator, settled):
