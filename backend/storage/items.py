@@ -144,6 +144,12 @@ def find_item(connection: Connection, item_id: int) -> StoredItem | None:
     return as_item(row) if row else None
 
 
+def lock(connection: Connection, item_ids: Sequence[int]) -> None:
+    """Hold them until the transaction ends, locked in the order of their ids."""
+    connection.execute(text("select 1 from ops.items where item_id = any(:item_ids) order by item_id for update"),
+                       {"item_ids": list(item_ids)})
+
+
 def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
     """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation was paused.
 
@@ -217,11 +223,11 @@ def take_back(connection: Connection, item: StoredItem, silent_since: datetime |
 def jobless(
     connection: Connection, queued_before: datetime, standing: Collection[str], *, may_generate: bool = True,
 ) -> list[tuple[Priority, list[int]]]:
-    """Items of operations that are not paused and stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
+    """Items of running operations that stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
     rows = connection.execute(text(
         "select o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
-        "where i.state = 'queued' and o.state <> 'paused' and (i.job_id is null or i.queued_at < :before "
+        "where i.state = 'queued' and i.cancel_requested_at is null and o.state = 'running' and (i.job_id is null or i.queued_at < :before "
         "  and i.job_id not in (select unnest(cast(:standing as text[])))) "  # a hash table, whatever the plan
         "and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
         {"before": queued_before, "standing": list(standing), "may_generate": may_generate})
@@ -237,6 +243,7 @@ def jobs_with_items(connection: Connection, job_ids: Sequence[str]) -> set[str]:
 
 def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: datetime) -> list[int]:
     """Give queued items a new job. Returns those that are still queued."""
+    lock(connection, item_ids)
     rows = connection.execute(
         update(items).where(items.c.item_id == func.any(bindparam("ids", list(item_ids), type_=ARRAY(BigInteger))),
                             items.c.state == ItemState.QUEUED)
@@ -262,6 +269,11 @@ def settled_operations(connection: Connection) -> list[str]:
         "  select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('planned', 'queued', 'running')) "
         "order by o.created_at"))
     return [row.operation_id for row in rows]
+
+
+def lock_operation(connection: Connection, operation_id: str) -> None:
+    """Hold it until the transaction ends: who changes its state waits."""
+    connection.execute(text("select 1 from ops.operations where operation_id = :operation_id for update"), {"operation_id": operation_id})
 
 
 def begin_verifying(connection: Connection, operation_id: str) -> bool:

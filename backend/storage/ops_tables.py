@@ -92,7 +92,7 @@ items = Table(
     Index("ix_items_job", "job_id", postgresql_where=text("state in ('queued', 'running')")),
     Index("ix_items_unsettled_task", "task_id", postgresql_where=text("state in ('planned', 'queued', 'running')")),
     Index("ix_items_cancelling", "cancel_requested_at",
-          postgresql_where=text("state = 'running' and cancel_requested_at is not null")),
+          postgresql_where=text("state in ('planned', 'queued', 'running') and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
 )
@@ -197,7 +197,7 @@ findings = Table(
 audit_log = Table(
     "audit_log", ops,
     Column("audit_id", BigInteger, Identity(), primary_key=True),
-    _time("at", nullable=False, server_default=func.now()),
+    _time("at", nullable=False, server_default=func.clock_timestamp()),  # of the line: a transaction may have waited long
     Column("actor_id", Text, nullable=False),
     Column("actor_role", Text, nullable=False),
     Column("action", Text, nullable=False),
@@ -205,5 +205,6 @@ audit_log = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("result", Text, nullable=False, server_default=""),
     Column("operation_id", Text),
+    Column("task_id", Text),                                   # when it is about one task alone
     Index("ix_audit_log_at", "at"),
 )

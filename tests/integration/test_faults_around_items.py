@@ -164,7 +164,7 @@ def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operato
     without_quiz(redrive, "a")
     item_id, = queued(redrive, operator, QUIZ_KEY)
     with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.items set attempt = :last"), {"last": withdrawals.MAXIMUM_LOST_WORKERS})
+        connection.execute(text("update ops.items set attempt = :last"), {"last": withdrawals.MAXIMUM_TAKEN_BACK + 1})
     attempt = begun(redrive, item_id)
     silent_since = item_row(redrive, item_id).heartbeat_at  # it beat at that moment: not before it
 
