@@ -158,7 +158,7 @@ def save(redrive: Redrive, attempt: Attempt, written: Written) -> bool:
 
 
 def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING) -> bool:
-    """As `save`. With `before` QUEUED a text that was spilled settles the item that waits to be written again."""
+    """As `save`. With `before` PLANNED or QUEUED a text that was spilled settles the item that waits to be written again."""
     check(written.content)
     content = written.content
     content_url = redrive.objects.put_text(_text_path(item), content.body_markdown) if isinstance(content, Tutorial) else ""
@@ -166,7 +166,7 @@ def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: I
         with redrive.engine.begin() as connection:
             roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
-            held = items.start(connection, item, now, item.previous_status) if before is ItemState.QUEUED else item
+            held = item if before is ItemState.RUNNING else items.hold_for_text(connection, item, now)
             return held is not None and _save(connection, held, written, roadmap, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc

@@ -90,7 +90,7 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
 
 def _is_waited_for(item: StoredItem, found: Spill) -> bool:
     """The attempt that wrote it still holds the item, or the item waits to be written again: by nobody, now."""
-    return item.state is ItemState.QUEUED or (item.state is ItemState.RUNNING and item.attempt == found.attempt)
+    return item.state in (ItemState.PLANNED, ItemState.QUEUED) or (item.state is ItemState.RUNNING and item.attempt == found.attempt)
 
 
 def _set_aside(redrive: Redrive, path: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, cast, func, insert, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Update, bindparam, cast, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.content.keys import ContentKey, ContentKind
@@ -151,17 +151,37 @@ def lock(connection: Connection, item_ids: Sequence[int]) -> None:
 
 
 def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
-    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation was paused.
+    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation does not run.
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
-    worker = this_process()
+    is_wanted = select(operations.c.operation_id).where(
+        operations.c.operation_id == items.c.operation_id, operations.c.state == OperationState.RUNNING).exists()
     row = connection.execute(
-        update(items).where(items.c.item_id == item.item_id, items.c.state == ItemState.QUEUED,
-                            items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None))
-        .values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid,
-                previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
+        _claim(item, now).where(items.c.state == ItemState.QUEUED, is_wanted)
+        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
     return as_item(row) if row else None
+
+
+def hold_for_text(connection: Connection, item: StoredItem, now: datetime) -> StoredItem | None:
+    """planned | queued -> running, for a text of an earlier attempt that is there already: whatever became of its operation since.
+
+    None: it moved, it was cancelled, or another item writes the same key.
+    """
+    try:
+        with connection.begin_nested():
+            row = connection.execute(
+                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(items)).one_or_none()
+    except IntegrityError:  # the guard of "never twice"
+        return None
+    return as_item(row) if row else None
+
+
+def _claim(item: StoredItem, now: datetime) -> Update:
+    worker = this_process()
+    return update(items).where(
+        items.c.item_id == item.item_id, items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None),
+    ).values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid)
 
 
 def settle(

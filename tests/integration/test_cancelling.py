@@ -239,6 +239,18 @@ def test_an_item_that_comes_back_into_a_paused_operation_waits(broken, operator)
     assert reconciler.resend_lost(broken) == 1
 
 
+@pytest.mark.parametrize("state", [state for state in OperationState if state is not OperationState.RUNNING])
+def test_an_old_job_begins_no_item_of_an_operation_that_does_not_run(broken, operator, state):
+    item_id, = queued(broken, operator, QUIZ_A)
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.operations set state = :state"), {"state": state})
+
+    assert attempts.begin(broken, item_id)[0] is attempts.NotBegun.TAKEN
+
+    assert state_of(broken, item_id) == ItemState.QUEUED
+    assert concept_fields(broken)["quiz_status"] == "failed"
+
+
 @pytest.mark.parametrize("act", [cancel.pause, cancel.resume])
 def test_only_what_runs_is_paused_and_only_what_is_paused_goes_on(broken, operator, act):
     queued(broken, operator, QUIZ_A)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, select, text
 
 from backend.actions import attempts, cancel, reconciler, retry, spills, withdrawals
+from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -17,7 +18,7 @@ from backend.storage import items, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
-from tests.factories import add, add_novel, add_roadmap, ago, concept
+from tests.factories import add, add_item, add_novel, add_operation, add_roadmap, ago, concept
 from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, written
 
 QUIZ_A = ContentKey(ContentKind.QUIZ, "r1", "a")
@@ -143,6 +144,34 @@ def test_a_spilled_text_of_an_item_that_another_worker_writes_again_waits(broken
 
     assert broken.objects.paths("spills/") == []
     assert len(broken.objects.paths("spills-set-aside/")) == 1  # paid for, and kept
+
+
+def test_a_spilled_text_is_saved_although_its_operation_was_paused_since(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    first = begun(broken, item_id)
+    spills.spill(broken, first.item, written(QUIZ))
+    withdrawals.give_back(broken, first.item)
+    cancel.pause(broken, first.item.operation_id, operator)
+    assert item_row(broken, item_id).state == ItemState.PLANNED
+
+    assert reconciler.save_spilled(broken) == 1
+
+    assert item_row(broken, item_id).state == ItemState.SUCCEEDED
+    assert broken.objects.paths("spills/") == []
+
+
+def test_a_spilled_text_waits_while_another_item_writes_its_key(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    first = begun(broken, item_id)
+    spills.spill(broken, first.item, written(QUIZ))
+    withdrawals.give_back(broken, first.item)
+    cancel.pause(broken, first.item.operation_id, operator)
+    add_operation(broken.engine)
+    other_id = add_item(broken.engine, kind="quiz", part=first.item.key.part, state="running", heartbeat_at=utc_now())
+
+    assert reconciler.save_spilled(broken) == 0
+    assert (item_row(broken, item_id).state, item_row(broken, other_id).state) == (ItemState.PLANNED, ItemState.RUNNING)
+    assert len(broken.objects.paths("spills/")) == 1
 
 
 def test_what_is_no_spill_is_set_aside_and_stops_no_other(broken, operator):
