@@ -24,8 +24,9 @@ from backend.redrive import Redrive
 from backend.storage import items, stopping
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
+from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
-from workers import failpoints
+from workers import failpoints, shutdown
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
 
@@ -74,6 +75,8 @@ class Chunk:
     async def run(self, item_ids: Sequence[int]) -> dict[str, int]:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # a thread of a test has no signals
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop_softly)
+        if shutdown.is_asked():  # before this loop could hear it
+            self._stop_softly()
         watching = asyncio.create_task(self._watch())
         try:
             outcomes = await asyncio.gather(*(self._run_item(item_id) for item_id in item_ids))
@@ -127,7 +130,7 @@ class Chunk:
     async def _not_begun(self, item_id: int, exc: Exception) -> str:
         """An outage leaves the item queued, it is sent again; anything else would come again each time, so the item fails."""
         if is_outage(exc):
-            log.warning("item_not_begun", item_id=item_id, error=str(exc).splitlines()[0])
+            log.warning("item_not_begun", item_id=item_id, error=in_one_line(exc))
             return "not_begun"
         log.exception("item_defect", item_id=item_id)
         error = save_error(exc) if isinstance(exc, DBAPIError) else ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}")
@@ -296,7 +299,7 @@ class Chunk:
             try:
                 told = await asyncio.get_running_loop().run_in_executor(self._watch_thread, self._look, running, is_due)
             except Exception as exc:  # boundary
-                log.warning("heartbeat_missed", error=str(exc).splitlines()[0])
+                log.warning("heartbeat_missed", error=in_one_line(exc))
                 continue
             if is_due:
                 beaten_at = time.monotonic()

@@ -58,7 +58,7 @@ def _send_again(redrive: Redrive, priority: Priority, item_ids: Sequence[int]) -
             left = items.reassign(connection, item_ids[start:start + size], job_id, utc_now())
             if left:
                 chunks[job_id] = left
-    redrive.queue.send(priority, chunks)
+    redrive.queue.send(priority, chunks, at_front=True)  # it was their turn before
     return [item_id for sent in chunks.values() for item_id in sent]
 
 
@@ -99,9 +99,14 @@ def take_back_orphans(redrive: Redrive) -> int:
     with redrive.engine.connect() as connection:
         seen = items.running_on(connection, this_host()) if this_host() else []
     orphans = [item for item in seen if item.worker and is_surely_gone(item.worker)]
-    if orphans:
+    try:
+        job_ids = set(redrive.queue.abandoned(is_surely_gone))  # it may have died before it began any of them
+    except QueueDown:
+        job_ids = set()
+    job_ids |= {item.job_id for item in orphans if item.job_id}
+    if job_ids:
         with redrive.engine.begin() as connection:
-            stopping.leave_jobs(connection, sorted({item.job_id for item in orphans if item.job_id}))
+            stopping.leave_jobs(connection, sorted(job_ids))
     return _take_back(redrive, orphans, None)
 
 

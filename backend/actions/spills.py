@@ -20,6 +20,7 @@ from backend.redrive import Redrive
 from backend.storage import items
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
+from backend.storage.recorded import in_one_line
 
 log = structlog.get_logger()
 SPILLED = "spills"
@@ -54,7 +55,7 @@ def save_spilled(redrive: Redrive) -> list[ContentKey]:
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError) as exc:
-            log.error("spill_unreadable", path=path, error=str(exc).splitlines()[0])
+            log.error("spill_unreadable", path=path, error=in_one_line(exc))
             _set_aside(redrive, path)
             continue
         if _settle(redrive, path, found):

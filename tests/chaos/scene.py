@@ -22,6 +22,7 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage.objects import StoreUnreachable
 from backend.storage.ops_tables import items
+from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
 from tests.chaos.evidence import key_of
 from tests.chaos.platform import Platform
@@ -75,7 +76,7 @@ class Scene:
             pass
         except Exception as exc:
             if not is_outage(exc) or "deadlock" in str(exc):
-                self.defects.append(f"{act.__name__}: {type(exc).__name__}: {str(exc).splitlines()[0]}")
+                self.defects.append(f"{act.__name__}: {type(exc).__name__}: {in_one_line(exc)}")
 
     def plan(self, scope: Scope) -> Plan:
         return retry.plan(self.stack.redrive, scope, ADMIN, overrides_limits=True)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import psutil
+import pytest
 from redis import Redis
 from rq import Queue
 from sqlalchemy import select
@@ -108,5 +109,26 @@ def test_a_worker_that_is_told_to_end_saves_what_is_nearly_done_and_gives_the_re
     assert exit_code == 0
     assert (counts.count(ItemState.SUCCEEDED), counts.count(ItemState.QUEUED)) == (3, 3)
     assert progress.counts[ItemState.SUCCEEDED] == 6
+    with redrive.engine.connect() as connection:
+        assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
+
+
+@pytest.mark.parametrize("moment", ["before_fork", "before_chunk"])
+def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(redrive, settings, operator, moment):
+    add_broken(redrive)
+    with ModelServer(latency_seconds=60) as server:
+        given = with_model(settings, server).model_copy(update={"stop_seconds": 2.0})
+        with started(given, MAINTENANCE, ("tests.early_sigterm", moment, "--queue", "interactive")) as (_maintenance, worker):
+            operation_id = confirmed(redrive, operator, Scope.everything())
+            exit_code = worker.wait(20)
+            given_back = wait_for(lambda: set(states(redrive).values()) == {ItemState.QUEUED}, what="all items to be queued again")
+            server.latency_seconds = 0.0
+            started_at = time.monotonic()
+            with started(given, INTERACTIVE):
+                progress = completed(redrive, operation_id)
+
+    assert (exit_code, given_back) == (0, True)
+    assert progress.counts[ItemState.SUCCEEDED] == 6
+    assert time.monotonic() - started_at < 15
     with redrive.engine.connect() as connection:
         assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}

@@ -13,6 +13,8 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
+from backend.jobs.queue import queue_name, worker_name
+from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
 from backend.storage import items, task_records
 from backend.storage.objects import Objects, StoreUnreachable
@@ -20,6 +22,7 @@ from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
 from tests.factories import add, add_item, add_novel, add_operation, add_roadmap, ago, concept
 from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, written
+from workers.main import ItemWorker
 
 QUIZ_A = ContentKey(ContentKind.QUIZ, "r1", "a")
 
@@ -49,6 +52,56 @@ def test_what_is_queued_without_a_job_is_sent_again(broken, operator):
     assert reconciler.resend_lost(broken) == 1
     assert broken.queue.length(Priority.INTERACTIVE) == 1
     assert found(broken) == {FindingKind.QUEUED_WITHOUT_JOB: 1}
+
+
+def test_what_is_sent_again_goes_before_what_came_later(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    broken.redis.flushall()
+    execute(broken, "update ops.items set queued_at = now() - interval '1 hour'")
+    broken.queue.send(Priority.INTERACTIVE, {"later": [999], "latest": [998]})
+
+    reconciler.resend_lost(broken)
+
+    assert broken.queue.waiting(Priority.INTERACTIVE)[1:] == ["later", "latest"]
+
+
+def test_several_jobs_that_go_to_the_front_keep_their_order(broken):
+    broken.queue.send(Priority.BULK, {"later": [3]})
+
+    broken.queue.send(Priority.BULK, {"first": [1], "second": [2]}, at_front=True)
+
+    assert broken.queue.waiting(Priority.BULK) == ["first", "second", "later"]
+
+
+def take_job(redrive: Redrive, process: ProcessName) -> str:
+    """A worker of that process takes the next job, and goes no further."""
+    worker = ItemWorker([queue_name(Priority.INTERACTIVE)], name=worker_name(process), connection=redrive.redis, serializer="json")
+    worker.register_birth()
+    job, _queue = worker.dequeue_job_and_maintain_ttl(None)
+    worker.prepare_execution(job)
+    return job.id
+
+
+def test_a_job_whose_worker_died_before_it_began_any_item_is_sent_again_at_once(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    job_id = item_row(broken, item_id).job_id
+    take_job(broken, ProcessName(this_host(), 2147483647))
+    assert reconciler.resend_lost(broken) == 0  # RQ lists it as running
+
+    reconciler.take_back_orphans(broken)
+
+    assert reconciler.resend_lost(broken) == 1
+    assert item_row(broken, item_id).job_id != job_id
+    assert item_row(broken, item_id).attempt == 1
+
+
+def test_a_job_whose_worker_lives_is_left_to_it(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    job_id = take_job(broken, this_process())
+
+    reconciler.take_back_orphans(broken)
+
+    assert item_row(broken, item_id).job_id == job_id
 
 
 def test_a_job_that_nobody_waits_for_is_dropped_and_others_stay(broken, operator):
