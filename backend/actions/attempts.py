@@ -25,11 +25,12 @@ from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ContentStatus, ItemAction, ItemState
-from backend.content.written import ConceptBrief, Quiz, Resources, Tutorial, Written
+from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import contents, items, task_records
 from backend.storage.contents import LockedRoadmap
+from backend.storage.engine import wait_at_most
 from backend.storage.facts import load_key_facts
 from backend.storage.items import StoredItem
 
@@ -157,13 +158,20 @@ def save(redrive: Redrive, attempt: Attempt, written: Written) -> bool:
     return save_item(redrive, attempt.item, written)
 
 
-def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING) -> bool:
-    """As `save`. With `before` PLANNED or QUEUED a text that was spilled settles the item that waits to be written again."""
+def save_item(
+    redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING, wait_seconds: float = 0.0,
+) -> bool:
+    """As `save`. With `before` PLANNED or QUEUED a text that was spilled settles the item that waits to be written again.
+
+    With `wait_seconds` it gives up on a row that somebody else holds for longer.
+    """
     check(written.content)
     content = written.content
     content_url = redrive.objects.put_text(_text_path(item), content.body_markdown) if isinstance(content, Tutorial) else ""
     try:
         with redrive.engine.begin() as connection:
+            if wait_seconds:
+                wait_at_most(connection, wait_seconds)
             roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
             held = item if before is ItemState.RUNNING else items.hold_for_text(connection, item, now)
@@ -191,10 +199,10 @@ def _save(
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted while it was being written."))
     is_ours = items.settle(
         connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
-        is_sample=written.is_sample, calls=written.calls, prompt_tokens=written.prompt_tokens,
-        completion_tokens=written.completion_tokens, error_kind=None, error_message=None)
+        is_sample=written.is_sample, error_kind=None, error_message=None)
     if not is_ours:
         return False
+    items.add_cost(connection, item.item_id, Spent(written.calls, written.prompt_tokens, written.completion_tokens))
     fields = _insert(connection, item.key, written.content, content_url, now)
     contents.patch_concept(connection, item.key.owner_id, concept, fields)
     if item.task_id:
@@ -214,8 +222,11 @@ def _insert(
             return contents.replace_quiz(connection, key, content, now)
 
 
-def fail(redrive: Redrive, attempt: Attempt, error: ItemError) -> bool:
-    """Outcome, framework_data and task say failed, and why. False: the attempt came too late; nothing changed."""
+def fail(redrive: Redrive, attempt: Attempt, error: ItemError, spent: Spent | None = None) -> bool:
+    """Outcome, framework_data and task say failed, why, and what it cost. False: the attempt came too late; nothing changed."""
     now = utc_now()
     with redrive.engine.begin() as connection:
-        return settle_and_declare_failed(connection, attempt.item, error, now)
+        is_ours = settle_and_declare_failed(connection, attempt.item, error, now)
+        if is_ours and spent:
+            items.add_cost(connection, attempt.item.item_id, spent)
+        return is_ours

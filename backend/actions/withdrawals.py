@@ -14,6 +14,7 @@ from backend.actions import settling
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
+from backend.content.written import Spent
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import items, stopping, task_records
@@ -42,19 +43,25 @@ def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None)
         return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None
 
 
-def give_back(redrive: Redrive, item: StoredItem) -> bool:
-    """An attempt that did nothing yet (shutdown, model held back): queued again, and not counted. False: it came too late.
+def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None) -> bool:
+    """An attempt without an outcome (shutdown, model held back): queued again, and not counted. False: it came too late.
 
     One that was told to stop in the meantime is cancelled: nobody else is left to confirm it.
     """
     with redrive.engine.begin() as connection:
-        return bool(stopping.give_back(connection, [item.item_id], attempt=item.attempt)) or settling.cancel(connection, item, utc_now())
+        is_ours = bool(stopping.give_back(connection, [item.item_id], attempt=item.attempt)) or settling.cancel(connection, item, utc_now())
+        if is_ours and spent:
+            items.add_cost(connection, item.item_id, spent)
+        return is_ours
 
 
-def confirm_cancelled(redrive: Redrive, item: StoredItem) -> bool:
+def confirm_cancelled(redrive: Redrive, item: StoredItem, spent: Spent | None = None) -> bool:
     """The worker has stopped writing it: running -> cancelled, its status put back. False: it came too late."""
     with redrive.engine.begin() as connection:
-        return settling.cancel(connection, item, utc_now())
+        is_ours = settling.cancel(connection, item, utc_now())
+        if is_ours and spent:
+            items.add_cost(connection, item.item_id, spent)
+        return is_ours
 
 
 def force_stop(connection: Connection, item: StoredItem) -> tuple[list[StoredItem], list[StoredItem]]:

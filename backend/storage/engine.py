@@ -43,7 +43,7 @@ def wait_at_most(connection: Connection, seconds: float) -> None:
     connection.execute(text("select set_config('lock_timeout', :milliseconds, true)"), {"milliseconds": f"{round(1000 * seconds)}ms"})
 
 
-def is_locked(exc: BaseException) -> bool:
+def is_locked(exc: BaseException | None) -> bool:
     """Somebody else held the row for too long."""
     return isinstance(exc, OperationalError) and getattr(exc.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
