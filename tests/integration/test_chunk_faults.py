@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.actions import attempts, breaker, cancel, spills, withdrawals
 from backend.content.errors import ErrorKind, ItemError
@@ -17,6 +18,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
+from backend.storage.engine import make_engine
 from backend.storage.objects import StoreUnreachable
 from tests.factories import add_roadmap, concept
 from tests.integration.test_attempts import QUIZ, concept_fields, item_row, queued, written
@@ -276,3 +278,37 @@ def test_a_spill_that_its_worker_had_no_time_to_forget_is_deleted(broken, operat
     assert spills.save_spilled(broken) == []
 
     assert (broken.objects.paths("spills/"), broken.objects.paths("spills-set-aside/")) == ([], [])
+
+
+def test_a_text_that_finds_the_pool_dry_is_saved_later_without_the_model(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    url = broken.settings.database_url.get_secret_value()
+    narrow = replace(broken, engine=make_engine(url, pool_size=1, pool_timeout_seconds=0.1),
+                     settings=broken.settings.model_copy(update={"save_patience_seconds": 0.5}))
+    generator = Slow(0.5)
+
+    with ThreadPoolExecutor(1) as beside:
+        working = beside.submit(lambda: asyncio.run(Chunk(narrow, generator).run([item_id])))
+        wait_for(lambda: item_row(broken, item_id).state == ItemState.RUNNING, what="the item to run")
+        with narrow.engine.connect():  # the only one
+            outcomes = working.result(20)
+    narrow.engine.dispose()
+
+    assert outcomes == {"spilled": 1}
+    assert spills.save_spilled(broken) == [KEYS[0]]
+    assert (item_row(broken, item_id).state, generator.asked) == (ItemState.SUCCEEDED, 1)
+
+
+def test_a_save_that_finds_the_pool_dry_for_a_moment_is_tried_again(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, KEYS[0])
+    save, faults = attempts.save, [PoolTimeout("QueuePool limit"), PoolTimeout("QueuePool limit")]
+
+    def failing(redrive, attempt, content):
+        if faults:
+            raise faults.pop()
+        return save(redrive, attempt, content)
+
+    monkeypatch.setattr(attempts, "save", failing)
+
+    assert asyncio.run(Chunk(broken, Slow(0)).run([item_id])) == {"succeeded": 1}
+    assert faults == []
