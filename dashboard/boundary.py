@@ -49,13 +49,13 @@ def guarded_part(show: Callable[[], None]) -> None:
     except DATABASE_ERRORS as exc:
         if not is_outage(exc):
             raise
-        log.warning("live_part_met_outage", error=str(exc).splitlines()[0])
+        log.warning("live_part_met_outage", error=str(exc).partition("\n")[0])
         session.suspect_outage()
         st.rerun()
 
 
 def _show_outage(exc: Exception) -> None:
-    log.error("page_met_outage", error=str(exc).splitlines()[0])
+    log.error("page_met_outage", error=str(exc).partition("\n")[0])
     st.error(_("**PostgreSQL does not answer.** What is broken cannot be told until it does; nothing is lost, "
                "and running work is saved when it is back."), icon=":material/database_off:")
     st.fragment(_wait_for_database, run_every=RETRY_SECONDS)()
@@ -73,6 +73,6 @@ def _wait_for_database() -> None:
 
 def _show_defect(exc: Exception) -> None:
     reference = f"{utc_now():%H%M%S%f}"[:9]
-    log.exception("page_failed", reference=reference, error=str(exc).splitlines()[0] if str(exc) else "")
+    log.exception("page_failed", reference=reference, error=str(exc).partition("\n")[0])
     st.error(_("This page met a fault of its own and cannot be shown. Nothing was changed. Look for **{reference}** in "
                "the log of the web process.").format(reference=reference), icon=":material/error:")

@@ -40,7 +40,7 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
         except retry.NothingToRetry as exc:
             session.notify(NoticeKind.INFO, str(exc))
         except DATABASE_ERRORS as exc:
-            log.error("action_failed", action=act.__name__, error=str(exc).splitlines()[0])
+            log.error("action_failed", action=act.__name__, error=str(exc).partition("\n")[0])
             session.suspect_outage()
             session.notify(NoticeKind.ERROR, _(
                 "The database did not take this, so nothing was started or stopped. Your selection is kept; try again."))

@@ -3,45 +3,32 @@
 import asyncio
 import contextlib
 import signal
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, stop_any, wait_random_exponential
 
-from backend.actions import attempts, breaker, spills, withdrawals
+from backend.actions import attempts, breaker, withdrawals
 from backend.actions.attempts import Attempt
 from backend.actions.settling import save_error
-from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.redrive import Redrive
-from backend.storage import items, stopping
 from backend.storage.items import StoredItem
-from backend.storage.objects import StoreUnreachable
+from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
-from workers import failpoints
+from workers import failpoints, shutdown
 from workers.generators.choose import choose_generator
 from workers.generators.protocol import Generator, WrittenConcept, write
+from workers.patience import patiently
+from workers.safekeeping import Safekeeping
+from workers.watch import Running, Watch
 
-LONGEST_PATIENCE_SECONDS = 3600.0  # for a finished text that neither the database nor the object store takes
-CANCEL_LOOK_SECONDS = 0.5          # how often a worker asks whether it is to stop something
-UNTAKEN_PAUSE_SECONDS = 0.5        # until a text that neither took is offered to both again
-STOP_SHARE = 0.5                   # of the time to stop: what is being written may finish in it, the rest is for saving
+STOP_SHARE = 0.5  # of the time to stop: what is being written may finish in it, the rest is for saving
 log = structlog.get_logger()
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class _Running:
-    item: StoredItem
-    writing: asyncio.Task[WrittenConcept] | None = None  # while the model is being asked: it may be stopped then, and only then
-    is_told_to_stop: bool = False
 
 
 def run_chunk(redrive: Redrive, item_ids: Sequence[int]) -> dict[str, int]:
@@ -61,20 +48,22 @@ class Chunk:
         # Beginning and saving go on beside the writing: a slot that waited for PostgreSQL would leave the model idle.
         self._begun = asyncio.Semaphore(2 * redrive.settings.concurrency)
         self._writing = asyncio.Semaphore(redrive.settings.concurrency)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         # The first item goes ahead alone: eight threads that compile the same statements at once take 0.1 s longer to begin.
         self._is_first_begun, self._has_first_begun = False, asyncio.Event()
         self._is_stopping = False
         self._is_broken_off = False  # half the time to stop is over: nothing is asked of the model any more
         self._is_model_troubled = False  # a failure was noted: the next success is worth noting too
         self._threads = ThreadPoolExecutor(redrive.settings.worker_threads, thread_name_prefix="storage")
-        # Its own: eight saves that wait for a lock must not keep living items from showing that they live.
-        self._watch_thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
+        self._watch = Watch(redrive, self._running)
+        self._safekeeping = Safekeeping(redrive, self._threads, self._patiently)
 
     async def run(self, item_ids: Sequence[int]) -> dict[str, int]:
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # a thread of a test has no signals
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop_softly)
-        watching = asyncio.create_task(self._watch())
+        if shutdown.is_asked():  # before this loop could hear it
+            self._stop_softly()
+        watching = asyncio.create_task(self._watch.keep())
         try:
             outcomes = await asyncio.gather(*(self._run_item(item_id) for item_id in item_ids))
             await self._leave([item_id for item_id, outcome in zip(item_ids, outcomes, strict=True) if outcome == "left"])
@@ -82,7 +71,8 @@ class Chunk:
             watching.cancel()
             await self._generator.close()
             self._threads.shutdown(wait=False)
-            self._watch_thread.shutdown(wait=False)
+            self._watch.close()
+            self._safekeeping.close()
         return dict(Counter(outcomes))
 
     async def _run_item(self, item_id: int) -> str:
@@ -98,7 +88,7 @@ class Chunk:
     async def _run_attempt(self, attempt: Attempt) -> str:
         item_id = attempt.item.item_id
         failpoints.reach("after_claim")
-        self._running[item_id] = _Running(attempt.item)
+        self._running[item_id] = Running(attempt.item)
         try:
             return await self._write_and_save(attempt)
         finally:
@@ -127,7 +117,7 @@ class Chunk:
     async def _not_begun(self, item_id: int, exc: Exception) -> str:
         """An outage leaves the item queued, it is sent again; anything else would come again each time, so the item fails."""
         if is_outage(exc):
-            log.warning("item_not_begun", item_id=item_id, error=str(exc).splitlines()[0])
+            log.warning("item_not_begun", item_id=item_id, error=in_one_line(exc))
             return "not_begun"
         log.exception("item_defect", item_id=item_id)
         error = save_error(exc) if isinstance(exc, DBAPIError) else ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}")
@@ -146,26 +136,30 @@ class Chunk:
         except Exception as exc:  # boundary: a defect fails one item, named as such
             await self._note_aborted(attempt)
             return await self._defect(attempt, exc, bound)
-        await self._note_answer(attempt)
         failpoints.reach("after_model")
         try:
-            outcome = await self._save(attempt, written, bound)
+            outcome = await self._safekeeping.save(attempt, written, bound)
         except ItemError as error:
-            return await self._fail(attempt, error, bound)
+            outcome = await self._fail(attempt, error, bound)
         except Exception as exc:  # boundary
-            return await self._defect(attempt, exc, bound)
+            outcome = await self._defect(attempt, exc, bound)
         failpoints.reach("after_save")
+        await self._note_answer(attempt)  # a finished text comes first
         return outcome
 
     async def _write(self, attempt: Attempt) -> WrittenConcept:
         """Ask the model. Raises CancelledError when the item was told to stop, or the worker stops, before the answer is there."""
+        running = self._running[attempt.item.item_id]
+
         async def in_turn() -> WrittenConcept:
             async with self._writing:
-                return await write(self._generator, attempt.item.key.kind, brief=attempt.brief)
+                await self._watch.catch_up()
+                if running.is_told_to_stop:
+                    raise asyncio.CancelledError
+                return await write(self._generator, attempt.item.key.kind, brief=attempt.brief, spent=running.spent)
 
         if self._is_broken_off:  # it was being begun when the others were
             raise asyncio.CancelledError
-        running = self._running[attempt.item.item_id]
         running.writing = asyncio.create_task(in_turn())
         try:
             return await running.writing
@@ -174,14 +168,14 @@ class Chunk:
 
     async def _interrupted(self, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> str:
         """The model call was broken off: cancelled by a person, or given back because the worker stops."""
-        item = attempt.item
-        is_told = self._running[item.item_id].is_told_to_stop
+        item, running = attempt.item, self._running[attempt.item.item_id]
+        is_told = running.is_told_to_stop
         if not (is_told or self._is_stopping):
             raise asyncio.CancelledError
         withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
         await self._note_aborted(attempt)
         with contextlib.suppress(ItemError):  # the database is away: the lease runs out and the item is taken back
-            is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item))
+            is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item, running.spent))
             bound.info(("item_cancelled" if is_told else "item_given_back") if is_ours else "item_late")
         return "cancelled" if is_told else "given_back"
 
@@ -199,7 +193,8 @@ class Chunk:
             return await self._fail(attempt, error, bound)
         bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
         with contextlib.suppress(ItemError):
-            await self._patiently(lambda: self._in_thread(withdrawals.give_back, self._redrive, attempt.item))
+            spent = self._running[attempt.item.item_id].spent
+            await self._patiently(lambda: self._in_thread(withdrawals.give_back, self._redrive, attempt.item, spent))
         return "held"
 
     async def _note_aborted(self, attempt: Attempt) -> None:
@@ -218,40 +213,15 @@ class Chunk:
             if closed:
                 log.info("model_is_back", provider=self._redrive.settings.provider)
 
-    async def _save(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> str:
-        """Save it; a database that stays away gets the text later, from the object store."""
-        save = lambda: self._in_thread(attempts.save, self._redrive, attempt, written)  # noqa: E731
-        started = time.monotonic()
-        while True:
-            try:
-                is_ours = await self._patiently(save)
-            except ItemError as error:
-                if not error.is_outage or time.monotonic() - started > LONGEST_PATIENCE_SECONDS:
-                    raise
-                if await self._spill(attempt, written, bound):
-                    return "spilled"
-                await asyncio.sleep(UNTAKEN_PAUSE_SECONDS)
-                continue
-            bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
-            return "succeeded" if is_ours else "late"
-
-    async def _spill(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> bool:
-        try:
-            path = await self._in_thread(spills.spill, self._redrive, attempt.item, written)
-        except StoreUnreachable as exc:
-            bound.error("text_not_spilled", error=str(exc))
-            return False
-        bound.warning("text_spilled", path=path)
-        return True
-
     async def _defect(self, attempt: Attempt, exc: Exception, bound: structlog.stdlib.BoundLogger) -> str:
         bound.exception("item_defect")
         return await self._fail(attempt, ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}"), bound)
 
     async def _fail(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
         bound.warning("item_failed", error_kind=error.kind.value, error=error.message)
+        spent = self._running[attempt.item.item_id].spent
         try:
-            await self._patiently(lambda: self._in_thread(attempts.fail, self._redrive, attempt, error))
+            await self._patiently(lambda: self._in_thread(attempts.fail, self._redrive, attempt, error, spent))
         except ItemError as gone:  # the lease runs out and the item is taken back
             bound.error("failure_not_recorded", error=gone.message)
         return "failed"
@@ -262,13 +232,9 @@ class Chunk:
                 await self._patiently(lambda: self._in_thread(withdrawals.leave, self._redrive, item_ids))
             log.info("items_left", count=len(item_ids))
 
-    async def _patiently(self, save: Callable[[], Awaitable[Result]]) -> Result:
-        """Try again while the database is away or its pool is dry; not when the worker stops."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda exc: isinstance(exc, ItemError) and exc.is_outage),
-            stop=stop_any(stop_after_delay(self._redrive.settings.save_patience_seconds), lambda _state: self._is_stopping),
-            wait=wait_random_exponential(multiplier=0.2, max=5), reraise=True)
-        return await retrying(_naming_database_errors(save))
+    async def _patiently(self, ask: Callable[[], Awaitable[Result]]) -> Result:
+        """Raises ItemError of an outage when PostgreSQL stays away."""
+        return await patiently(ask, seconds=self._redrive.settings.save_patience_seconds, is_stopping=lambda: self._is_stopping)
 
     def _stop_softly(self) -> None:
         """SIGTERM: begin nothing more; what is still being written when half the time is over is given back."""
@@ -281,39 +247,7 @@ class Chunk:
     def _break_off(self) -> None:
         self._is_broken_off = True
         for running in self._running.values():
-            if running.writing:
-                running.writing.cancel()
-
-    async def _watch(self) -> None:
-        """Heartbeats, and what a person wants stopped. A missed look is no reason to stop writing."""
-        beaten_at = time.monotonic()
-        while True:
-            await asyncio.sleep(min(CANCEL_LOOK_SECONDS, self._redrive.settings.heartbeat_seconds))
-            running = [(item_id, found.item.attempt) for item_id, found in self._running.items()]
-            if not running:
-                continue
-            is_due = time.monotonic() - beaten_at >= self._redrive.settings.heartbeat_seconds
-            try:
-                told = await asyncio.get_running_loop().run_in_executor(self._watch_thread, self._look, running, is_due)
-            except Exception as exc:  # boundary
-                log.warning("heartbeat_missed", error=str(exc).splitlines()[0])
-                continue
-            if is_due:
-                beaten_at = time.monotonic()
-            self._stop_told(told)
-
-    def _look(self, running: list[tuple[int, int]], is_due: bool) -> list[int]:
-        with self._redrive.engine.begin() as connection:
-            if is_due:
-                items.beat(connection, running, utc_now())
-            return stopping.told_to_stop(connection, running)
-
-    def _stop_told(self, told: list[int]) -> None:
-        for item_id in told:
-            found = self._running.get(item_id)
-            if found and found.writing:
-                found.is_told_to_stop = True
-                found.writing.cancel()
+            running.break_off()
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
@@ -322,12 +256,3 @@ class Chunk:
 def _named(item: StoredItem) -> dict[str, object]:
     """What every log line about an item says."""
     return {"item_id": item.item_id, "key": str(item.key), "attempt": item.attempt, "operation_id": item.operation_id}
-
-
-def _naming_database_errors(save: Callable[[], Awaitable[Result]]) -> Callable[[], Awaitable[Result]]:
-    async def named() -> Result:
-        try:
-            return await save()
-        except (DBAPIError, PoolTimeout) as exc:
-            raise save_error(exc) from exc
-    return named

@@ -23,6 +23,7 @@ from backend.redrive import Redrive
 from backend.settings import load
 from backend.storage import heartbeats, problems, samples
 from backend.storage.objects import StoreUnreachable
+from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
 
 log = structlog.get_logger()
@@ -144,7 +145,7 @@ def run(redrive: Redrive, stop: threading.Event) -> None:
             is_out = False
         except SQLAlchemyError as exc:
             if not is_out:
-                log.error("database_away", error=str(exc).splitlines()[0])
+                log.error("database_away", error=in_one_line(exc))
             is_out = True
             stop.wait(OUTAGE_SECONDS)
 

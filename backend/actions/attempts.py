@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backend.actions import breaker
+from backend.actions import breaker, costs
 from backend.actions.breaker import Flow
 from backend.actions.settling import fail as settle_and_declare_failed
 from backend.actions.settling import save_error, settle, settle_failed
@@ -23,14 +23,14 @@ from backend.content.framework import Concept
 from backend.content.keys import ContentKey
 from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
-from backend.content.prices import cost_of
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ContentStatus, ItemAction, ItemState
-from backend.content.written import ConceptBrief, Quiz, Resources, Tutorial, Written
+from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import contents, groups, items, task_records
 from backend.storage.contents import LockedRoadmap
+from backend.storage.engine import wait_at_most
 from backend.storage.facts import load_key_facts
 from backend.storage.items import StoredItem
 
@@ -169,18 +169,24 @@ def save(redrive: Redrive, attempt: Attempt, written: Written) -> bool:
     return save_item(redrive, attempt.item, written)
 
 
-def save_item(redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING) -> bool:
-    """As `save`. With `before` QUEUED a text that was spilled settles the item that waits to be written again."""
+def save_item(
+    redrive: Redrive, item: StoredItem, written: Written, *, before: ItemState = ItemState.RUNNING, wait_seconds: float = 0.0,
+) -> bool:
+    """As `save`. With `before` PLANNED or QUEUED a text that was spilled settles the item that waits to be written again.
+
+    With `wait_seconds` it gives up on a row that somebody else holds for longer.
+    """
     check(written.content)
     content = written.content
     content_url = redrive.objects.put_text(_text_path(item), content.body_markdown) if isinstance(content, Tutorial) else ""
     try:
         with redrive.engine.begin() as connection:
+            if wait_seconds:
+                wait_at_most(connection, wait_seconds)
             roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
-            held = items.start(connection, item, now, item.previous_status) if before is ItemState.QUEUED else item
-            cost = cost_of(redrive.prices, written.generator, written.prompt_tokens, written.completion_tokens)
-            return held is not None and _save(connection, held, written, roadmap, content_url, cost, now)
+            held = item if before is ItemState.RUNNING else items.hold_for_text(connection, item, now)
+            return held is not None and _save(redrive, connection, held, written, roadmap, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 
@@ -197,7 +203,7 @@ def _path_part(text: str) -> str:
 
 
 def _save(
-    connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str, cost: float | None,
+    redrive: Redrive, connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str,
     now: datetime,
 ) -> bool:
     concept = roadmap.framework.concept(item.key.part) if roadmap else None
@@ -205,10 +211,10 @@ def _save(
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted while it was being written."))
     is_ours = items.settle(
         connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
-        is_sample=written.is_sample, calls=written.calls, prompt_tokens=written.prompt_tokens,
-        completion_tokens=written.completion_tokens, cost=cost, error_kind=None, error_message=None)
+        is_sample=written.is_sample, error_kind=None, error_message=None)
     if not is_ours:
         return False
+    costs.add(redrive, connection, item.item_id, Spent(written.calls, written.prompt_tokens, written.completion_tokens), written.generator)
     fields = _insert(connection, item.key, written.content, content_url, now)
     contents.patch_concept(connection, item.key.owner_id, concept, fields)
     if item.task_id:
@@ -228,9 +234,11 @@ def _insert(
             return contents.replace_quiz(connection, key, content, now)
 
 
-def fail(redrive: Redrive, attempt: Attempt, error: ItemError) -> bool:
-    """Outcome, framework_data and task say failed, and why. False: the attempt came too late; nothing changed."""
-    now, used = utc_now(), error.used
-    cost = cost_of(redrive.prices, used.generator, used.prompt_tokens, used.completion_tokens) if used else None
+def fail(redrive: Redrive, attempt: Attempt, error: ItemError, spent: Spent | None = None) -> bool:
+    """Outcome, framework_data and task say failed, why, and what it cost. False: the attempt came too late; nothing changed."""
+    now = utc_now()
     with redrive.engine.begin() as connection:
-        return settle_and_declare_failed(connection, attempt.item, error, now, cost=cost)
+        is_ours = settle_and_declare_failed(connection, attempt.item, error, now)
+        if is_ours and spent:
+            costs.add(redrive, connection, attempt.item.item_id, spent)
+        return is_ours

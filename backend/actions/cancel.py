@@ -1,15 +1,20 @@
 """Cancelling: what waits is cancelled at once, what runs is told to stop and confirms it, what is settled is refused by name.
 
-Who comes second changes nothing: every change is one guarded UPDATE, and each is written to the audit log.
+Who comes second changes nothing: every change is one guarded UPDATE. It is written to the audit log in the same transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from backend.actions import withdrawals
 from backend.actions.actors import Actor, Permission, require
+from backend.actions.withdrawals import Withdrawn
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.status import OperationState
@@ -18,6 +23,7 @@ from backend.i18n import _
 from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
 from backend.storage import audit, items, stopping, task_records
+from backend.storage.engine import is_locked, wait_at_most
 from backend.storage.items import StoredItem
 
 
@@ -26,7 +32,11 @@ class NotFound(LookupError):
 
 
 class Refused(Exception):
-    """It cannot be cancelled, paused or stopped in the state it is in; str() names the state."""
+    """It cannot be cancelled, paused or stopped as it is now; str() says why."""
+
+
+class HeldElsewhere(Refused):
+    """Somebody else holds its rows, and does not let go; str() says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,18 @@ def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: Can
     require(actor, Permission.CANCEL)
     if scope.is_everything and not note.strip():
         raise ValueError(_("Say why everything is to be cancelled."))
-    with redrive.engine.connect() as connection:
+    words, now = _reason(reason, note), utc_now()
+    with _at_once(redrive) as connection:
         found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
         _require_for_others(connection, found, actor)
-    words = _reason(reason, note)
-    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
-    if not done and not told:
-        raise Refused(_("Nothing to cancel: what you chose has ended, or has been told to stop already."))
-    return _audited(redrive, done, told, actor, words, scope_words=_scope_words(scope, len(found)))
+        done = withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now)
+        _require_any(done)
+        for operation_id in sorted({item.operation_id for item in done.items}):
+            own = done.of(operation_id)
+            task_ids = {item.task_id for item in own.items}
+            _record(connection, actor, own, words, scope=_scope_words(scope, len(own.items)), operation_id=operation_id,
+                    task_id=task_ids.pop() if len(task_ids) == 1 else None, at=now)
+    return _ended(redrive, done)
 
 
 def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
@@ -62,8 +76,9 @@ def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReas
     Raises NotAllowed, NotFound, or Refused that names the state of a task that has ended.
     """
     require(actor, Permission.CANCEL)
-    words = _reason(reason, note)
-    with redrive.engine.begin() as connection:
+    words, now = _reason(reason, note), utc_now()
+    scope = _("task {task_id}").format(task_id=task_id)
+    with _at_once(redrive) as connection:
         task = task_records.find_task(connection, task_id)
         if task is None:
             raise NotFound(_("There is no task {task_id}.").format(task_id=task_id))
@@ -74,14 +89,14 @@ def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReas
             raise Refused(_("This task is {status}. Only pending and processing tasks can be cancelled.").format(
                 status=wording.task_status(task.status)))
         if not task.is_ours:
-            if not task_records.cancel_task_without_items(connection, task_id, _("Cancelled: {reason}").format(reason=words), utc_now()):
+            if not task_records.cancel_task_without_items(connection, task_id, _("Cancelled: {reason}").format(reason=words), now):
                 raise Refused(_("This task has ended in the meantime; it was not cancelled."))
-            audit.record(connection, actor, action="cancel", scope=_("task {task_id}").format(task_id=task_id), reason=words,
-                         result=_("cancelled"))
+            audit.record(connection, actor, action="cancel", scope=scope, reason=words, result=_("cancelled"), task_id=task_id, at=now)
             return Cancelled(1, 0)
-        task_records.mark_cancelling(connection, [task_id], utc_now())
-    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
-    return _audited(redrive, done, told, actor, words, scope_words=_("task {task_id}").format(task_id=task_id))
+        done = withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now, ends_tasks=True)
+        _require_any(done)
+        _record(connection, actor, done, words, scope=scope, operation_id=done.items[0].operation_id, task_id=task_id, at=now)
+    return _ended(redrive, done)
 
 
 def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
@@ -89,22 +104,19 @@ def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: 
 
     Raises NotAllowed, NotFound, or Refused that names the state of an operation that has ended.
     """
-    words = _reason(reason, note)
-    now = utc_now()
-    with redrive.engine.begin() as connection:
+    words, now = _reason(reason, note), utc_now()
+    with _at_once(redrive) as connection:
         state = _require_operation(connection, operation_id, actor)
         if not may_cancel_operation(state):
             raise Refused(_("This operation is {state}; there is nothing left of it to cancel.").format(
                 state=wording.OPERATION_STATES[state].lower()))
-        found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
         # Before its items: the dispatcher queues nothing more of it.
         if not stopping.change_operation(connection, operation_id, (state,), OperationState.CANCELLED, by=actor.actor_id, reason=words,
                                          settled_at=now):
             raise Refused(_("This operation has changed in the meantime; look again."))
-        task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
-    done, told = withdrawals.cancel_all(redrive, found, by=actor.actor_id, reason=words)
-    return _audited(redrive, done, told, actor, words, scope_words=_("operation {operation_id}").format(operation_id=operation_id[:8]),
-                    operation_id=operation_id)
+        done = _cancel_rest(connection, operation_id, actor, words, now)
+        _record(connection, actor, done, words, scope=_operation_words(operation_id), operation_id=operation_id, at=now)
+    return _ended(redrive, done)
 
 
 def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
@@ -113,19 +125,20 @@ def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
     Raises NotAllowed, NotFound, or Refused when it has begun.
     """
     words, now = _("Undone before it began"), utc_now()
-    with redrive.engine.begin() as connection:
+    with _at_once(redrive) as connection:
         _require_operation(connection, operation_id, actor)
         if not stopping.change_operation(connection, operation_id, (OperationState.ARMED,), OperationState.UNDONE, by=actor.actor_id,
                                          reason=words, settled_at=now):
             raise Refused(_("It has begun already. Cancel it instead."))
-        found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
-        task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
-        stopping.cancel_waiting(connection, [item.item_id for item in found], by=actor.actor_id, reason=words, now=now)
-        for task_id in sorted({item.task_id for item in found if item.task_id}):
-            task_records.record_progress(connection, task_id, now)
-        audit.record(connection, actor, action="undo", scope=_("operation {operation_id}").format(operation_id=operation_id[:8]),
-                     operation_id=operation_id, result=_("{items} taken back").format(items=wording.items(len(found))))
-    return Cancelled(len(found), 0)
+        done = _cancel_rest(connection, operation_id, actor, words, now)
+        audit.record(connection, actor, action="undo", scope=_operation_words(operation_id), operation_id=operation_id, at=now,
+                     result=_("{items} taken back").format(items=wording.items(len(done.items))))
+    return _ended(redrive, done)
+
+
+def _cancel_rest(connection: Connection, operation_id: str, actor: Actor, words: str, now: datetime) -> Withdrawn:
+    found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
+    return withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now, ends_tasks=True)
 
 
 def pause(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") -> None:
@@ -156,15 +169,31 @@ def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: 
             seconds=redrive.settings.force_stop_seconds))
     stopped, is_complete = 0, True
     for item in ready:
-        cancelled, given_back = withdrawals.force_stop(redrive, item)
-        if not cancelled:  # it has ended, perhaps with the one before
-            continue
+        cancelled, is_told = _force_stop(redrive, item, actor, reason)
         stopped += cancelled
-        is_complete = _stop_job(redrive, item) and is_complete
-        with redrive.engine.begin() as connection:
-            audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
-                         result=_("{items} of the same job queued again").format(items=wording.items(len(given_back))))
+        is_complete = is_complete and is_told
     return Cancelled(stopped, 0, is_complete)
+
+
+def _force_stop(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -> tuple[int, bool]:
+    """(how many are cancelled now, whether Redis could be told). 0: it has ended, perhaps with the one before."""
+    try:
+        cancelled = _withdraw_by_force(redrive, item, actor, reason)
+    except HeldElsewhere:  # the work-horse hangs in the middle of saving: its death lets go of the rows
+        is_told = _stop_job(redrive, item)
+        return _withdraw_by_force(redrive, item, actor, reason), is_told
+    return cancelled, _stop_job(redrive, item) if cancelled else True
+
+
+def _withdraw_by_force(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -> int:
+    now = utc_now()
+    with _at_once(redrive) as connection:
+        cancelled, given_back = withdrawals.force_stop(connection, item)
+        if cancelled:
+            audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
+                         task_id=item.task_id, at=now,
+                         result=_("{items} of the same job queued again").format(items=wording.items(len(given_back))))
+    return len(cancelled)
 
 
 def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
@@ -177,26 +206,47 @@ def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
     return True
 
 
-def _audited(
-    redrive: Redrive, done: set[int], told: set[int], actor: Actor, words: str, *, scope_words: str, operation_id: str | None = None,
-) -> Cancelled:
-    with redrive.engine.begin() as connection:
-        audit.record(connection, actor, action="cancel", scope=scope_words, reason=words, operation_id=operation_id,
-                     result=_("{cancelled} cancelled, {told} told to stop").format(
-                         cancelled=wording.items(len(done)), told=wording.items(len(told))))
-    return Cancelled(len(done), len(told))
+@contextmanager
+def _at_once(redrive: Redrive) -> Iterator[Connection]:
+    """One transaction for a change, its reason and its line in the audit log: all of it happens, or nothing. Raises HeldElsewhere."""
+    try:
+        with redrive.engine.begin() as connection:
+            wait_at_most(connection, withdrawals.LONGEST_WAIT_SECONDS)
+            yield connection
+    except OperationalError as exc:
+        if not is_locked(exc):
+            raise
+        raise HeldElsewhere(_(
+            "Nothing was changed: a worker that hangs, or another program, has held the same rows for {seconds:g} s. "
+            "Try again in a minute; what hangs is let go by then.").format(seconds=withdrawals.LONGEST_WAIT_SECONDS)) from exc
+
+
+def _require_any(done: Withdrawn) -> None:
+    if not done.items:
+        raise Refused(_("Nothing to cancel: what you chose has ended, or has been told to stop already."))
+
+
+def _record(connection: Connection, actor: Actor, done: Withdrawn, words: str, **about: Any) -> None:
+    audit.record(connection, actor, action="cancel", reason=words, result=_("{cancelled} cancelled, {told} told to stop").format(
+        cancelled=wording.items(len(done.cancelled) + len(done.marked)), told=wording.items(len(done.told))), **about)
+
+
+def _ended(redrive: Redrive, done: Withdrawn) -> Cancelled:
+    """After the commit: marks of what waits are put back. What cannot be now is left to the reconciler."""
+    put_back = sum(withdrawals.put_back(redrive, item) for item in done.marked)
+    return Cancelled(len(done.cancelled) + put_back, len(done.told) + len(done.marked) - put_back)
 
 
 def _change(
     redrive: Redrive, operation_id: str, actor: Actor, reason: str, before: OperationState, after: OperationState, *, action: str,
 ) -> None:
-    with redrive.engine.begin() as connection:
+    with _at_once(redrive) as connection:
         state = _require_operation(connection, operation_id, actor)
         if not stopping.change_operation(connection, operation_id, (before,), after, by=actor.actor_id, reason=reason):
             raise Refused(_("This operation is {state}, so it cannot be changed like that.").format(
                 state=wording.OPERATION_STATES[state].lower()))
         waiting = stopping.unqueue(connection, operation_id) if after is OperationState.PAUSED else 0
-        audit.record(connection, actor, action=action, scope=_("operation {operation_id}").format(operation_id=operation_id[:8]),
+        audit.record(connection, actor, action=action, scope=_operation_words(operation_id),
                      reason=reason, operation_id=operation_id, result=_("{items} wait").format(items=wording.items(waiting)))
 
 
@@ -220,6 +270,10 @@ def _require_for_others(connection: Connection, found: Sequence[StoredItem], act
 def _reason(reason: CancelReason, note: str) -> str:
     words = wording.CANCEL_REASONS[reason]
     return f"{words}: {note.strip()}" if note.strip() else words
+
+
+def _operation_words(operation_id: str) -> str:
+    return _("operation {operation_id}").format(operation_id=operation_id[:8])
 
 
 def _scope_words(scope: CancelScope, count: int) -> str:

@@ -127,8 +127,11 @@ def complete_operations(redrive: Redrive) -> int:
 
     The drain does the looking: every item that settles marks its owner. Returns how many ended.
     """
-    with redrive.engine.begin() as connection:
-        for operation_id in items.settled_operations(connection):
+    with redrive.engine.connect() as connection:
+        settled = items.settled_operations(connection)
+    for operation_id in settled:
+        with redrive.engine.begin() as connection:  # the operation before its tasks, as whoever cancels it does
+            items.lock_operation(connection, operation_id)
             task_records.settle_idle_tasks(connection, operation_id, utc_now())
             items.begin_verifying(connection, operation_id)
     with redrive.engine.connect() as connection:

@@ -13,7 +13,7 @@ from backend.actions import breaker, spills, withdrawals
 from backend.actions.breaker import Flow
 from backend.actions.dispatcher import chunk_items
 from backend.clock import utc_now
-from backend.content.status import FindingKind, Priority
+from backend.content.status import FindingKind, ItemState, Priority
 from backend.content.stopping import CancelScope
 from backend.i18n import _
 from backend.jobs.queue import QueueDown
@@ -25,7 +25,8 @@ from backend.storage.objects import StoreUnreachable
 
 log = structlog.get_logger()
 MENDED_AT_ONCE = 500
-CANCEL_SECONDS = 10  # a cancel that is younger may be going on
+CANCEL_SECONDS = 5  # a cancel that is younger may be going on
+UNFINISHED_WAITS = (ItemState.PLANNED, ItemState.QUEUED)
 
 
 def resend_lost(redrive: Redrive) -> int:
@@ -57,7 +58,7 @@ def _send_again(redrive: Redrive, priority: Priority, item_ids: Sequence[int]) -
             left = items.reassign(connection, item_ids[start:start + size], job_id, utc_now())
             if left:
                 chunks[job_id] = left
-    redrive.queue.send(priority, chunks)
+    redrive.queue.send(priority, chunks, at_front=True)  # it was their turn before
     return [item_id for sent in chunks.values() for item_id in sent]
 
 
@@ -98,9 +99,14 @@ def take_back_orphans(redrive: Redrive) -> int:
     with redrive.engine.connect() as connection:
         seen = items.running_on(connection, this_host()) if this_host() else []
     orphans = [item for item in seen if item.worker and is_surely_gone(item.worker)]
-    if orphans:
+    try:
+        job_ids = set(redrive.queue.abandoned(is_surely_gone))  # it may have died before it began any of them
+    except QueueDown:
+        job_ids = set()
+    job_ids |= {item.job_id for item in orphans if item.job_id}
+    if job_ids:
         with redrive.engine.begin() as connection:
-            stopping.leave_jobs(connection, sorted({item.job_id for item in orphans if item.job_id}))
+            stopping.leave_jobs(connection, sorted(job_ids))
     return _take_back(redrive, orphans, None)
 
 
@@ -140,20 +146,29 @@ def mend_tasks(redrive: Redrive) -> int:
 
 
 def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
-    with redrive.engine.connect() as connection:
+    with redrive.engine.begin() as connection:
         found = stopping.unsettled_of_task(connection, task_id)
-    withdrawals.cancel_all(redrive, found, by=_("the platform"), reason=_("The platform cancelled the task."))
+        done = withdrawals.cancel_all(
+            connection, found, by=_("the platform"), reason=_("The platform cancelled the task."), now=utc_now())
+    for item in done.marked:
+        withdrawals.put_back(redrive, item)
 
 
 def finish_cancels(redrive: Redrive) -> int:
-    """Items of a cancelled operation that nobody told: whoever cancelled it was interrupted, and the rest of it is cancelled now."""
+    """What a cancel left behind whose process died: marks of waiting items that were not put back, items that nobody told.
+
+    It is done in the name of who cancelled, for the reason that was given.
+    """
+    before = utc_now() - timedelta(seconds=CANCEL_SECONDS)
     with redrive.engine.connect() as connection:
-        cut_short = stopping.cancelled_with_rest(connection, utc_now() - timedelta(seconds=CANCEL_SECONDS))
-    finished: set[int] = set()
+        waiting = stopping.told_and_waiting(connection, before)
+        cut_short = stopping.ended_with_rest(connection, before)
     for operation_id, by, reason in cut_short:
-        with redrive.engine.connect() as connection:
+        with redrive.engine.begin() as connection:
             found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
-        finished = finished.union(*withdrawals.cancel_all(redrive, found, by=by, reason=reason))
+            done = withdrawals.cancel_all(connection, found, by=by, reason=reason, now=utc_now(), ends_tasks=True)
+        waiting += done.items
+    finished = {item.item_id for item in waiting if item.state not in UNFINISHED_WAITS or withdrawals.put_back(redrive, item)}
     return _found(redrive, FindingKind.CANCEL_CUT_SHORT, sorted(finished))
 
 

@@ -1,8 +1,10 @@
 """How an item ends, whoever ends it: outcome, content status and task in the transaction of the caller.
 
-Locks are taken in one order everywhere: roadmap, item, task.
+Locks are taken in one order everywhere, so that nobody waits in a circle: operation, roadmap, item, task; several of one kind in the
+order of their ids.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -27,23 +29,19 @@ def settle(connection: Connection, item: StoredItem, state: ItemState, now: date
     return is_ours
 
 
-def settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **values: object) -> bool:
-    message, used = storable(error.message), error.used
-    if used:
-        values |= {"generator": used.generator, "calls": used.calls, "prompt_tokens": used.prompt_tokens,
-                   "completion_tokens": used.completion_tokens}
+def settle_failed(connection: Connection, item: StoredItem, error: ItemError, now: datetime, **guard: object) -> bool:
+    message = storable(error.message)
     return settle(
         connection, item, ItemState.FAILED, now, error_kind=error.kind, error_message=message,
-        cause_id=cause_id_of(error.kind, message), **values)
+        cause_id=cause_id_of(error.kind, message), **guard)
 
 
 def fail(
     connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
-    cost: float | None = None,
 ) -> bool:
     """running -> failed, and framework_data says so too."""
     roadmap = lock_if_readable(connection, item.key.owner_id)
-    if not settle_failed(connection, item, error, now, silent_since=silent_since, cost=cost):
+    if not settle_failed(connection, item, error, now, silent_since=silent_since):
         return False
     _declare(connection, roadmap, item, ContentStatus.FAILED)
     return True
@@ -70,6 +68,19 @@ def skip(
         return False
     put_back_status(connection, roadmap, item)
     return True
+
+
+def cancel_told(connection: Connection, together: Sequence[StoredItem], now: datetime) -> list[StoredItem]:
+    """running -> cancelled, of those among them that were told to stop; all of them stay locked. Returns what this changed."""
+    told = [item for item in together if item.cancel_requested_at is not None]
+    roadmaps = {owner_id: lock_if_readable(connection, owner_id) for owner_id in sorted({item.key.owner_id for item in told})}
+    items.lock(connection, [item.item_id for item in together])
+    cancelled = [item for item in told if items.settle(connection, item, ItemState.CANCELLED, now)]
+    for item in cancelled:
+        put_back_status(connection, roadmaps[item.key.owner_id], item)
+    for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
+        task_records.record_progress(connection, task_id, now)
+    return cancelled
 
 
 def put_back_status(connection: Connection, roadmap: LockedRoadmap | None, item: StoredItem) -> None:

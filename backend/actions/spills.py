@@ -2,10 +2,12 @@
 
 A spill is a JSON document at spills/<item>-<attempt>.json. It holds everything that saving needs; it is deleted once the item is
 settled with it, and set aside under spills-set-aside/ when the item ended otherwise: what was paid for is never thrown away.
+A worker also spills a text whose saving takes long, and goes on with saving it: whoever comes first settles the item.
 """
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,12 +20,15 @@ from backend.content.status import ItemState
 from backend.content.written import Quiz, Resources, Tutorial, Written
 from backend.redrive import Redrive
 from backend.storage import items
+from backend.storage.engine import is_locked
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
+from backend.storage.recorded import in_one_line
 
 log = structlog.get_logger()
 SPILLED = "spills"
 SET_ASIDE = "spills-set-aside"
+LONGEST_WAIT_SECONDS = 0.2  # for a row that somebody else holds: other texts wait too
 _CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz})
 
 
@@ -37,9 +42,18 @@ class Spill:
 
 def spill(redrive: Redrive, item: StoredItem, written: Written) -> str:
     """Keep a finished text in the object store. Returns its path. Raises StoreUnreachable."""
-    path = f"{SPILLED}/{item.item_id}-{item.attempt}.json"
+    path = _path(item)
     redrive.objects.put(path, _dumped(item, written))
     return path
+
+
+def forget(redrive: Redrive, item: StoredItem) -> None:
+    """Its text is saved by now. Raises StoreUnreachable; the reconciler finds it then."""
+    redrive.objects.delete(_path(item))
+
+
+def _path(item: StoredItem) -> str:
+    return f"{SPILLED}/{item.item_id}-{item.attempt}.json"
 
 
 def save_spilled(redrive: Redrive) -> list[ContentKey]:
@@ -54,7 +68,7 @@ def save_spilled(redrive: Redrive) -> list[ContentKey]:
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError) as exc:
-            log.error("spill_unreadable", path=path, error=str(exc).splitlines()[0])
+            log.error("spill_unreadable", path=path, error=in_one_line(exc))
             _set_aside(redrive, path)
             continue
         if _settle(redrive, path, found):
@@ -69,10 +83,12 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
     bound = log.bind(item_id=found.item_id, key=str(found.key), attempt=found.attempt)
     if item is not None and _is_waited_for(item, found):
         try:
-            is_saved = attempts.save_item(redrive, item, found.written, before=item.state)
+            is_saved = attempts.save_item(redrive, item, found.written, before=item.state, wait_seconds=LONGEST_WAIT_SECONDS)
         except ItemError as error:
             if error.kind is ErrorKind.SAVE_STORE_GONE:
                 raise StoreUnreachable(error.message) from error
+            if is_locked(error.__cause__):  # by a worker that is just saving it, or by another program
+                return False
             if error.is_outage:
                 raise error.__cause__ or error from None
             bound.error("spill_not_saved", error_kind=error.kind.value, error=error.message)
@@ -82,7 +98,9 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
             redrive.objects.delete(path)
             bound.info("spill_saved")
         return is_saved
-    if item is None or item.state.is_settled:
+    if item is not None and item.state is ItemState.SUCCEEDED and item.attempt == found.attempt:  # by its worker, with this very text
+        redrive.objects.delete(path)
+    elif item is None or item.state.is_settled:
         bound.warning("spill_set_aside", state=item.state.value if item else None)
         _set_aside(redrive, path)
     return False
@@ -90,11 +108,12 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
 
 def _is_waited_for(item: StoredItem, found: Spill) -> bool:
     """The attempt that wrote it still holds the item, or the item waits to be written again: by nobody, now."""
-    return item.state is ItemState.QUEUED or (item.state is ItemState.RUNNING and item.attempt == found.attempt)
+    return item.state in (ItemState.PLANNED, ItemState.QUEUED) or (item.state is ItemState.RUNNING and item.attempt == found.attempt)
 
 
 def _set_aside(redrive: Redrive, path: str) -> None:
-    redrive.objects.move(path, f"{SET_ASIDE}/{path.removeprefix(f'{SPILLED}/')}")
+    with suppress(FileNotFoundError):  # its worker has saved it just now
+        redrive.objects.move(path, f"{SET_ASIDE}/{path.removeprefix(f'{SPILLED}/')}")
 
 
 def _dumped(item: StoredItem, written: Written) -> bytes:

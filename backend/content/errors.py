@@ -1,6 +1,5 @@
 """Kinds of error, where each comes from, and the exception that carries one to an item's outcome."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -49,20 +48,8 @@ class ErrorKind(StrEnum):
 OUTAGES = frozenset({ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE})
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a text that failed has cost all the same. Token counts are None when the endpoint did not tell them."""
-
-    generator: str
-    calls: int
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-
-
 class ItemError(Exception):
     """One item failed, for a reason that has a name. `message` is shown to people: no secrets in it."""
-
-    used: Used | None = None  # None: nothing is known of calls
 
     def __init__(self, kind: ErrorKind, message: str) -> None:
         super().__init__(message)

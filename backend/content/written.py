@@ -47,6 +47,15 @@ class Quiz(_Written):
 ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz)
 
 
+@dataclass(slots=True)
+class Spent:
+    """What one attempt has cost so far. Whoever asks the model adds to it, so that it is known however the attempt ends."""
+
+    calls: int = 0  # requests that reached the endpoint
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Written(Generic[ContentT]):
     """A finished text with its price. Token counts are None when the endpoint does not tell them."""

@@ -4,19 +4,22 @@ Redis knows only what is running now. Nothing is decided from it but whether to 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.executions import Execution
 from rq.job import Job
 
 from backend.clock import utc_now
 from backend.content.status import Priority
+from backend.processes import ProcessName
 
 RUN_ITEMS = "workers.jobs.run_items"  # the one function that workers accept
 JOB_TIMEOUT_SECONDS = 4 * 3600        # a chunk may wait long on a slow model; silence of an item is found by its lease
@@ -55,6 +58,16 @@ def queue_name(priority: Priority) -> str:
     return f"redrive-{priority}"
 
 
+def worker_name(process: ProcessName) -> str:
+    """What a worker is called in Redis: who finds its job there can tell whether its process is gone."""
+    return f"{process.host}:{process.pid}:{uuid4().hex[:8]}"
+
+
+def _process_of(name: str) -> ProcessName | None:
+    host, _, rest = name.rpartition(":")[0].rpartition(":")
+    return ProcessName(host, int(rest)) if rest.isdigit() else None
+
+
 class JobQueue:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -68,16 +81,19 @@ class JobQueue:
         except (RedisError, OSError):
             return False
 
-    def send(self, priority: Priority, chunks: dict[str, Sequence[int]]) -> None:
-        """Enqueue a job for each job id with its item ids. Raises QueueDown; sending again is harmless."""
+    def send(self, priority: Priority, chunks: dict[str, Sequence[int]], *, at_front: bool = False) -> None:
+        """Enqueue a job for each job id with its item ids. Raises QueueDown; sending again is harmless.
+
+        What has waited already goes `at_front`, before everything that waits; the first chunk is the next job.
+        """
         if not chunks:
             return
         queue = self._queue(priority)
         jobs = [
             Queue.prepare_data(
                 RUN_ITEMS, (list(item_ids),), job_id=job_id, timeout=JOB_TIMEOUT_SECONDS, result_ttl=RESULT_TTL_SECONDS,
-                failure_ttl=FAILURE_TTL_SECONDS)
-            for job_id, item_ids in chunks.items()]
+                failure_ttl=FAILURE_TTL_SECONDS, at_front=at_front)
+            for job_id, item_ids in (reversed(chunks.items()) if at_front else chunks.items())]
         try:
             queue.enqueue_many(jobs)
         except (RedisError, OSError) as exc:
@@ -97,6 +113,21 @@ class JobQueue:
             return waiting | {started.parse_job_id(entry) for entry in alive}
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc
+
+    def abandoned(self, is_gone: Callable[[ProcessName], bool]) -> list[str]:
+        """Job ids that RQ still lists as running and whose worker's process is gone. Raises QueueDown."""
+        found: list[str] = []
+        try:
+            for priority in Priority:
+                for entry in self._redis.zrange(self._queue(priority).started_job_registry.key, 0, -1):
+                    execution = Execution.from_composite_key(entry.decode(), self._redis)
+                    name = self._redis.hget(execution.key, "worker_name")
+                    process = _process_of(name.decode()) if name else None
+                    if process is not None and is_gone(process):
+                        found.append(execution.job_id)
+        except (RedisError, OSError) as exc:
+            raise QueueDown(str(exc)) from exc
+        return found
 
     def stop(self, job_id: str) -> bool:
         """Kill the work-horse of a job. False: no work-horse runs it. Raises QueueDown.

@@ -42,7 +42,7 @@ _STANDING = (
     "  from ops.spendings s where s.operation_id = o.operation_id) s on true "
     "left join lateral (select max(count) as most from (select count(*) from ("
     "    select i.state, i.cause_id from ops.items i where i.operation_id = o.operation_id "
-    "    and i.state in ('succeeded', 'failed') and i.action = 'generate' and i.calls is distinct from 0 "
+    "    and i.action = 'generate' and (i.state = 'failed' or i.state = 'succeeded' and i.calls is distinct from 0) "
     "    and i.settled_at > coalesce(o.window_since, '-infinity') "
     "    order by i.settled_at desc limit coalesce((o.limits ->> 'same_cause_window')::int, 0)) l "
     "  where l.state = 'failed' group by l.cause_id) c) w on true ")

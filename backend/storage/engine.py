@@ -2,9 +2,13 @@
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InternalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 READ_ONLY = "25006"  # what PostgreSQL says while a standby has not been promoted yet
+LOCK_NOT_AVAILABLE = "55P03"
+# A process that is frozen within a transaction holds its rows: PostgreSQL ends that session. The longest pause of ours within one
+# is the judging of 1,000 owners, some seconds.
+IDLE_IN_TRANSACTION_SECONDS = 60
 
 
 def psycopg_url(database_url: str):
@@ -24,13 +28,24 @@ def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: floa
         pool_timeout=pool_timeout_seconds,
         pool_pre_ping=True,
         pool_recycle=1800,
-        connect_args={"application_name": "redrive", "connect_timeout": 5, "options": "-c timezone=UTC"},
+        connect_args={"application_name": "redrive", "connect_timeout": 5,
+                      "options": f"-c timezone=UTC -c idle_in_transaction_session_timeout={1000 * IDLE_IN_TRANSACTION_SECONDS}"},
     )
 
 
 def is_read_only(exc: BaseException) -> bool:
     """PostgreSQL answers, and takes no writes for now."""
     return isinstance(exc, InternalError) and getattr(exc.orig, "sqlstate", None) == READ_ONLY
+
+
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """Whoever has to wait longer for a row in this transaction is told so: `is_locked` is true of what is raised then."""
+    connection.execute(text("select set_config('lock_timeout', :milliseconds, true)"), {"milliseconds": f"{round(1000 * seconds)}ms"})
+
+
+def is_locked(exc: BaseException | None) -> bool:
+    """Somebody else held the row for too long."""
+    return isinstance(exc, OperationalError) and getattr(exc.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
 def allowed_connections(connection: Connection) -> int:

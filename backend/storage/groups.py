@@ -84,7 +84,7 @@ def canaries(connection: Connection, operation_id: str) -> list[Canary]:
         found.setdefault(row.group_id, []).append(row)
     return [Canary(
         group_id, of_group[0].canary_round, sum(row.state in ("planned", "queued", "running") for row in of_group),
-        tuple(_told(row) for row in of_group if row.state in ("succeeded", "failed") and row.calls != 0))
+        tuple(_told(row) for row in of_group if row.state == "failed" or (row.state == "succeeded" and row.calls != 0)))
         for group_id, of_group in found.items()]
 
 
@@ -146,7 +146,7 @@ def send_back(connection: Connection, operation_id: str, since: datetime, now: d
     return len(changed)
 
 
-_TOLD = "state in ('succeeded', 'failed') and action = 'generate' and calls is distinct from 0"  # as the indexes say it
+_TOLD = "action = 'generate' and (state = 'failed' or state = 'succeeded' and calls is distinct from 0)"  # as the indexes say it
 _LAST = ("select i.group_id, i.state, i.cause_id, i.started_at, i.settled_at, i.error_kind, i.error_message from ops.items i "
          "where {of} and " + _TOLD + " and i.settled_at > coalesce({since}, '-infinity') order by i.settled_at desc limit :limit")
 

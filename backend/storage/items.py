@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, cast, func, insert, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Update, bindparam, cast, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
-from backend.content.status import ItemAction, ItemState, Priority
+from backend.content.status import ItemAction, ItemState, OperationState, Priority
+from backend.content.written import Spent
 from backend.processes import ProcessName, this_process
-from backend.storage import spendings
 from backend.storage.ops_tables import items, operations
 
 
@@ -152,18 +152,44 @@ def find_item(connection: Connection, item_id: int) -> StoredItem | None:
     return as_item(row) if row else None
 
 
+def lock(connection: Connection, item_ids: Sequence[int]) -> None:
+    """Hold them until the transaction ends, locked in the order of their ids."""
+    connection.execute(text("select 1 from ops.items where item_id = any(:item_ids) order by item_id for update"),
+                       {"item_ids": list(item_ids)})
+
+
 def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
-    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation was paused.
+    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation does not run.
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
-    worker = this_process()
+    is_wanted = select(operations.c.operation_id).where(
+        operations.c.operation_id == items.c.operation_id, operations.c.state == OperationState.RUNNING).exists()
     row = connection.execute(
-        update(items).where(items.c.item_id == item.item_id, items.c.state == ItemState.QUEUED,
-                            items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None))
-        .values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid,
-                previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
+        _claim(item, now).where(items.c.state == ItemState.QUEUED, is_wanted)
+        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
     return as_item(row) if row else None
+
+
+def hold_for_text(connection: Connection, item: StoredItem, now: datetime) -> StoredItem | None:
+    """planned | queued -> running, for a text of an earlier attempt that is there already: whatever became of its operation since.
+
+    None: it moved, it was cancelled, or another item writes the same key.
+    """
+    try:
+        with connection.begin_nested():
+            row = connection.execute(
+                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(items)).one_or_none()
+    except IntegrityError:  # the guard of "never twice"
+        return None
+    return as_item(row) if row else None
+
+
+def _claim(item: StoredItem, now: datetime) -> Update:
+    worker = this_process()
+    return update(items).where(
+        items.c.item_id == item.item_id, items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None),
+    ).values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid)
 
 
 def settle(
@@ -172,16 +198,20 @@ def settle(
 ) -> bool:
     """`before` -> succeeded | failed | skipped, if this attempt still holds the item. False: a late write, change nothing.
 
-    With `silent_since` only an item that has not beaten since then is settled. What it used is written down for its operation.
+    With `silent_since` only an item that has not beaten since then is settled.
     """
     statement = update(items).where(
         items.c.item_id == item.item_id, items.c.state == before, items.c.attempt == item.attempt)
     if silent_since is not None:
         statement = statement.where(items.c.heartbeat_at < silent_since)
-    is_ours = connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
-    if is_ours and values.get("calls"):
-        spendings.record(connection, item.operation_id, values)
-    return is_ours
+    return connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
+
+
+def add_cost(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
+    """What an attempt has cost, on top of what its forerunners did, in the transaction that ends it. In money: None, nobody knows."""
+    costs = {"calls": spent.calls, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens, "cost": cost}
+    if values := {name: func.coalesce(items.c[name], 0) + cost for name, cost in costs.items() if cost is not None}:
+        connection.execute(update(items).where(items.c.item_id == item_id).values(**values))
 
 
 def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
@@ -228,11 +258,11 @@ def take_back(connection: Connection, item: StoredItem, silent_since: datetime |
 def jobless(
     connection: Connection, queued_before: datetime, standing: Collection[str], *, may_generate: bool = True,
 ) -> list[tuple[Priority, list[int]]]:
-    """Items of operations that are not paused and stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
+    """Items of running operations that stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
     rows = connection.execute(text(
         "select o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
-        "where i.state = 'queued' and o.state <> 'paused' and (i.job_id is null or i.queued_at < :before "
+        "where i.state = 'queued' and i.cancel_requested_at is null and o.state = 'running' and (i.job_id is null or i.queued_at < :before "
         "  and i.job_id not in (select unnest(cast(:standing as text[])))) "  # a hash table, whatever the plan
         "and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
         {"before": queued_before, "standing": list(standing), "may_generate": may_generate})
@@ -248,6 +278,7 @@ def jobs_with_items(connection: Connection, job_ids: Sequence[str]) -> set[str]:
 
 def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: datetime) -> list[int]:
     """Give queued items a new job. Returns those that are still queued."""
+    lock(connection, item_ids)
     rows = connection.execute(
         update(items).where(items.c.item_id == func.any(bindparam("ids", list(item_ids), type_=ARRAY(BigInteger))),
                             items.c.state == ItemState.QUEUED)
@@ -273,6 +304,11 @@ def settled_operations(connection: Connection) -> list[str]:
         "  select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('planned', 'queued', 'running')) "
         "order by o.created_at"))
     return [row.operation_id for row in rows]
+
+
+def lock_operation(connection: Connection, operation_id: str) -> None:
+    """Hold it until the transaction ends: who changes its state waits."""
+    connection.execute(text("select 1 from ops.operations where operation_id = :operation_id for update"), {"operation_id": operation_id})
 
 
 def begin_verifying(connection: Connection, operation_id: str) -> bool:

@@ -26,7 +26,7 @@ def _time(name: str, **kw) -> Column:
 
 
 # Items that tell how the model fares: a repair that was found on the way asked it nothing.
-TOLD = "state in ('succeeded', 'failed') and action = 'generate' and calls is distinct from 0"
+TOLD = "action = 'generate' and (state = 'failed' or state = 'succeeded' and calls is distinct from 0)"
 
 operations = Table(
     "operations", ops,
@@ -108,7 +108,7 @@ items = Table(
     Index("ix_items_job", "job_id", postgresql_where=text("state in ('queued', 'running')")),
     Index("ix_items_unsettled_task", "task_id", postgresql_where=text("state in ('planned', 'queued', 'running')")),
     Index("ix_items_cancelling", "cancel_requested_at",
-          postgresql_where=text("state = 'running' and cancel_requested_at is not null")),
+          postgresql_where=text("state in ('planned', 'queued', 'running') and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
     # The dispatcher takes from one group at a time and never reads what waits behind a canary.
@@ -259,7 +259,7 @@ findings = Table(
 audit_log = Table(
     "audit_log", ops,
     Column("audit_id", BigInteger, Identity(), primary_key=True),
-    _time("at", nullable=False, server_default=func.now()),
+    _time("at", nullable=False, server_default=func.clock_timestamp()),  # of the line: a transaction may have waited long
     Column("actor_id", Text, nullable=False),
     Column("actor_role", Text, nullable=False),
     Column("action", Text, nullable=False),
@@ -267,5 +267,6 @@ audit_log = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("result", Text, nullable=False, server_default=""),
     Column("operation_id", Text),
+    Column("task_id", Text),                                   # when it is about one task alone
     Index("ix_audit_log_at", "at"),
 )

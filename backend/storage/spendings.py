@@ -1,22 +1,18 @@
 """ops.spendings: what items have used, appended as they settle and added up to their operations."""
 
-from collections.abc import Mapping
+from sqlalchemy import Connection, text
 
-from sqlalchemy import Connection, insert, text
-
-from backend.storage.ops_tables import spendings
+from backend.content.written import Spent
 
 ADDED_AT_ONCE = 5000
 
 
-def record(connection: Connection, operation_id: str, values: Mapping[str, object]) -> None:
-    """What one item has used, from the columns that it settles with."""
-    def number(name: str) -> float:
-        return values.get(name) or 0  # type: ignore[return-value]
-
-    connection.execute(insert(spendings).values(
-        operation_id=operation_id, calls=number("calls"), tokens=number("prompt_tokens") + number("completion_tokens"),
-        cost=number("cost")))
+def record(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
+    """What one attempt at an item has used."""
+    connection.execute(text(
+        "insert into ops.spendings (operation_id, calls, tokens, cost) "
+        "select operation_id, :calls, :tokens, :cost from ops.items where item_id = :item_id"),
+        {"item_id": item_id, "calls": spent.calls, "tokens": (spent.prompt_tokens or 0) + (spent.completion_tokens or 0), "cost": cost or 0})
 
 
 def add_up(connection: Connection) -> int:

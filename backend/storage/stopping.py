@@ -44,30 +44,25 @@ def _condition(scope: CancelScope) -> tuple[str, dict[str, Any]]:
 _CHOSEN = "with chosen as (select item_id from ops.items where item_id = any(:item_ids) and {condition} order by item_id for update) "
 
 
-def cancel_waiting(connection: Connection, item_ids: Sequence[int], *, by: str, reason: str, now: datetime) -> list[StoredItem]:
-    """planned | queued -> cancelled, of those that were never begun. Returns those that changed."""
-    return _changed(connection, (
-        _CHOSEN.format(condition="state in ('planned', 'queued') and attempt = 1")
-        + "update ops.items i set state = 'cancelled', settled_at = :now, cancel_requested_at = :now, cancelled_by = :by, "
-          "cancel_reason = :reason from chosen c where i.item_id = c.item_id returning i.*"),
-        {"item_ids": list(item_ids), "now": now, "by": by, "reason": reason})
-
-
 def request_cancel(connection: Connection, item_ids: Sequence[int], *, by: str, reason: str, now: datetime) -> list[StoredItem]:
-    """Tell running items to stop; their workers confirm. Returns those that were not told before."""
+    """planned | queued -> cancelled, of those that were never begun; all others are told to stop. Returns those that changed.
+
+    What runs is confirmed by its worker. What was begun before and waits again is begun no more; its mark is still to be put back.
+    """
     return _changed(connection, (
-        _CHOSEN.format(condition="state = 'running' and cancel_requested_at is null")
-        + "update ops.items i set cancel_requested_at = :now, cancelled_by = :by, cancel_reason = :reason "
+        _CHOSEN.format(condition="state in ('planned', 'queued', 'running') and cancel_requested_at is null")
+        + "update ops.items i set cancel_requested_at = :now, cancelled_by = :by, cancel_reason = :reason, "
+          "state = case when i.state <> 'running' and i.attempt = 1 then 'cancelled' else i.state end, "
+          "settled_at = case when i.state <> 'running' and i.attempt = 1 then cast(:now as timestamptz) end "
           "from chosen c where i.item_id = c.item_id returning i.*"),
         {"item_ids": list(item_ids), "now": now, "by": by, "reason": reason})
 
 
-def untold(connection: Connection, item_ids: Sequence[int]) -> list[StoredItem]:
-    """Those of the items that are neither settled nor told to stop."""
-    rows = connection.execute(text(
-        "select * from ops.items where item_id = any(:item_ids) and state in ('planned', 'queued', 'running') "
-        "and cancel_requested_at is null order by item_id"), {"item_ids": list(item_ids)})
-    return [as_item(row) for row in rows]
+def told_and_waiting(connection: Connection, before: datetime) -> list[StoredItem]:
+    """Items that wait, were told to stop before then, and are not cancelled yet."""
+    return _changed(connection, (
+        "select * from ops.items where state in ('planned', 'queued') and cancel_requested_at < :before order by item_id"),
+        {"before": before})
 
 
 def told_to_stop(connection: Connection, running: Sequence[tuple[int, int]]) -> list[int]:
@@ -149,11 +144,11 @@ def operation_of(connection: Connection, operation_id: str) -> tuple[OperationSt
     return (OperationState(row.state), row.actor_id) if row else None
 
 
-def cancelled_with_rest(connection: Connection, before: datetime) -> list[tuple[str, str, str]]:
-    """(operation id, who cancelled it, why) of operations, cancelled before then, with items neither settled nor told to stop."""
+def ended_with_rest(connection: Connection, before: datetime) -> list[tuple[str, str, str]]:
+    """(operation id, by whom, why) of operations, cancelled or stopped before then, with items neither settled nor told to stop."""
     rows = connection.execute(text(
         "select operation_id, coalesce(state_by, '') as by, coalesce(state_reason, '') as reason from ops.operations "
-        "where state = 'cancelled' and settled_at < :before and operation_id in (select operation_id from ops.items "
+        "where state in ('cancelled', 'stopped') and settled_at < :before and operation_id in (select operation_id from ops.items "
         "  where state in ('planned', 'queued', 'running') and cancel_requested_at is null) order by operation_id"), {"before": before})
     return [(row.operation_id, row.by, row.reason) for row in rows]
 

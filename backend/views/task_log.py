@@ -7,7 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, cast, func, or_, select
+from sqlalchemy import Connection, Row, Text, and_, cast, func, or_, select
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.secrets import without_secrets
@@ -24,12 +24,12 @@ AFTER_THE_END = timedelta(hours=1)  # how long after a task's end lines of the a
 
 class EventKind(StrEnum):
     CREATED = "created"
+    ACTION = "action"                  # a line of the audit log; what it brought about bears the same time
     QUEUED = "queued"
     STARTED = "started"
     TOLD_TO_STOP = "told_to_stop"
     SETTLED = "settled"
     FAILED_CONCEPT = "failed_concept"  # as the platform noted it
-    ACTION = "action"                  # a line of the audit log
     ENDED = "ended"
 
 
@@ -70,11 +70,12 @@ def task_events(redrive: Redrive, found: TaskDetail) -> tuple[TaskEvent, ...]:
 
 
 def _audit_lines(connection: Connection, found: TaskDetail) -> Sequence[Row[Any]]:
-    """Lines of its operations, and those that name the task itself."""
+    """Lines of its operations, but for those about other tasks of theirs, and those that name the task itself."""
     query = select(audit_log).where(
         audit_log.c.at >= found.row.created_at - timedelta(minutes=1),
-        or_(audit_log.c.operation_id.in_([note.operation_id for note in found.operations]),
-            func.strpos(audit_log.c.scope, found.row.task_id) > 0)).order_by(audit_log.c.audit_id).limit(200)
+        or_(and_(audit_log.c.operation_id.in_([note.operation_id for note in found.operations]), audit_log.c.task_id.is_(None)),
+            audit_log.c.task_id == found.row.task_id, func.strpos(audit_log.c.scope, found.row.task_id) > 0),
+    ).order_by(audit_log.c.audit_id).limit(200)
     if found.row.completed_at is not None:
         query = query.where(audit_log.c.at <= found.row.completed_at + AFTER_THE_END)
     return connection.execute(query).all()

@@ -45,6 +45,7 @@ class Call:
     key: ContentKey
     at: datetime
     is_whole: bool
+    ended_at: float  # when it was answered, on the monotonic clock
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _calls(platform: Platform, requests: Iterable[Request]) -> tuple[Call, ...]:
     offset = time.time() - time.monotonic()
     return tuple(
         Call(platform.key_of(request.schema_name, request.concept), datetime.fromtimestamp(request.started_at + offset, UTC),
-             request.status == 200 and _is_whole(request))
+             request.status == 200 and _is_whole(request), request.finished_at or time.monotonic())
         for request in requests)
 
 
@@ -218,6 +219,12 @@ def repeated_calls(found: Evidence) -> dict[ContentKey, int]:
     """Whole texts that nobody kept, by key: their calls had to be made again."""
     own = found.items_of()
     return {key: over for key, count in _whole_texts(found).items() if (over := count - _kept_or_refused(found, key, own[key])) > 0}
+
+
+def thrown_away_calls(found: Evidence) -> list[Call]:
+    """The calls of those texts: of each key the earliest, for a later one is what was kept."""
+    whole = {key: [call for call in found.calls if call.is_whole and call.key == key] for key in repeated_calls(found)}
+    return [call for key, count in repeated_calls(found).items() for call in whole[key][:count]]
 
 
 def _thrown_away(found: Evidence) -> Iterable[str]:

@@ -227,6 +227,7 @@ def force_stop(scene: Scene, chance: random.Random) -> Hit | None:
     if not horses:
         return None
     horse = chance.choice(horses)
+    held = scene.held_by(horse)
     scene.stack.kill(horse, signal.SIGSTOP)
     found = scene.rows(ItemState.RUNNING, pids=[horse])
 
@@ -241,7 +242,7 @@ def force_stop(scene: Scene, chance: random.Random) -> Hit | None:
         scene.person(stop)
     else:
         scene.stack.kill(horse, signal.SIGCONT)
-    return Hit(f"{len(found)} items of the job") if found else None
+    return Hit(f"{len(found)} items of the job", scene.stack.settings.force_stop_seconds + 0.1, held) if found else None
 
 
 def _operations(scene: Scene, state: OperationState, *, largest: int = 100_000) -> list[str]:

@@ -22,8 +22,9 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage.objects import StoreUnreachable
 from backend.storage.ops_tables import items
+from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
-from tests.chaos.evidence import key_of
+from tests.chaos.evidence import Call, key_of
 from tests.chaos.platform import Platform
 from tests.chaos.stack import Stack
 from tests.chaos.story import ADMIN
@@ -75,7 +76,7 @@ class Scene:
             pass
         except Exception as exc:
             if not is_outage(exc) or "deadlock" in str(exc):
-                self.defects.append(f"{act.__name__}: {type(exc).__name__}: {str(exc).splitlines()[0]}")
+                self.defects.append(f"{act.__name__}: {type(exc).__name__}: {in_one_line(exc)}")
 
     def plan(self, scope: Scope) -> Plan:
         return retry.plan(self.stack.redrive, scope, ADMIN, overrides_limits=True)
@@ -109,6 +110,11 @@ class Scene:
         return self.stack.redrive.objects.paths(f"{SPILLED}/")
 
     # What is seen
+
+    def seconds_unsaved(self, call: Call, item_ids: set[int]) -> float | None:
+        """How long its text had been with a process of ours when that was killed or frozen. Below 0: it came later. None: no such fault."""
+        ended = [fault.at for fault in self.injected if item_ids & set(fault.held)]
+        return min((at - call.ended_at for at in ended), key=abs, default=None)
 
     def rows(self, *states: ItemState, pids: Sequence[int] = ()) -> list[Row[Any]]:
         query = select(items).where(items.c.state.in_(states)).order_by(items.c.item_id)

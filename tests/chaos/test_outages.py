@@ -9,7 +9,7 @@ from backend.storage import breakers
 from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import repeated_calls
 from tests.chaos.scene import is_back
-from tests.chaos.stack import Stack
+from tests.chaos.stack import Stack, mark_of
 from tests.chaos.story import retry_all, with_model
 from tests.model_server import Faults, ModelServer
 
@@ -93,10 +93,33 @@ def test_a_slow_worker_that_lives_is_never_robbed(servers, settings):
     assert {item.attempt for item in found.items} == {1}
 
 
-def test_what_a_dead_process_held_is_sent_again_within_two_heartbeats(servers, settings, tell):
-    """With heartbeats, leases and patience as they are by default."""
+def by_default(settings) -> dict[str, float]:
+    """Heartbeats, leases and patience as they are without a setting."""
     names = ("heartbeat_seconds", "lease_seconds", "resend_seconds", "save_patience_seconds")
-    default = {name: type(settings).model_fields[name].default for name in names}
+    return {name: type(settings).model_fields[name].default for name in names}
+
+
+def test_a_job_whose_worker_dies_before_its_first_item_is_sent_again_within_two_heartbeats(servers, settings, tmp_path, tell):
+    default, (failpoint, mark) = by_default(settings), mark_of(tmp_path, "before_claim")
+
+    with ModelServer() as server, Stack(
+            servers, with_model(settings.model_copy(update=default), server), failpoint=failpoint, interactive=1) as stack:
+        story = retry_all(stack, server, concepts=2)
+        stack.wait_for(mark.exists, what="a work-horse that has not begun")
+        job_ids, started = {item.job_id for item in story.item_rows()}, time.monotonic()
+        stack.kill(stack.pids("worker")[0])
+        stack.wait_for(lambda: all(item.job_id not in job_ids for item in story.item_rows()), what="all items to be sent again")
+        seconds = time.monotonic() - started
+        story.wait_until_done()
+        found = story.evidence()
+
+    tell.append(f"sent again, by default settings: {seconds:.1f} s after a worker died that had not begun its job")
+    assert seconds <= 2 * default["heartbeat_seconds"]
+    assert len(found.calls) == 6
+
+
+def test_what_a_dead_process_held_is_sent_again_within_two_heartbeats(servers, settings, tell):
+    default = by_default(settings)
     took: dict[str, float] = {}
 
     with ModelServer(latency_seconds=30) as server, \

@@ -20,13 +20,13 @@ from backend.settings import Settings
 from backend.storage.ops_tables import operations
 from backend.views.detection import counts_and_problems
 from tests.chaos.conftest import IS_LONG
-from tests.chaos.evidence import doubled_count, gather, problems_now, repeated_calls, violations
+from tests.chaos.evidence import Evidence, doubled_count, gather, problems_now, thrown_away_calls, violations
 from tests.chaos.faults import FAULTS, resume_all, shuffled
 from tests.chaos.platform import make_platform
 from tests.chaos.scene import SMALL_FAULTS, Injected, Scene
 from tests.chaos.stack import LOOK_SECONDS, Stack, free_port
 from tests.chaos.story import with_model
-from tests.chaos.table import Round, table_of
+from tests.chaos.table import Needless, Round, table_of
 from tests.model_server import ModelServer
 
 FAULTS_OF_A_ROUND = 75 if IS_LONG else 32
@@ -50,7 +50,9 @@ def test_random_faults_lose_nothing_and_double_nothing(servers, settings, databa
 
     if complaints := [words for found in rounds for words in found.given_up]:
         raise AssertionError("\n".join(complaints))
-    assert sum(found.repeated for found in rounds) <= 0.05 * sum(found.items for found in rounds)
+    items, needless = sum(found.items for found in rounds), Needless.of(rounds)
+    assert needless.avoidable <= 0.01 * items
+    assert needless.all <= 0.05 * items
 
 
 def play(servers, settings: Settings, seed: int) -> Round:
@@ -73,14 +75,19 @@ def play(servers, settings: Settings, seed: int) -> Round:
             complaints = settle(scene)
             found = gather(stack.redrive, scene.platform, server)
             complaints += violations(found, before)
-            repeated, calls = sum(repeated_calls(found).values()), len(found.calls)
+            needless, calls = needless_calls(scene, found), len(found.calls)
             complaints += make_well(scene, before)
             complaints += scene.defects + [f"{stack.words_in_logs(words)} x {words} in {stack.logs}" for words in DEFECT_WORDS
                                            if stack.words_in_logs(words)]
     lost = sum(found.rows_of()[key] == 0 for key, own in found.items_of().items() if any(item.state == "succeeded" for item in own))
     lost += sum(not ItemState(item.state).is_settled for item in found.items)
     return Round(seed, seconds, scene.injected, len(found.items), Counter(item.state for item in found.items), lost,
-                 doubled_count(found), repeated, calls, complaints)
+                 doubled_count(found), calls, needless, complaints)
+
+
+def needless_calls(scene: Scene, found: Evidence) -> list[float | None]:
+    own = {key: {item.item_id for item in rows} for key, rows in found.items_of().items()}
+    return [scene.seconds_unsaved(call, own[call.key]) for call in thrown_away_calls(found)]
 
 
 def start(scene: Scene) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, dispatcher, reconciler, retry, withdrawals
+from backend.actions import attempts, dispatcher, reconciler, retry
 from backend.actions.attempts import Attempt, NotBegun
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
@@ -161,17 +161,20 @@ def test_a_late_attempt_changes_nothing(redrive, operator):
     assert attempts.save(redrive, again, written(QUIZ))
 
 
-def test_an_item_whose_worker_is_lost_three_times_fails_with_that_cause(redrive, operator):
+def test_an_item_is_queued_again_three_times_and_fails_with_its_fourth_lost_worker(redrive, operator):
     add_roadmap(redrive.engine, concepts=[concept("a")], unsaved=[(ContentKind.QUIZ, "a")])
     item_id, = queued(redrive, operator, ContentKey(ContentKind.QUIZ, "r1", "a"))
 
-    for _ in range(withdrawals.MAXIMUM_LOST_WORKERS):
+    states = []
+    for _ in range(4):
         begun(redrive, item_id)
         with redrive.engine.begin() as connection:
             connection.execute(text("update ops.items set heartbeat_at = now() - interval '1 hour'"))
         reconciler.take_back_lost(redrive)
+        states.append(item_row(redrive, item_id).state)
 
-    assert (item_row(redrive, item_id).state, item_row(redrive, item_id).error_kind) == (ItemState.FAILED, ErrorKind.WORKER_LOST)
+    assert states == [ItemState.QUEUED, ItemState.QUEUED, ItemState.QUEUED, ItemState.FAILED]
+    assert item_row(redrive, item_id).error_kind == ErrorKind.WORKER_LOST
     assert task_row(redrive).status == "failed"
 
 

@@ -14,6 +14,7 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState, OperationState, Priority
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
+from backend.storage import audit, task_records
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.views.detection import counts_and_problems
 from tests.factories import add_roadmap, add_task, ago, concept
@@ -238,6 +239,18 @@ def test_an_item_that_comes_back_into_a_paused_operation_waits(broken, operator)
     assert reconciler.resend_lost(broken) == 1
 
 
+@pytest.mark.parametrize("state", [state for state in OperationState if state is not OperationState.RUNNING])
+def test_an_old_job_begins_no_item_of_an_operation_that_does_not_run(broken, operator, state):
+    item_id, = queued(broken, operator, QUIZ_A)
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.operations set state = :state"), {"state": state})
+
+    assert attempts.begin(broken, item_id)[0] is attempts.NotBegun.TAKEN
+
+    assert state_of(broken, item_id) == ItemState.QUEUED
+    assert concept_fields(broken)["quiz_status"] == "failed"
+
+
 @pytest.mark.parametrize("act", [cancel.pause, cancel.resume])
 def test_only_what_runs_is_paused_and_only_what_is_paused_goes_on(broken, operator, act):
     queued(broken, operator, QUIZ_A)
@@ -377,28 +390,85 @@ def test_a_large_retry_is_not_armed(broken, operator):
     assert operation(broken).state == OperationState.RUNNING
 
 
-def test_a_cancel_that_was_cut_short_is_finished_for_who_asked(broken, operator, monkeypatch):
-    first, second = queued(broken, operator, QUIZ_A, QUIZ_B)
-    begun(broken, second)
+@pytest.mark.parametrize("what", ["items", "task", "operation", "undo"])
+@pytest.mark.parametrize("where", ["record_progress", "record"])
+def test_a_cancel_whose_process_dies_has_changed_nothing(broken, operator, monkeypatch, what, where):
+    item_ids = queued(broken, operator, QUIZ_A, QUIZ_B)
+    if what == "undo":
+        with broken.engine.begin() as connection:
+            connection.execute(text("update ops.operations set state = 'armed'"))
+    else:
+        begun(broken, item_ids[1])
+    operation_id, task_id = operation(broken).operation_id, task_row(broken).task_id
+    act = {"items": lambda: cancel.cancel_items(broken, CancelScope.of(QUIZ_A, QUIZ_B), operator, REASON),
+           "task": lambda: cancel.cancel_task(broken, task_id, operator, REASON),
+           "operation": lambda: cancel.cancel_operation(broken, operation_id, operator, REASON),
+           "undo": lambda: cancel.undo(broken, operation_id, operator)}[what]
+    before = [item_row(broken, item_id) for item_id in item_ids], task_row(broken), operation(broken), audited(broken)
 
     def killed(*_arguments, **_named):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:  # the web process dies between the operation and its items
-        patched.setattr(withdrawals, "cancel_all", killed)
+    with monkeypatch.context() as patched:
+        patched.setattr({"record_progress": task_records, "record": audit}[where], where, killed)
+        with pytest.raises(KeyboardInterrupt):
+            act()
+
+    assert ([item_row(broken, item_id) for item_id in item_ids], task_row(broken), operation(broken), audited(broken)) == before
+    act()
+    assert all(item_row(broken, item_id).cancelled_by == operator.actor_id for item_id in item_ids)
+
+
+def test_a_mark_that_a_cancel_did_not_get_to_put_back_is_put_back_by_the_reconciler(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    withdrawals.give_back(broken, begun(broken, item_id).item)
+
+    def killed(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:  # the web process dies after the commit
+        patched.setattr(withdrawals, "put_back", killed)
         with pytest.raises(KeyboardInterrupt):
             cancel.cancel_operation(broken, operation(broken).operation_id, operator, REASON)
-    assert state_of(broken, first) == ItemState.QUEUED
+    assert state_of(broken, item_id) == ItemState.QUEUED
+    assert attempts.begin(broken, item_id)[0] is attempts.NotBegun.TAKEN  # it is told to stop already
     assert reconciler.finish_cancels(broken) == 0  # it may be going on
     with broken.engine.begin() as connection:
-        connection.execute(text("update ops.operations set settled_at = now() - interval '1 minute'"))
+        connection.execute(text("update ops.items set cancel_requested_at = now() - interval '1 minute'"))
 
-    assert reconciler.finish_cancels(broken) == 2
+    assert reconciler.finish_cancels(broken) == 1
 
-    assert state_of(broken, first) == ItemState.CANCELLED
-    assert item_row(broken, second).cancel_requested_at is not None
-    assert (item_row(broken, first).cancelled_by, item_row(broken, first).cancel_reason) == (operator.actor_id, "Not needed any more")
+    row = item_row(broken, item_id)
+    assert (row.state, row.cancelled_by, row.cancel_reason) == (ItemState.CANCELLED, operator.actor_id, "Not needed any more")
+    assert concept_fields(broken)["quiz_status"] == "failed"
+    assert task_row(broken).status == "cancelled"
     assert reconciler.finish_cancels(broken) == 0
+
+
+@pytest.mark.parametrize("state", [OperationState.CANCELLED, OperationState.STOPPED])
+def test_an_item_that_is_left_in_an_ended_operation_is_cancelled_for_who_ended_it(broken, operator, state):
+    item_id, = queued(broken, operator, QUIZ_A)
+    with broken.engine.begin() as connection:
+        connection.execute(text("update ops.operations set state = :state, state_by = 'somebody', state_reason = 'too dear', "
+                                "settled_at = now() - interval '1 minute'"), {"state": state})
+
+    assert reconciler.finish_cancels(broken) == 1
+
+    row = item_row(broken, item_id)
+    assert (row.state, row.cancelled_by, row.cancel_reason) == (ItemState.CANCELLED, "somebody", "too dear")
+
+
+def test_the_audit_log_tells_operation_and_task_of_each_cancel(broken, operator):
+    queued(broken, operator, QUIZ_A, QUIZ_B)
+    operation_id, task_id = operation(broken).operation_id, task_row(broken).task_id
+
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    cancel.cancel_task(broken, task_id, operator, REASON)
+
+    with broken.engine.connect() as connection:
+        lines = connection.execute(select(audit_log).where(audit_log.c.action == "cancel").order_by(audit_log.c.audit_id)).all()
+    assert [(line.operation_id, line.task_id) for line in lines] == [(operation_id, task_id)] * 2
+    assert [line.result for line in lines] == ["1 item cancelled, 0 items told to stop"] * 2
 
 
 def test_an_operation_whose_last_item_ends_while_it_is_paused_is_completed(broken, operator):
@@ -430,7 +500,7 @@ def test_a_cancel_that_came_too_late_is_refused(broken, operator, monkeypatch):
     attempt = begun(broken, item_id)
     cancel_all = withdrawals.cancel_all
 
-    def late(*arguments, **named):
+    def late(*arguments, **named):  # between the look and the change
         attempts.save(broken, attempt, written(QUIZ))
         return cancel_all(*arguments, **named)
 

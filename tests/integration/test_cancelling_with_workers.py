@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import psutil
+import pytest
 from redis import Redis
 from rq import Queue
 from sqlalchemy import select
@@ -110,3 +111,53 @@ def test_a_worker_that_is_told_to_end_saves_what_is_nearly_done_and_gives_the_re
     assert progress.counts[ItemState.SUCCEEDED] == 6
     with redrive.engine.connect() as connection:
         assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
+
+
+@pytest.mark.parametrize("moment", ["before_fork", "before_chunk"])
+def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(redrive, settings, operator, moment):
+    add_broken(redrive)
+    with ModelServer(latency_seconds=60) as server:
+        given = with_model(settings, server).model_copy(update={"stop_seconds": 2.0})
+        with started(given, MAINTENANCE, ("tests.early_sigterm", moment, "--queue", "interactive")) as (_maintenance, worker):
+            operation_id = confirmed(redrive, operator, Scope.everything())
+            exit_code = worker.wait(20)
+            given_back = wait_for(lambda: set(states(redrive).values()) == {ItemState.QUEUED}, what="all items to be queued again")
+            server.latency_seconds = 0.0
+            started_at = time.monotonic()
+            with started(given, INTERACTIVE):
+                progress = completed(redrive, operation_id)
+
+    assert (exit_code, given_back) == (0, True)
+    assert progress.counts[ItemState.SUCCEEDED] == 6
+    assert time.monotonic() - started_at < 15
+    with redrive.engine.connect() as connection:
+        assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
+
+
+def test_a_pause_outlasts_a_restart_of_everything_and_the_rest_goes_on_when_it_is_resumed(redrive, settings, operator):
+    add_broken(redrive)
+    with ModelServer(latency_seconds=0.5) as server:
+        given = with_model(settings, server).model_copy(update={"concurrency": 1, "stop_seconds": 2.0})
+        with started(given, MAINTENANCE, INTERACTIVE):
+            operation_id = confirmed(redrive, operator, Scope.everything())
+            wait_for(lambda: ItemState.SUCCEEDED in states(redrive).values(), what="the first item to be done")
+            cancel.pause(redrive, operation_id, operator)
+            wait_for(lambda: ItemState.RUNNING not in states(redrive).values(), what="what runs to finish")
+        done, asked = list(states(redrive).values()).count(ItemState.SUCCEEDED), len(server.requests)
+        redrive.redis.flushall()
+        with started(given, MAINTENANCE, INTERACTIVE):
+            wait_for(lambda: redrive.queue.workers(), what="the worker to be back")
+            other_id = retry_of_another(redrive, operator)  # has its turn, although it came later
+            completed(redrive, other_id)
+            still, still_asked = list(states(redrive).values()).count(ItemState.SUCCEEDED), len(server.requests)
+            cancel.resume(redrive, operation_id, operator)
+            progress = completed(redrive, operation_id)
+
+    assert 1 <= done < 6
+    assert (still, still_asked) == (done + 1, asked + 1)
+    assert progress.counts[ItemState.SUCCEEDED] == 6
+
+
+def retry_of_another(redrive, operator) -> str:
+    add_roadmap(redrive.engine, "r2", concepts=[concept("other", content_status="failed")], unsaved=[(ContentKind.TUTORIAL, "other")])
+    return confirmed(redrive, operator, Scope.of(ContentKey(ContentKind.TUTORIAL, "r2", "other")))

@@ -4,11 +4,13 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.actions import attempts, breaker, cancel, spills, withdrawals
 from backend.content.errors import ErrorKind, ItemError
@@ -16,9 +18,11 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
+from backend.storage.engine import make_engine
 from backend.storage.objects import StoreUnreachable
 from tests.factories import add_roadmap, concept
 from tests.integration.test_attempts import QUIZ, concept_fields, item_row, queued, written
+from tests.processes import wait_for
 from workers.chunk import Chunk, run_chunk
 
 KEYS = [ContentKey(ContentKind.QUIZ, "r1", part) for part in "abcd"]
@@ -32,7 +36,7 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.seconds, self.asked = seconds, 0
 
-    async def write_quiz(self, _brief):
+    async def write_quiz(self, _brief, _spent):
         self.asked += 1
         await asyncio.sleep(self.seconds)
         return written(QUIZ)
@@ -156,7 +160,7 @@ def test_a_probe_that_meets_a_defect_lets_the_next_one_go(broken, operator):
     breaker.note_failure(quick, ItemError(ErrorKind.MODEL_UNREACHABLE, "away"))
 
     class Broken(Slow):
-        async def write_quiz(self, _brief):
+        async def write_quiz(self, _brief, _spent):
             raise LookupError("a defect")
 
     asyncio.run(Chunk(quick, Broken(0)).run(item_ids[:1]))
@@ -175,3 +179,136 @@ def test_a_text_is_spilled_when_postgresql_turned_read_only(broken, operator):
         attempts.save(broken, attempt, written(QUIZ))
 
     assert raised.value.is_outage
+
+
+class Dear(Slow):
+    """Each text costs three calls; what is asked for beside the first fails, or is written for ever."""
+
+    def __init__(self, then: ErrorKind | None) -> None:
+        super().__init__(0)
+        self.then = then
+
+    async def write_quiz(self, brief, spent):
+        spent.calls, spent.prompt_tokens, spent.completion_tokens = 3, 100, 20
+        if self.then is None:
+            await asyncio.sleep(3600)
+        raise ItemError(self.then, "no")
+
+
+def costs(row) -> tuple[int | None, int | None, int | None]:
+    return row.calls, row.prompt_tokens, row.completion_tokens
+
+
+def test_an_item_that_failed_tells_what_it_cost(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+
+    asyncio.run(Chunk(broken, Dear(ErrorKind.MODEL_REFUSED)).run([item_id]))
+
+    assert (item_row(broken, item_id).state, costs(item_row(broken, item_id))) == (ItemState.FAILED, (3, 100, 20))
+
+
+def test_what_the_attempts_of_an_item_cost_is_added_up(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    strict = replace(broken, settings=broken.settings.model_copy(update={"breaker_failures": 1, "breaker_seconds": 0.0}))
+
+    asyncio.run(Chunk(strict, Dear(ErrorKind.MODEL_RATE_LIMITED)).run([item_id]))
+    held = item_row(broken, item_id)
+    asyncio.run(Chunk(strict, Slow(0)).run([item_id]))
+
+    assert (held.state, held.attempt - held.returned_count, costs(held)) == (ItemState.QUEUED, 1, (3, 100, 20))
+    assert costs(item_row(broken, item_id)) == (3 + 1, 100 + 10, 20 + 20)
+
+
+def test_an_item_that_was_cancelled_tells_what_it_cost(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+
+    async def cancelled() -> None:
+        working = asyncio.create_task(Chunk(broken, Dear(None)).run([item_id]))
+        while item_row(broken, item_id).state != ItemState.RUNNING:
+            await asyncio.sleep(0.01)
+        cancel.cancel_items(broken, CancelScope.of(KEYS[0]), operator, CancelReason.TOO_EXPENSIVE)
+        await working
+
+    asyncio.run(asyncio.wait_for(cancelled(), 20))
+
+    assert (item_row(broken, item_id).state, costs(item_row(broken, item_id))) == (ItemState.CANCELLED, (3, 100, 20))
+
+
+def test_a_worker_that_was_frozen_for_long_looks_before_it_asks_the_model(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, KEYS[0])
+    begin, generator = attempts.begin, Slow(0)
+    chunk = Chunk(broken, generator)
+
+    def frozen(redrive, claimed_id):  # after the claim; meanwhile its lease ran out
+        begun = begin(redrive, claimed_id)
+        withdrawals.take_back(redrive, begun.item, None)
+        chunk._watch._looked_at -= broken.settings.lease_seconds
+        return begun
+
+    monkeypatch.setattr(attempts, "begin", frozen)
+
+    asyncio.run(chunk.run([item_id]))
+
+    assert generator.asked == 0
+    assert (item_row(broken, item_id).state, item_row(broken, item_id).attempt) == (ItemState.QUEUED, 2)
+
+
+def test_a_text_whose_saving_takes_long_is_spilled_and_forgotten_once_it_is_saved(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+
+    with ThreadPoolExecutor(1) as beside, broken.engine.connect() as holder:
+        working = beside.submit(lambda: asyncio.run(Chunk(broken, Slow(0.5)).run([item_id])))
+        wait_for(lambda: item_row(broken, item_id).state == ItemState.RUNNING, what="the item to run")
+        holder.execute(text("select 1 from roadmap_metadata for update"))
+        wait_for(lambda: broken.objects.paths("spills/"), what="the text to be spilled")
+        assert spills.save_spilled(broken) == []  # the row is held: it is left alone, and nobody waits for it
+        holder.rollback()
+        outcomes = working.result(20)
+
+    assert outcomes == {"succeeded": 1}
+    assert (broken.objects.paths("spills/"), broken.objects.paths("spills-set-aside/")) == ([], [])
+
+
+def test_a_spill_that_its_worker_had_no_time_to_forget_is_deleted(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    attempt = attempts.begin(broken, item_id)
+    spills.spill(broken, attempt.item, written(QUIZ))
+    attempts.save(broken, attempt, written(QUIZ))
+
+    assert spills.save_spilled(broken) == []
+
+    assert (broken.objects.paths("spills/"), broken.objects.paths("spills-set-aside/")) == ([], [])
+
+
+def test_a_text_that_finds_the_pool_dry_is_saved_later_without_the_model(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+    url = broken.settings.database_url.get_secret_value()
+    narrow = replace(broken, engine=make_engine(url, pool_size=1, pool_timeout_seconds=0.1),
+                     settings=broken.settings.model_copy(update={"save_patience_seconds": 0.5}))
+    generator = Slow(0.5)
+
+    with ThreadPoolExecutor(1) as beside:
+        working = beside.submit(lambda: asyncio.run(Chunk(narrow, generator).run([item_id])))
+        wait_for(lambda: item_row(broken, item_id).state == ItemState.RUNNING, what="the item to run")
+        with narrow.engine.connect():  # the only one
+            outcomes = working.result(20)
+    narrow.engine.dispose()
+
+    assert outcomes == {"spilled": 1}
+    assert spills.save_spilled(broken) == [KEYS[0]]
+    assert (item_row(broken, item_id).state, generator.asked) == (ItemState.SUCCEEDED, 1)
+
+
+def test_a_save_that_finds_the_pool_dry_for_a_moment_is_tried_again(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, KEYS[0])
+    save, faults = attempts.save, [PoolTimeout("QueuePool limit"), PoolTimeout("QueuePool limit")]
+
+    def failing(redrive, attempt, content):
+        if faults:
+            raise faults.pop()
+        return save(redrive, attempt, content)
+
+    monkeypatch.setattr(attempts, "save", failing)
+
+    assert asyncio.run(Chunk(broken, Slow(0)).run([item_id])) == {"succeeded": 1}
+    assert faults == []

@@ -1,5 +1,6 @@
 """Faults around a running item: each was found once, and none may lose, double or hide an item again."""
 
+import socket
 import subprocess
 import threading
 import time
@@ -60,6 +61,42 @@ def test_maintenance_goes_on_after_a_duty_fails_and_after_it_loses_its_lock(redr
     finally:
         stop.set()
         loop.join(10)
+
+
+def test_of_two_maintenance_processes_one_works_and_the_other_takes_over(redrive, settings, operator):
+    without_quiz(redrive, "a")
+
+    with started(settings, MAINTENANCE, MAINTENANCE) as both:
+        leading = wait_for(lambda: leader(redrive), what="one to lead")
+        wait_for(lambda: is_another_waiting(redrive), what="the other to wait for the lock")
+        wait_for(lambda: listed(redrive), what="the problem to be listed")
+        beating = {row.process for row in heartbeats_of(redrive)}
+        first = next(child for child in both if beating == {f"maintenance@{socket.gethostname()}:{child.pid}"})
+        first.kill()
+        wait_for(lambda: leader(redrive) not in (None, leading), what="the other to lead")
+        wait_for(lambda: len(heartbeats_of(redrive)) == 2, what="the other to work")
+
+    assert len(beating) == 1
+
+
+def leader(redrive) -> int | None:
+    """Which session of PostgreSQL holds the lock."""
+    with redrive.engine.connect() as connection:
+        return connection.scalar(text("select pid from pg_locks where locktype = 'advisory' and objid = :lock and granted"),
+                                 {"lock": maintenance.MAINTENANCE_LOCK})
+
+
+def is_another_waiting(redrive) -> bool:
+    """A session that has asked for the lock in vain last."""
+    with redrive.engine.connect() as connection:
+        return connection.scalar(text(
+            "select exists (select 1 from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() "
+            "and query like '%pg_try_advisory_lock%' and pid not in (select pid from pg_locks where locktype = 'advisory' and granted))"))
+
+
+def heartbeats_of(redrive) -> list:
+    with redrive.engine.connect() as connection:
+        return list(connection.execute(text("select process from ops.heartbeats where role = 'maintenance'")))
 
 
 def listed(redrive) -> int:
@@ -164,7 +201,7 @@ def test_a_sign_of_life_saves_an_item_from_its_last_taking_back(redrive, operato
     without_quiz(redrive, "a")
     item_id, = queued(redrive, operator, QUIZ_KEY)
     with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.items set attempt = :last"), {"last": withdrawals.MAXIMUM_LOST_WORKERS})
+        connection.execute(text("update ops.items set attempt = :last"), {"last": withdrawals.MAXIMUM_TAKEN_BACK + 1})
     attempt = begun(redrive, item_id)
     silent_since = item_row(redrive, item_id).heartbeat_at  # it beat at that moment: not before it
 

@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from backend.actions import attempts, reconciler, spills, withdrawals
+from backend.actions import attempts, cancel, dispatcher, reconciler, spills, withdrawals
 from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
+from backend.content.status import ItemState, OperationState
+from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
-from backend.storage import items
+from backend.storage import items, stopping
+from backend.storage.ops_tables import audit_log, operations
 from tests.factories import add_roadmap, concept
-from tests.integration.test_attempts import QUIZ, begun, queued, written
+from tests.integration.test_attempts import QUIZ, begun, item_row, queued, written
 from tests.processes import wait_for
 
 QUIZ_1, QUIZ_2 = (ContentKey(ContentKind.QUIZ, owner_id, "a") for owner_id in ("r1", "r2"))
@@ -27,6 +31,13 @@ def broken(redrive: Redrive) -> Redrive:
     for owner_id in ("r1", "r2"):
         add_roadmap(redrive.engine, owner_id, concepts=[concept("a", quiz_status="failed")], unsaved=[(ContentKind.QUIZ, "a")])
     return redrive
+
+
+@pytest.fixture
+def impatient(broken, monkeypatch) -> Redrive:
+    """Who cancels gives up early, and may stop by force at once."""
+    monkeypatch.setattr(withdrawals, "LONGEST_WAIT_SECONDS", 0.3)
+    return replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
 
 def execute(redrive: Redrive, statement: str) -> None:
@@ -83,3 +94,79 @@ def test_a_spilled_text_and_a_worker_that_begins_its_item_do_not_wait_for_each_o
     assert isinstance(begin.result(), attempts.Attempt)  # it came first
     assert saving.result() == []
     assert broken.objects.paths("spills/")
+
+
+def is_free(redrive: Redrive, query: str) -> bool:
+    """Nobody holds those rows."""
+    with redrive.engine.begin() as connection:
+        wanted = connection.scalar(text(f"select count(*) from ({query}) found"))
+        return connection.scalar(text(f"with free as ({query} for update skip locked) select count(*) from free")) == wanted > 0
+
+
+def test_completing_and_cancelling_an_operation_do_not_wait_in_a_circle(broken, operator, beside, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_1)
+    operation_id = item_row(broken, item_id).operation_id
+    look = stopping.unsettled_items
+
+    def slow_look(connection, scope):  # by now the cancel holds the operation, and its last item ends
+        found = look(connection, scope)
+        execute(broken, "update ops.items set state = 'skipped', skip_rule = 'changed', settled_at = now()")
+        completing.append(beside.submit(dispatcher.complete_operations, broken))
+        wait_for(lambda: waiting_for_a_lock(broken) or completing[0].done(), what="the completing to meet the cancel")
+        return found
+
+    completing = []
+    monkeypatch.setattr(stopping, "unsettled_items", slow_look)
+
+    cancel.cancel_operation(broken, operation_id, operator, CancelReason.STUCK)
+
+    completing[0].result()
+    with broken.engine.connect() as connection:
+        assert connection.scalar(select(operations.c.state)) == OperationState.CANCELLED
+
+
+def test_a_force_stop_that_waits_for_one_item_of_its_job_holds_no_later_one(broken, operator, beside):
+    item_ids = queued(broken, operator, QUIZ_1, QUIZ_2)
+    for item_id in item_ids:
+        begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_2), operator, CancelReason.STUCK)
+    at_once = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    with held(broken, f"select 1 from ops.items where item_id = {item_ids[0]}"):
+        stopping_it = beside.submit(cancel.force_stop, at_once, item_ids[1:], operator)
+        wait_for(lambda: waiting_for_a_lock(broken), what="the force stop to wait")
+        free = is_free(broken, f"select 1 from ops.items where item_id = {item_ids[1]}")
+
+    assert free
+    assert stopping_it.result().cancelled_count == 1
+    assert [item_row(broken, item_id).state for item_id in item_ids] == [ItemState.QUEUED, ItemState.CANCELLED]
+
+
+@pytest.mark.parametrize("what", ["ops.items", "tasks"])
+def test_a_cancel_that_waits_in_vain_changes_nothing_and_says_what_to_do(impatient, operator, what):
+    item_id, = queued(impatient, operator, QUIZ_1)
+
+    with held(impatient, f"select 1 from {what}"), pytest.raises(cancel.Refused, match="Try again in a minute"):
+        cancel.cancel_items(impatient, CancelScope.of(QUIZ_1), operator, CancelReason.STUCK)
+
+    assert item_row(impatient, item_id).cancel_requested_at is None
+    with impatient.engine.connect() as connection:
+        assert "cancel" not in connection.scalars(select(audit_log.c.action)).all()
+
+
+def test_a_work_horse_that_hangs_while_it_saves_is_killed_first_and_its_item_cancelled_then(impatient, operator, monkeypatch):
+    item_id, = queued(impatient, operator, QUIZ_1)
+    begun(impatient, item_id)
+    cancel.cancel_items(impatient, CancelScope.of(QUIZ_1), operator, CancelReason.STUCK)
+    saving = impatient.engine.connect()
+    saving.execute(text("select 1 from ops.items for update"))
+    monkeypatch.setattr(impatient.queue, "stop", lambda _job_id: saving.close() is None)  # its death lets go of the row
+
+    assert cancel.force_stop(impatient, [item_id], operator).cancelled_count == 1
+
+    assert item_row(impatient, item_id).state == ItemState.CANCELLED
+
+
+def test_a_session_that_is_frozen_within_a_transaction_is_ended(broken):
+    with broken.engine.connect() as connection:
+        assert connection.scalar(text("show idle_in_transaction_session_timeout")) == "1min"

@@ -11,7 +11,7 @@ import pytest
 from backend.content.checks import check
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import CONCEPT_KINDS
-from backend.content.written import ConceptBrief
+from backend.content.written import ConceptBrief, Spent
 from backend.settings import Settings
 from tests.model_answers import Behaviour
 from tests.model_server import ModelServer
@@ -31,11 +31,11 @@ def make_generator(server, **changes):
     return ModelGenerator(Settings(**(values | changes)))
 
 
-def write_once(server, kind, *, brief=BRIEF, **changes):
+def write_once(server, kind, *, brief=BRIEF, spent=None, broken_off_after=None, **changes):
     async def run():
         generator = make_generator(server, **changes)
         try:
-            return await write(generator, kind, brief=brief)
+            return await asyncio.wait_for(write(generator, kind, brief=brief, spent=spent), broken_off_after)
         finally:
             await generator.close()
 
@@ -295,3 +295,38 @@ def test_an_error_keeps_what_it_came_from_and_shows_no_defect_of_ours(behaviour)
     story = "".join(traceback.format_exception(error))
     assert "AttributeError" not in story
     assert "TypeError" not in story
+
+
+# What a failure costs: (behaviours, further tries, calls, are tokens told)
+COSTS = [(["429", "429", "429"], 2, 3, False), (["500", "500"], 1, 2, False), (["slow", "slow"], 1, 2, False), (["401"], 2, 1, False),
+         (["refusal"], 0, 1, True), (["empty"], 0, 1, True), (["bad-json", "bad-json"], 0, 2, True), (["429", "nul"], 1, 2, True)]
+
+
+@pytest.mark.parametrize("kind", [TUTORIAL, QUIZ])
+@pytest.mark.parametrize(("script", "retries", "calls", "are_tokens_told"), COSTS, ids=lambda value: str(value))
+def test_what_a_failure_has_cost_is_counted(kind, script, retries, calls, are_tokens_told):
+    spent = Spent()
+    with ModelServer(script=script) as server:
+        error_of(server, kind, spent=spent, model_retries=retries, model_timeout_seconds=0.5)
+
+    assert spent.calls == len(server.requests) == calls
+    assert bool(spent.prompt_tokens) == are_tokens_told
+
+
+@pytest.mark.parametrize("kind", [TUTORIAL, QUIZ])
+def test_a_request_that_is_broken_off_is_counted(kind):
+    spent = Spent()
+    with ModelServer(latency_seconds=30) as server, pytest.raises(TimeoutError):
+        write_once(server, kind, spent=spent, broken_off_after=0.5)
+
+    assert spent == Spent(calls=1)
+
+
+def test_a_request_that_reached_nobody_costs_nothing():
+    spent = Spent()
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        with ModelServer() as server:
+            error_of(server, QUIZ, spent=spent, model_retries=1, openai_base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/v1")
+
+    assert spent == Spent()

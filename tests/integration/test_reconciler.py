@@ -7,18 +7,22 @@ import pytest
 from sqlalchemy import event, select, text
 
 from backend.actions import attempts, cancel, reconciler, retry, spills, withdrawals
+from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
+from backend.jobs.queue import queue_name, worker_name
+from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
 from backend.storage import dispatching, items, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
-from tests.factories import add, add_novel, add_roadmap, ago, concept
+from tests.factories import add, add_item, add_novel, add_operation, add_roadmap, ago, concept
 from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, written
+from workers.main import ItemWorker
 
 QUIZ_A = ContentKey(ContentKind.QUIZ, "r1", "a")
 
@@ -48,6 +52,56 @@ def test_what_is_queued_without_a_job_is_sent_again(broken, operator):
     assert reconciler.resend_lost(broken) == 1
     assert broken.queue.length(Priority.INTERACTIVE) == 1
     assert found(broken) == {FindingKind.QUEUED_WITHOUT_JOB: 1}
+
+
+def test_what_is_sent_again_goes_before_what_came_later(broken, operator):
+    queued(broken, operator, QUIZ_A)
+    broken.redis.flushall()
+    execute(broken, "update ops.items set queued_at = now() - interval '1 hour'")
+    broken.queue.send(Priority.INTERACTIVE, {"later": [999], "latest": [998]})
+
+    reconciler.resend_lost(broken)
+
+    assert broken.queue.waiting(Priority.INTERACTIVE)[1:] == ["later", "latest"]
+
+
+def test_several_jobs_that_go_to_the_front_keep_their_order(broken):
+    broken.queue.send(Priority.BULK, {"later": [3]})
+
+    broken.queue.send(Priority.BULK, {"first": [1], "second": [2]}, at_front=True)
+
+    assert broken.queue.waiting(Priority.BULK) == ["first", "second", "later"]
+
+
+def take_job(redrive: Redrive, process: ProcessName) -> str:
+    """A worker of that process takes the next job, and goes no further."""
+    worker = ItemWorker([queue_name(Priority.INTERACTIVE)], name=worker_name(process), connection=redrive.redis, serializer="json")
+    worker.register_birth()
+    job, _queue = worker.dequeue_job_and_maintain_ttl(None)
+    worker.prepare_execution(job)
+    return job.id
+
+
+def test_a_job_whose_worker_died_before_it_began_any_item_is_sent_again_at_once(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    job_id = item_row(broken, item_id).job_id
+    take_job(broken, ProcessName(this_host(), 2147483647))
+    assert reconciler.resend_lost(broken) == 0  # RQ lists it as running
+
+    reconciler.take_back_orphans(broken)
+
+    assert reconciler.resend_lost(broken) == 1
+    assert item_row(broken, item_id).job_id != job_id
+    assert item_row(broken, item_id).attempt == 1
+
+
+def test_a_job_whose_worker_lives_is_left_to_it(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    job_id = take_job(broken, this_process())
+
+    reconciler.take_back_orphans(broken)
+
+    assert item_row(broken, item_id).job_id == job_id
 
 
 def test_a_job_that_nobody_waits_for_is_dropped_and_others_stay(broken, operator):
@@ -143,6 +197,34 @@ def test_a_spilled_text_of_an_item_that_another_worker_writes_again_waits(broken
 
     assert broken.objects.paths("spills/") == []
     assert len(broken.objects.paths("spills-set-aside/")) == 1  # paid for, and kept
+
+
+def test_a_spilled_text_is_saved_although_its_operation_was_paused_since(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    first = begun(broken, item_id)
+    spills.spill(broken, first.item, written(QUIZ))
+    withdrawals.give_back(broken, first.item)
+    cancel.pause(broken, first.item.operation_id, operator)
+    assert item_row(broken, item_id).state == ItemState.PLANNED
+
+    assert reconciler.save_spilled(broken) == 1
+
+    assert item_row(broken, item_id).state == ItemState.SUCCEEDED
+    assert broken.objects.paths("spills/") == []
+
+
+def test_a_spilled_text_waits_while_another_item_writes_its_key(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    first = begun(broken, item_id)
+    spills.spill(broken, first.item, written(QUIZ))
+    withdrawals.give_back(broken, first.item)
+    cancel.pause(broken, first.item.operation_id, operator)
+    add_operation(broken.engine)
+    other_id = add_item(broken.engine, kind="quiz", part=first.item.key.part, state="running", heartbeat_at=utc_now())
+
+    assert reconciler.save_spilled(broken) == 0
+    assert (item_row(broken, item_id).state, item_row(broken, other_id).state) == (ItemState.PLANNED, ItemState.RUNNING)
+    assert len(broken.objects.paths("spills/")) == 1
 
 
 def test_what_is_no_spill_is_set_aside_and_stops_no_other(broken, operator):

@@ -146,11 +146,13 @@ def test_the_log_is_told_in_order_and_the_same_each_time(redrive, operator):
     events = task_events(redrive, found)
 
     kinds = [event.kind for event in events]
-    assert kinds == [EventKind.CREATED, EventKind.ACTION, EventKind.QUEUED, EventKind.STARTED, EventKind.SETTLED, EventKind.TOLD_TO_STOP]
+    assert kinds == [EventKind.CREATED, EventKind.ACTION, EventKind.QUEUED, EventKind.STARTED, EventKind.ACTION, EventKind.TOLD_TO_STOP,
+                     EventKind.SETTLED]
     assert [event.at for event in events] == sorted(event.at for event in events)
     assert "ticket 1" in events[1].detail
-    assert (events[4].item.state, events[4].item.cancelled_by) == (ItemState.CANCELLED, operator.actor_id)
+    assert events[4].detail == "Wrong items: sorry · 1 item cancelled, 1 item told to stop"
     assert events[5].detail == "Wrong items: sorry"
+    assert (events[6].item.state, events[6].item.cancelled_by) == (ItemState.CANCELLED, operator.actor_id)
     assert found.is_live
     assert [note.actor_id for note in found.operations] == [operator.actor_id]
     assert task_events(redrive, tasks.task(redrive, task_id)) == events

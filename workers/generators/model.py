@@ -17,9 +17,9 @@ from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam
 from openai.types.shared_params import ResponseFormatJSONSchema
 
-from backend.content.errors import ErrorKind, ItemError, Used
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief, ContentT, Quiz, Resources, Tutorial, Written
+from backend.content.written import ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
 from backend.settings import Settings
 from workers.generators.answer import Answer, content_of
 from workers.generators.endpoint import Endpoint
@@ -30,26 +30,42 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0  # the same as the clien
 _WORTH_ANOTHER_STREAM = frozenset({
     ErrorKind.MODEL_CUT_STREAM, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
 })
-_WORTH_ANOTHER_CALL = _WORTH_ANOTHER_STREAM | {ErrorKind.MODEL_UNREACHABLE}  # to the client: nothing was read yet
 
 
 @dataclass(slots=True)
 class _Tally:
     """What one text has cost so far, and how many further tries it may have."""
 
+    spent: Spent
     retries_left: int
-    calls: int = 0
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
 
-    def add_call(self, *, client_retries: int) -> None:
-        self.calls += 1 + client_retries
+    @contextmanager
+    def calling(self, endpoint: Endpoint) -> Iterator[None]:
+        """A request is on its way: it counts although it is broken off or fails. One that never reached the endpoint does not."""
+        self.spent.calls += 1
+        try:
+            yield
+        except openai.APIError as exc:
+            if endpoint.explain(exc).kind is ErrorKind.MODEL_UNREACHABLE:
+                self.spent.calls -= 1
+            else:
+                self.add_retries(_retries_of(exc))
+            raise
+
+    def add_retries(self, client_retries: int) -> None:
+        self.spent.calls += client_retries
         self.retries_left = max(0, self.retries_left - client_retries)
 
     def add_usage(self, usage: CompletionUsage | None) -> None:
         if usage:
-            self.prompt_tokens = (self.prompt_tokens or 0) + (usage.prompt_tokens or 0)
-            self.completion_tokens = (self.completion_tokens or 0) + (usage.completion_tokens or 0)
+            self.spent.prompt_tokens = (self.spent.prompt_tokens or 0) + (usage.prompt_tokens or 0)
+            self.spent.completion_tokens = (self.spent.completion_tokens or 0) + (usage.completion_tokens or 0)
+
+
+def _retries_of(problem: openai.APIError) -> int:
+    """How often the client had tried again before it gave up, as its last request tells."""
+    told = problem.request.headers.get("x-stainless-retry-count", "0")
+    return int(told) if told.isdigit() else 0
 
 
 class ModelGenerator:
@@ -66,59 +82,48 @@ class ModelGenerator:
             base_url=self._endpoint.base_url, api_key=self._endpoint.key,
             timeout=openai.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds)))
 
-    async def write_tutorial(self, brief: ConceptBrief) -> Written[Tutorial]:
-        return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial)
+    async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]:
+        return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial, spent=spent or Spent())
 
-    async def write_resources(self, brief: ConceptBrief) -> Written[Resources]:
-        return await self._write(ContentKind.RESOURCES, brief, model=Resources)
+    async def write_resources(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Resources]:
+        return await self._write(ContentKind.RESOURCES, brief, model=Resources, spent=spent or Spent())
 
-    async def write_quiz(self, brief: ConceptBrief) -> Written[Quiz]:
-        return await self._write(ContentKind.QUIZ, brief, model=Quiz)
+    async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]:
+        return await self._write(ContentKind.QUIZ, brief, model=Quiz, spent=spent or Spent())
 
     async def close(self) -> None:
         await self._client.close()
 
     async def _write(
-        self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT],
+        self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT], spent: Spent,
     ) -> Written[ContentT]:
-        tally = _Tally(retries_left=self._retries)
+        tally = _Tally(spent, retries_left=self._retries)
+        prompt = write_prompt(kind, brief)
         try:
-            content = await self._ask_again_if_invalid(write_prompt(kind, brief), model, tally=tally)
-        except ItemError as error:
-            error.used = Used(self.name, tally.calls, tally.prompt_tokens, tally.completion_tokens)
-            raise
-        return Written(
-            content=content, generator=self.name, is_sample=self.is_sample, calls=tally.calls,
-            prompt_tokens=tally.prompt_tokens, completion_tokens=tally.completion_tokens)
-
-    async def _ask_again_if_invalid(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
-        try:
-            return await self._ask(prompt, model, tally=tally)
+            content = await self._ask(prompt, model, tally=tally)
         except ItemError as error:
             if error.kind is not ErrorKind.MODEL_INVALID_JSON:
                 raise
-            return await self._ask(prompt.again(error.message), model, tally=tally)
+            content = await self._ask(prompt.again(error.message), model, tally=tally)
+        return Written(
+            content=content, generator=self.name, is_sample=self.is_sample, calls=spent.calls,
+            prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens)
 
     async def _ask(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
         # A tutorial is long: streamed, its silence is measured from piece to piece and not until its end.
         ask = self._ask_for_stream if model is Tutorial else self._ask_for_whole
-        calls_before = tally.calls
-        try:
-            with self._explaining():
-                answer = await ask(_messages(prompt), _response_format(model), tally=tally)
-        except ItemError as error:
-            if tally.calls == calls_before:  # no answer came: the client has used up its tries
-                tally.add_call(client_retries=tally.retries_left if error.kind in _WORTH_ANOTHER_CALL else 0)
-            raise
+        with self._explaining():
+            answer = await ask(_messages(prompt), _response_format(model), tally=tally)
         return content_of(answer, model, endpoint=self._endpoint)
 
     async def _ask_for_whole(
         self, messages: list[ChatCompletionMessageParam], form: ResponseFormatJSONSchema, *, tally: _Tally,
     ) -> Answer:
         client = self._client.with_options(max_retries=tally.retries_left)
-        reply = await client.chat.completions.with_raw_response.create(
-            model=self.name, messages=messages, response_format=form)
-        tally.add_call(client_retries=reply.retries_taken)
+        with tally.calling(self._endpoint):
+            reply = await client.chat.completions.with_raw_response.create(
+                model=self.name, messages=messages, response_format=form)
+        tally.add_retries(reply.retries_taken)
         completion = reply.parse()
         if not isinstance(completion, ChatCompletion) or not completion.choices:
             raise self._endpoint.not_a_completion(reply.text)
@@ -148,10 +153,11 @@ class ModelGenerator:
         self, messages: list[ChatCompletionMessageParam], form: ResponseFormatJSONSchema, *, tally: _Tally,
     ) -> Answer:
         client = self._client.with_options(max_retries=tally.retries_left)
-        reply = await client.chat.completions.with_raw_response.create(
-            model=self.name, messages=messages, response_format=form,
-            stream=True, stream_options={"include_usage": True})
-        tally.add_call(client_retries=reply.retries_taken)
+        with tally.calling(self._endpoint):
+            reply = await client.chat.completions.with_raw_response.create(
+                model=self.name, messages=messages, response_format=form,
+                stream=True, stream_options={"include_usage": True})
+        tally.add_retries(reply.retries_taken)
         answer = Answer()
         is_completion = False
         async with reply.parse() as stream:

@@ -6,7 +6,6 @@ import random
 import time
 from collections import defaultdict
 
-from backend.content.errors import Used
 from backend.content.keys import ContentKind
 from backend.content.written import (
     ConceptBrief,
@@ -15,6 +14,7 @@ from backend.content.written import (
     Quiz,
     Resource,
     Resources,
+    Spent,
     Tutorial,
     Written,
 )
@@ -56,27 +56,27 @@ class OfflineGenerator:
         self._faults = OfflineFaults.parse(settings.offline_faults)
         self._calls = itertools.count(time.time_ns() if first_call is None else first_call)
 
-    async def write_tutorial(self, brief: ConceptBrief) -> Written[Tutorial]:
-        await self._work(ContentKind.TUTORIAL, brief)
+    async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]:
+        await self._work(ContentKind.TUTORIAL, brief, spent or Spent())
         return self._written(tutorial_for(brief))
 
-    async def write_resources(self, brief: ConceptBrief) -> Written[Resources]:
-        await self._work(ContentKind.RESOURCES, brief)
+    async def write_resources(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Resources]:
+        await self._work(ContentKind.RESOURCES, brief, spent or Spent())
         return self._written(resources_for(brief))
 
-    async def write_quiz(self, brief: ConceptBrief) -> Written[Quiz]:
-        await self._work(ContentKind.QUIZ, brief)
+    async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]:
+        await self._work(ContentKind.QUIZ, brief, spent or Spent())
         return self._written(quiz_for(brief))
 
     async def close(self) -> None:
         """Nothing is held open."""
 
-    async def _work(self, kind: ContentKind, brief: ConceptBrief) -> None:
+    async def _work(self, kind: ContentKind, brief: ConceptBrief, spent: Spent) -> None:
         call = next(self._calls)
+        spent.calls += 1
         await asyncio.sleep(delay_seconds_for(kind, brief, average_seconds=self._delay_seconds))
         fault = self._faults.draw(seeded(brief, kind, "fault", call))
         if fault:
-            fault.used = Used(self.name, calls=1)
             raise fault
 
     def _written(self, content: ContentT) -> Written[ContentT]:

@@ -5,36 +5,39 @@ from types import MappingProxyType
 from typing import Protocol
 
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief, Quiz, Resources, Tutorial, Written
+from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 
 WrittenConcept = Written[Tutorial] | Written[Resources] | Written[Quiz]
 
 
 class Generator(Protocol):
-    """Writes one text for one concept, or raises ItemError. Each lives in one event loop, until `close`."""
+    """Writes one text for one concept, or raises ItemError. Each lives in one event loop, until `close`.
+
+    What it costs is added to `spent` as it arises.
+    """
 
     name: str
     is_sample: bool
 
-    async def write_tutorial(self, brief: ConceptBrief) -> Written[Tutorial]: ...
-    async def write_resources(self, brief: ConceptBrief) -> Written[Resources]: ...
-    async def write_quiz(self, brief: ConceptBrief) -> Written[Quiz]: ...
+    async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]: ...
+    async def write_resources(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Resources]: ...
+    async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]: ...
     async def close(self) -> None: ...
 
 
 # Exactly keys.CONCEPT_KINDS; a test holds the two together.
-WRITERS: Mapping[ContentKind, Callable[[Generator, ConceptBrief], Awaitable[WrittenConcept]]] = MappingProxyType({
-    ContentKind.TUTORIAL: lambda generator, brief: generator.write_tutorial(brief),
-    ContentKind.RESOURCES: lambda generator, brief: generator.write_resources(brief),
-    ContentKind.QUIZ: lambda generator, brief: generator.write_quiz(brief),
+WRITERS: Mapping[ContentKind, Callable[[Generator, ConceptBrief, Spent], Awaitable[WrittenConcept]]] = MappingProxyType({
+    ContentKind.TUTORIAL: lambda generator, brief, spent: generator.write_tutorial(brief, spent),
+    ContentKind.RESOURCES: lambda generator, brief, spent: generator.write_resources(brief, spent),
+    ContentKind.QUIZ: lambda generator, brief, spent: generator.write_quiz(brief, spent),
 })
 
 
-async def write(generator: Generator, kind: ContentKind, *, brief: ConceptBrief) -> WrittenConcept:
-    """The content of that kind for the concept.
+async def write(generator: Generator, kind: ContentKind, *, brief: ConceptBrief, spent: Spent | None = None) -> WrittenConcept:
+    """The content of that kind for the concept. What it costs is added to `spent`, also when it fails or is broken off.
 
     Raises ItemError, and ValueError for a kind that a concept does not have.
     """
     if kind not in WRITERS:
         raise ValueError(f"a concept has no {kind}; it has {', '.join(WRITERS)}")
-    return await WRITERS[kind](generator, brief)
+    return await WRITERS[kind](generator, brief, spent or Spent())

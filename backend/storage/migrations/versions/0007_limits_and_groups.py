@@ -9,7 +9,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-TOLD = "state in ('succeeded', 'failed') and action = 'generate' and calls is distinct from 0"
+TOLD = "action = 'generate' and (state = 'failed' or state = 'succeeded' and calls is distinct from 0)"
 
 
 def upgrade() -> None:
