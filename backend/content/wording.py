@@ -1,5 +1,7 @@
 """The words that people read for kinds, rules and states. Total maps: a new member without words fails a test."""
 
+from datetime import datetime
+
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
@@ -7,6 +9,7 @@ from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
 from backend.content.stopping import CancelReason
+from backend.content.triage import CauseEventKind, CauseState
 from backend.i18n import _, ngettext
 
 CONTENT_KINDS = {
@@ -76,6 +79,17 @@ EXCLUSION_RULES = {
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
     ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
 }
+CAUSE_STATES = {
+    CauseState.OPEN: _("Open"), CauseState.ACKNOWLEDGED: _("Acknowledged"), CauseState.IGNORED: _("Ignored"),
+    CauseState.RESOLVED: _("Resolved"), CauseState.REGRESSED: _("Came back"),
+}
+CAUSE_EVENTS = {
+    CauseEventKind.NOTE: _("wrote"), CauseEventKind.ACKNOWLEDGED: _("acknowledged it"), CauseEventKind.IGNORED: _("ignores it"),
+    CauseEventKind.RESOLVED: _("called it resolved"), CauseEventKind.REOPENED: _("reopened it"),
+    CauseEventKind.REGRESSED: _("saw it come back"), CauseEventKind.WOKEN: _("opened it: it was ignored until now"),
+    CauseEventKind.ASSIGNED: _("assigned it to"), CauseEventKind.MERGED: _("merged into it"),
+    CauseEventKind.PARTED: _("took out of it"),
+}
 ERROR_KINDS = {
     ErrorKind.MODEL_UNREACHABLE: _("Model cannot be reached"),
     ErrorKind.MODEL_TIMEOUT: _("Model timed out"),
@@ -94,9 +108,12 @@ ERROR_KINDS = {
     ErrorKind.SAVE_REJECTED: _("Saving: rejected by the database"),
     ErrorKind.SAVE_POOL_EXHAUSTED: _("Saving: connection pool exhausted"),
     ErrorKind.SAVE_DATABASE_GONE: _("Saving: database not reachable"),
+    ErrorKind.SAVE_CONTENTION: _("Saving: database busy"),
     ErrorKind.SAVE_STORE_GONE: _("Saving: object store not reachable"),
     ErrorKind.SAVE_OWNER_GONE: _("Roadmap or concept is gone"),
     ErrorKind.WORKER_LOST: _("Worker lost"),
+    ErrorKind.JOB_TIMEOUT: _("Job took too long"),
+    ErrorKind.QUEUE_GONE: _("Queue not reachable"),
     ErrorKind.PLATFORM_ERROR: _("Error of the platform"),
     ErrorKind.NO_MESSAGE: _("No error was recorded"),
     ErrorKind.UNEXPECTED: _("Unexpected error"),
@@ -143,6 +160,15 @@ def cause_title(error_kind: ErrorKind, title: str) -> str:
         known = {kind.value: words for kind, words in PROBLEM_KINDS.items()}
         return _("{problem}, no error recorded").format(problem=known.get(title, title))
     return f"{ERROR_KINDS[error_kind]}: {title}" if title else ERROR_KINDS[error_kind]
+
+
+def ignored_until(until_at: datetime | None, until_count: int | None) -> str:
+    """"until 2026-11-26 10:00 UTC", for the record; a page tells it in the time of its reader."""
+    if until_at is not None:
+        return _("until {time}").format(time=f"{until_at:%Y-%m-%d %H:%M} UTC")
+    if until_count is not None:
+        return ngettext("until it has {count} problem", "until it has {count} problems", until_count).format(count=f"{until_count:,}")
+    return _("until somebody reopens it")
 
 
 def items(count: int) -> str:
