@@ -103,6 +103,7 @@ class Settings(BaseSettings):
     interactive_items: int = Field(
         50, ge=1, description="A retry of at most this many items needs no dialog and goes to the interactive queue.")
     armed_seconds: float = Field(5.0, ge=0, description="So long a small retry can be undone before it starts. 0: it starts at once.")
+    operation_budget_calls: int = Field(0, ge=0, description="Calls of the model that one operation may take. 0: no limit.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import ExclusionRule
+from backend.content.plans import ExclusionRule, InclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
@@ -78,6 +78,15 @@ EXCLUSION_RULES = {
     ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
     ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
+    ExclusionRule.CAUSE_IGNORED: _("Its cause is ignored. Reopen the cause, or choose the item by itself."),
+    ExclusionRule.CANCELLED_BY_PERSON: _("Somebody cancelled it. Reopen it here, or choose the item by itself."),
+    ExclusionRule.OVER_BUDGET: _("Over the budget of calls that one operation may take. An admin may override this with a reason."),
+}
+INCLUSION_RULES = {
+    InclusionRule.BROKEN: _("Broken: the model writes it again."),
+    InclusionRule.REPAIR_IS_FREE: _("Saved already: only its status is put right, for nothing."),
+    InclusionRule.REOPENED: _("Left out by a filter, but chosen by itself or reopened."),
+    InclusionRule.OVER_LIMIT: _("Over a limit that was overridden."),
 }
 CAUSE_STATES = {
     CauseState.OPEN: _("Open"), CauseState.ACKNOWLEDGED: _("Acknowledged"), CauseState.IGNORED: _("Ignored"),

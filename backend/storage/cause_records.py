@@ -105,11 +105,14 @@ def hold_alone(connection: Connection) -> None:
     connection.execute(select(func.pg_advisory_xact_lock(MERGE_LOCK)))
 
 
-# A fault that began, or an item that failed, after it was called resolved. In one UPDATE: who looks second changes nothing.
+# A fault that began, or an item that failed, after it was called resolved. What was cancelled since is declared what it was before,
+# and looks young only because its task was written. In one UPDATE: who looks second changes nothing.
 _REGRESS = text("""
     update ops.causes c set state = 'regressed', state_at = :now, state_by = :by, state_reason = ''
     where state = 'resolved' and (
-      exists (select 1 from ops.problems p where p.cause_id = c.cause_id and p.since_at > c.state_at)
+      exists (select 1 from ops.problems p where p.cause_id = c.cause_id and p.since_at > c.state_at and not exists (
+        select 1 from ops.items x where x.owner_id = p.owner_id and x.kind = p.kind and x.part = p.part
+          and x.state = 'cancelled' and x.settled_at >= c.state_at))
       or exists (select 1 from ops.items i where i.settled_at > c.state_at and i.cause_id in (
         select c.cause_id union all select a.fingerprint from ops.cause_aliases a where a.cause_id = c.cause_id)))
     returning cause_id""")

@@ -48,10 +48,10 @@ def insert_items(
     connection: Connection, operation_id: str, planned: Sequence[PlannedItem], task_ids: dict[str, str],
 ) -> None:
     """Store the items of an operation in state planned. 10,000 take about 0.3 s."""
-    names = ("kind", "owner_id", "part", "title", "action", "problem_kind", "task_id")
+    names = ("kind", "owner_id", "part", "title", "action", "problem_kind", "planned_cause_id", "task_id")
     values = list(zip(*(
         (item.key.kind.value, item.key.owner_id, item.key.part, item.title, item.action.value, item.problem_kind.value,
-         task_ids[item.key.owner_id]) for item in planned), strict=True))
+         item.cause_id or None, task_ids[item.key.owner_id]) for item in planned), strict=True))
     arrays = ", ".join(f"cast(:{name} as text[])" for name in names)
     connection.execute(text(
         f"insert into ops.items (operation_id, state, {', '.join(names)}) "
