@@ -30,6 +30,10 @@ class NotPossible(Exception):
     """The cause cannot become that from the state it is in; str() names the state."""
 
 
+class NotUnderstood(ValueError):
+    """What was given makes no sense; str() says what would."""
+
+
 @dataclass(frozen=True, slots=True)
 class Maintenance:
     """What happens by itself is written down under this name."""
@@ -48,12 +52,12 @@ def ignore(
 ) -> None:
     """Plans leave it out until that time, or until it has so many problems; with neither until somebody reopens it.
 
-    Raises NotAllowed, UnknownCause, NotPossible, ValueError when the time is over or the number is none.
+    Raises NotAllowed, UnknownCause, NotPossible, NotUnderstood when the time is over or the number is none.
     """
     if until_at is not None and until_at <= utc_now():
-        raise ValueError(_("That time is over already."))
+        raise NotUnderstood(_("That time is over already."))
     if until_count is not None and until_count < 1:
-        raise ValueError(_("Give a number of problems of at least 1."))
+        raise NotUnderstood(_("Give a number of problems of at least 1."))
     _decide(redrive, cause_id, actor, CauseState.IGNORED, CauseEventKind.IGNORED, words, until_at, until_count)
 
 
@@ -103,10 +107,10 @@ def assign(redrive: Redrive, cause_id: str, actor: Actor, assignee: str) -> None
 
 
 def note(redrive: Redrive, cause_id: str, actor: Actor, words: str) -> None:
-    """What others should know of it. Raises NotAllowed, UnknownCause, ValueError without words."""
+    """What others should know of it. Raises NotAllowed, UnknownCause, NotUnderstood without words."""
     require(actor, Permission.TRIAGE)
     if not words.strip():
-        raise ValueError(_("Write something first."))
+        raise NotUnderstood(_("Write something first."))
     with redrive.engine.begin() as connection:
         cause_id = cause_records.belongs_to(connection, cause_id)
         title, _state = _known(connection, cause_id)

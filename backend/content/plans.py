@@ -80,6 +80,7 @@ class Estimate:
     model: str = ""            # that would write it
     cost: float | None = None  # None: no history yet, or the model has no price
     is_priced: bool = False
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,18 @@ def fingerprints_of(connection: Connection, cause_id: str) -> list[str]:
         select(cause_aliases.c.fingerprint).where(cause_aliases.c.cause_id == cause_id).order_by(cause_aliases.c.fingerprint))]
 
 
+def count_retries(connection: Connection, cause_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """cause id -> (succeeded, failed) of the items that were planned for it, or for what was merged into it. Without those never tried."""
+    rows = connection.execute(text(
+        "select w.cause_id, count(*) filter (where i.state = 'succeeded') as succeeded, "
+        "  count(*) filter (where i.state = 'failed') as failed "
+        "from (select u as cause_id, u as member from unnest(cast(:ids as text[])) u union all "
+        "  select cause_id, fingerprint from ops.cause_aliases where cause_id = any(:ids)) w "
+        "join ops.items i on i.planned_cause_id = w.member and i.state in ('succeeded', 'failed') group by w.cause_id"),
+        {"ids": list(cause_ids)})
+    return {row.cause_id: (row.succeeded, row.failed) for row in rows}
+
+
 def find_cause(connection: Connection, cause_id: str) -> Any | None:
     return connection.execute(select(causes).where(causes.c.cause_id == cause_id)).one_or_none()
 

@@ -42,7 +42,8 @@ def estimate(connection: Connection, included: Sequence[PlannedItem], settings: 
         tokens=round(prompt + completion) if has_tokens else None,
         model=model,
         cost=settings.cost(model, prompt, completion) if has_tokens else None,
-        is_priced=model in settings.prices)
+        is_priced=model in settings.prices,
+        currency=settings.currency)
 
 
 def _average(connection: Connection, kind: str, model: str) -> _Average:

@@ -97,7 +97,7 @@ items = Table(
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
     Index("ix_items_cause_id", "cause_id", "settled_at", postgresql_where=text("cause_id is not null")),
-    Index("ix_items_planned_cause_id", "planned_cause_id", "settled_at", postgresql_where=text("planned_cause_id is not null")),
+    Index("ix_items_planned_cause_id", "planned_cause_id", "state", "operation_id", postgresql_where=text("planned_cause_id is not null")),
     Index("ix_items_cancelled", "owner_id", "kind", "part", "item_id",
           postgresql_where=text("state = 'cancelled' and cancelled_by is not null")),
 )
@@ -178,6 +178,16 @@ cause_samples = Table(
     _time("sampled_at", primary_key=True),
     Column("problem_count", Integer, nullable=False),
     Index("ix_cause_samples_sampled_at", "sampled_at"),
+)
+
+# Who has the page of a cause open; unlogged, gone within seconds.
+cause_lookers = Table(
+    "cause_lookers", ops,
+    Column("cause_id", Text, primary_key=True),
+    Column("window_id", Text, primary_key=True),               # of the browser: one person may have two
+    Column("actor_id", Text, nullable=False),
+    _time("seen_at", nullable=False),
+    prefixes=["UNLOGGED"],
 )
 
 # Which version of a rule the kept answers were made with; another one in the code makes maintenance do them anew.

@@ -21,7 +21,8 @@ def upgrade() -> None:
     _create_tables()
     op.execute("create index ix_causes_state on ops.causes (state) where state <> 'open'")
     op.execute("create index ix_items_cause_id on ops.items (cause_id, settled_at) where cause_id is not null")
-    op.execute("create index ix_items_planned_cause_id on ops.items (planned_cause_id, settled_at) where planned_cause_id is not null")
+    op.execute("create index ix_items_planned_cause_id on ops.items (planned_cause_id, state, operation_id) "
+               "where planned_cause_id is not null")
     op.execute("create index ix_items_cancelled on ops.items (owner_id, kind, part, item_id) "
                "where state = 'cancelled' and cancelled_by is not null")
 
@@ -52,6 +53,12 @@ def _create_tables() -> None:
         sa.Column("problem_count", sa.Integer, nullable=False),
         schema="ops")
     op.create_index("ix_cause_samples_sampled_at", "cause_samples", ["sampled_at"], schema="ops")
+    op.create_table(
+        "cause_lookers",
+        *(sa.Column(name, sa.Text, primary_key=True) for name in ("cause_id", "window_id")),
+        sa.Column("actor_id", sa.Text, nullable=False),
+        _time("seen_at", nullable=False),
+        schema="ops", prefixes=["UNLOGGED"])
     op.create_table(
         "kept_versions",
         sa.Column("name", sa.Text, primary_key=True),
