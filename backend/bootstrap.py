@@ -17,7 +17,7 @@ class NotConfigured(Exception):
 def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS) -> Redrive:
     """Cheap: nothing is opened before its first use.
 
-    Raises NotConfigured when a server is not named, ValueError when an address, a price or a time of the day makes no sense.
+    Raises NotConfigured when a server is not named, ValueError when an address or a time of the day makes no sense.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured(_("DATABASE_URL and REDIS_URL are not set. Run `make run`, which starts private servers, or set both."))

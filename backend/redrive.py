@@ -8,7 +8,6 @@ from sqlalchemy import Engine
 
 from backend.content.facts import Limits
 from backend.content.limits import OperationLimits, QuietHours, time_zone
-from backend.content.prices import Price, parse_prices
 from backend.jobs.queue import JobQueue
 from backend.settings import Settings
 from backend.storage.objects import Objects
@@ -41,14 +40,9 @@ class Redrive:
         """Of the quiet hours. Raises ValueError."""
         return time_zone(self.settings.time_zone)
 
-    @property
-    def prices(self) -> dict[str, Price]:
-        """By the name of the model. Raises ValueError."""
-        return parse_prices(self.settings.prices)
-
     def check_settings(self) -> None:
         """Raises ValueError that names a setting's value which cannot be read, before anything begins."""
-        for read in (Redrive.operation_limits, Redrive.zone, Redrive.prices):
+        for read in (Redrive.operation_limits, Redrive.zone):
             read.fget(self)
 
     def close(self) -> None:

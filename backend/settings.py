@@ -4,12 +4,13 @@ Values come from the environment. Only REDRIVE_LANGUAGE is read elsewhere, by ba
 are settings. It stands here so that README tells it.
 """
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.i18n import _
 
@@ -17,6 +18,18 @@ HEARTBEATS_IN_A_LEASE = 3  # below this one late heartbeat takes a living item b
 
 WEB_CONNECTIONS = 10         # 5 sufficed for 100 polling sessions, measured
 MAINTENANCE_CONNECTIONS = 5  # the lock that leads, a duty, and the lanes of a full rebuild
+
+_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Price(NamedTuple):
+    """What a model costs for a million tokens, in the currency of the settings."""
+
+    prompt: _Amount
+    completion: _Amount
+
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1_000_000
 
 
 class Settings(BaseSettings):
@@ -51,6 +64,9 @@ class Settings(BaseSettings):
     model: str = Field("gpt-5-mini", description="Name of the model that writes.")
     model_timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for the next byte of an answer.")
     model_retries: int = Field(2, ge=0, description="Further tries of one model call after 429, 5xx or a lost connection.")
+    prices: Annotated[dict[str, Price], NoDecode] = Field(
+        {}, description='What models cost for a million tokens, as JSON: {"gpt-5-mini": [prompt, completion]}. Without it no cost is told.')
+    currency: str = Field("USD", description="Word for the currency of those prices.")
     offline_faults: str = Field(
         "", description="Makes the offline writer fail on purpose, e.g. rate_limited:0.2,timeout:0.1 (kind:share).")
     offline_delay_seconds: float = Field(0.6, ge=0, description="How long the offline writer takes for one text.")
@@ -103,11 +119,13 @@ class Settings(BaseSettings):
         20, ge=0, description="So many of the last items tell whether a cause returns; at most so many of one operation run. 0: none.")
     same_cause_percent: int = Field(
         80, ge=1, le=99, description="When one cause returns in more of them, in percent, the rest stays untouched.")
-    prices: str = Field(
-        "", description="Price of a million prompt/completion tokens by model, e.g. gpt-5-mini=0.25/2.00,*=1/4. Without: no cost is told.")
-    currency: str = Field("USD", description="Currency of the prices.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+
+    def cost(self, model: str, prompt_tokens: float, completion_tokens: float) -> float | None:
+        """What these tokens of the model cost. None: it has no price, so nobody knows."""
+        price = self.prices.get(model)
+        return None if price is None else price.cost(prompt_tokens, completion_tokens)
 
     @property
     def has_model(self) -> bool:
@@ -138,6 +156,15 @@ class Settings(BaseSettings):
             return "offline"
         parts = urlsplit(self.openai_base_url or "https://api.openai.com")
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+    @field_validator("prices", mode="before")
+    @classmethod
+    def _read_json(cls, prices: object) -> object:
+        try:
+            return json.loads(prices) if isinstance(prices, str) else prices
+        except json.JSONDecodeError as exc:
+            raise ValueError(_("It must be JSON like {example}: {fault}").format(
+                example='{"gpt-5-mini": [0.25, 2]}', fault=exc)) from exc
 
     @field_validator("lease_seconds")
     @classmethod

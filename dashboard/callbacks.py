@@ -3,16 +3,19 @@
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 import structlog
 
-from backend.actions import cancel, retry
+from backend.actions import cancel, retry, triage
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
+from backend.clock import utc_now
 from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.plans import Excluded, Plan
 from backend.content.scopes import Scope
+from backend.content.triage import CauseState
 from backend.i18n import _, ngettext
 from backend.views import ledger, task_log
 from backend.views.availability import DATABASE_ERRORS
@@ -24,6 +27,8 @@ from dashboard.session import NoticeKind, StopAim
 
 log = structlog.get_logger()
 NAMED_TASKS = 8
+IGNORED_HOURS = {"1h": 1, "1d": 24, "7d": 168, "30d": 720}
+TRIAGE_REFUSALS = (triage.UnknownCause, triage.NotPossible, triage.NotUnderstood)
 
 
 def _action(act: Callable[..., None]) -> Callable[..., None]:
@@ -35,7 +40,7 @@ def _action(act: Callable[..., None]) -> Callable[..., None]:
         session.want_page()
         try:
             act(*args, **options)
-        except (NotAllowed, NotFound, Refused, retry.ReasonNeeded) as exc:
+        except (NotAllowed, NotFound, Refused, retry.ReasonNeeded, *TRIAGE_REFUSALS) as exc:
             session.notify(NoticeKind.WARNING, str(exc))
         except retry.NothingToRetry as exc:
             session.notify(NoticeKind.INFO, str(exc))
@@ -74,11 +79,14 @@ def _left_out_words(excluded: Sequence[Excluded]) -> str:
 
 
 @_action
-def plan_again(*, overrides_limits: bool) -> None:
-    """The same scope once more, with or without what was tried too often. A reason that was written stays."""
+def plan_again(*, overrides_limits: bool | None = None, reopens: bool | None = None) -> None:
+    """The same scope once more, with or without what is over a limit or was cancelled. A reason that was written stays."""
     before, reason = session.open_plan(), session.plan_reason()
     if before is not None:
-        plan = retry.plan(reads.connected(), before.scope, reads.actor(), overrides_limits=overrides_limits)
+        plan = retry.plan(
+            reads.connected(), before.scope, reads.actor(),
+            overrides_limits=before.overrides_limits if overrides_limits is None else overrides_limits,
+            reopens=before.reopens if reopens is None else reopens)
         session.show_plan(plan, session.plan_scope_words(), reason)
 
 
@@ -230,3 +238,64 @@ def _tell_cancelled(done: Cancelled, words: str) -> None:
     if done.cancelling_count:
         told.append(_("{items} told to stop").format(items=wording.items(done.cancelling_count)))
     session.notify(NoticeKind.DONE, f"{', '.join(told) or _('Cancelled')}: {words}")
+
+
+@_action
+def decide_cause(cause_id: str, after: CauseState) -> None:
+    """Acknowledge, resolve or reopen, with the words of the field beside the buttons."""
+    decide = {CauseState.ACKNOWLEDGED: triage.acknowledge, CauseState.RESOLVED: triage.resolve, CauseState.OPEN: triage.reopen}[after]
+    _tell_decided(lambda: decide(reads.connected(), cause_id, reads.actor()), wording.CAUSE_STATES[after])
+
+
+@_action
+def ignore_cause(cause_id: str) -> None:
+    """Until what the fields of the form say."""
+    until, count, words = (session.widget_value(f"ignore-{name}") for name in ("until", "count", "words"))
+    hours = IGNORED_HOURS.get(str(until))
+    _tell_decided(lambda: triage.ignore(
+        reads.connected(), cause_id, reads.actor(), str(words or ""), until_at=utc_now() + timedelta(hours=hours) if hours else None,
+        until_count=int(count) if until == "count" and count else None), wording.CAUSE_STATES[CauseState.IGNORED])
+
+
+@_action
+def assign_cause(cause_id: str, assignee: str | None = None) -> None:
+    """To that person; None: to whom the field names."""
+    name = str(session.widget_value("cause-assignee") or "") if assignee is None else assignee
+    _tell_decided(lambda: triage.assign(reads.connected(), cause_id, reads.actor(), name),
+                  _("Assigned to {person}").format(person=name) if name else _("Assigned to nobody"))
+    session.seed_widget("cause-assignee", "")
+
+
+@_action
+def note_cause(cause_id: str) -> None:
+    words = str(session.widget_value("cause-note") or "")
+    _tell_decided(lambda: triage.note(reads.connected(), cause_id, reads.actor(), words), _("Noted"))
+    session.seed_widget("cause-note", "")
+
+
+@_action
+def merge_cause(cause_id: str) -> None:
+    """Into the cause that the field names; its page is shown then."""
+    into = str(session.widget_value("cause-into") or "")
+    if not into:
+        session.notify(NoticeKind.WARNING, _("Choose the cause that this one belongs to."))
+        return
+    moved = triage.merge(reads.connected(), cause_id, into, reads.actor())
+    reads.forget_after_action()
+    session.write_url("id", into)
+    session.notify(NoticeKind.DONE, _("Merged: {items} moved here, and whatever comes again will too.").format(items=wording.items(moved)))
+
+
+@_action
+def part_cause(fingerprint: str, words: str) -> None:
+    moved = triage.part(reads.connected(), fingerprint, reads.actor())
+    reads.forget_after_action()
+    session.notify(NoticeKind.DONE, _("Taken out: {items} of {cause}").format(items=wording.items(moved), cause=words))
+
+
+def _tell_decided(decide: Callable[[], None], words: str) -> None:
+    try:
+        decide()
+    finally:
+        reads.forget_after_action()
+    session.notify(NoticeKind.DONE, words)

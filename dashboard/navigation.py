@@ -10,7 +10,7 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), operations_page(), roadmap_page(), tasks_page(), workers_page()]
+    return [overview_page(), problems_page(), operations_page(), roadmap_page(), tasks_page(), workers_page(), cause_page()]
 
 
 def overview_page() -> st.Page:
@@ -35,3 +35,8 @@ def tasks_page() -> st.Page:
 
 def workers_page() -> st.Page:
     return st.Page(PAGES / "workers.py", title=_("Workers"), icon=":material/engineering:", url_path="workers")
+
+
+def cause_page() -> st.Page:
+    """One cause; without an id there is nothing to show, so it is not in the menu."""
+    return st.Page(PAGES / "cause.py", title=_("Cause"), icon=":material/hub:", url_path="cause", visibility="hidden")

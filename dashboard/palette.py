@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from backend.content import wording
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.status import BreakerState, GroupState, ItemState, OperationState, TaskStatus
+from backend.content.triage import CauseState
 from backend.i18n import _
 from backend.views.ledger import OUTCOME_OF, Outcome
 
@@ -96,6 +97,14 @@ BREAKER_STATES = {
         (BreakerState.CLOSED, GREEN, "✓"),
         (BreakerState.OPEN, RED, "✕"),
         (BreakerState.HALF_OPEN, AMBER, "◔"),
+    )}
+CAUSE_STATES = {
+    state: Look(colour, symbol, wording.CAUSE_STATES[state]) for state, colour, symbol in (
+        (CauseState.OPEN, AMBER, "○"),
+        (CauseState.ACKNOWLEDGED, BLUE, "▸"),
+        (CauseState.IGNORED, GREY, "⊘"),
+        (CauseState.RESOLVED, GREEN, "✓"),
+        (CauseState.REGRESSED, RED, "↺"),
     )}
 CANCELLING = Look(PINK, "⊖", _("Cancelling"))  # told to stop; its worker has not confirmed yet
 

@@ -17,6 +17,7 @@ from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState, OperationState
 from backend.redrive import Redrive
 from backend.views import availability, ledger, listing, operations, overview, roadmap, task_log, tasks, workers
+from backend.views import causes as cause_views
 
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr,
             operations.Progress: repr}
@@ -124,7 +125,7 @@ def currency() -> str:
 
 
 def has_prices() -> bool:
-    return bool(connected().settings.prices.strip())
+    return bool(connected().settings.prices)
 
 
 def interactive_items() -> int:
@@ -149,6 +150,21 @@ def counts(problem_filter: ProblemFilter) -> listing.Counts:
 @_calm
 def causes(problem_filter: ProblemFilter, limit: int) -> tuple[listing.CauseRow, ...]:
     return listing.cause_rows(connected(), problem_filter, limit=limit)
+
+
+@_polled
+def cause(cause_id: str) -> cause_views.CauseDetail | None:
+    return cause_views.cause(connected(), cause_id)
+
+
+@_polled
+def recent_retries(cause_ids: tuple[str, ...]) -> tuple[cause_views.OperationOfCause, ...]:
+    return cause_views.recent_retries(connected(), cause_ids)
+
+
+@_calm
+def other_causes(cause_id: str) -> dict[str, str]:
+    return cause_views.other_causes(connected(), cause_id)
 
 
 @_calm
@@ -228,5 +244,6 @@ def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
                  task_rows, task, read_workers, crew,
-                 operation, operation_page, ledger_page, causes_of_operation, outcomes_over_time):
+                 operation, operation_page, ledger_page, causes_of_operation, outcomes_over_time, causes, cause, recent_retries,
+                 other_causes, read_overview):
         read.clear()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import uuid4
 
 import streamlit as st
 
@@ -213,6 +214,12 @@ def hide_operation(operation_id: str) -> None:
 
 def hidden_operations() -> frozenset[str]:
     return st.session_state.get("hidden_operations", frozenset())
+
+
+# --- this window, among others of the same person
+
+def window_id() -> str:
+    return st.session_state.setdefault("window_id", uuid4().hex)
 
 
 # --- outage: a fragment that met one asks for the whole page to look again

@@ -16,12 +16,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import logs
-from backend.actions import dispatcher, reconciler, supervision
+from backend.actions import dispatcher, reconciler, supervision, triage
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import load
-from backend.storage import heartbeats, problems, samples
+from backend.storage import cause_records, heartbeats, problems, regrouping, samples
 from backend.storage.objects import StoreUnreachable
 from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
@@ -78,6 +78,9 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("mend_abandoned", 30.0, _quietly(reconciler.mend_abandoned)),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),
+        Duty("follow_causes", 1.0, _quietly(triage.follow)),
+        Duty("sample_causes", 60.0, _sample_causes),
+        Duty("regroup", 60.0, _regroup),
     ]
 
 
@@ -129,6 +132,21 @@ def _beat(redrive: Redrive) -> bool:
 def _sample(redrive: Redrive) -> bool:
     with redrive.engine.begin() as connection:
         samples.take(connection, utc_now())
+    return False
+
+
+def _sample_causes(redrive: Redrive) -> bool:
+    with redrive.engine.begin() as connection:
+        cause_records.sample(connection, utc_now())
+    return False
+
+
+def _regroup(redrive: Redrive) -> bool:
+    """Once, when the rule of fingerprints has changed."""
+    with redrive.engine.connect() as connection:
+        is_due = regrouping.is_due(connection)
+    if is_due:
+        regrouping.regroup(redrive.engine)
     return False
 
 

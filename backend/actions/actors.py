@@ -17,12 +17,13 @@ class Permission(StrEnum):
     CANCEL = "cancel"                    # what one started oneself, or one's own tasks; pause and resume too
     CANCEL_OTHERS = "cancel_others"
     OVERRIDE_LIMITS = "override_limits"  # retry what was tried too often
+    TRIAGE = "triage"                    # decide about causes: acknowledge, ignore, resolve, assign, note, merge
     IMPORT = "import"
 
 
 _PERMISSIONS = {
     Role.VIEWER: frozenset(),
-    Role.OPERATOR: frozenset({Permission.RETRY, Permission.CANCEL}),
+    Role.OPERATOR: frozenset({Permission.RETRY, Permission.CANCEL, Permission.TRIAGE}),
     Role.ADMIN: frozenset(Permission),
 }
 

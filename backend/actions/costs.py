@@ -10,7 +10,8 @@ from backend.storage import items, spendings
 def add(redrive: Redrive, connection: Connection, item_id: int, spent: Spent, model: str = "") -> None:
     """However the attempt ended. `model` wrote it; without, the one of the settings was asked."""
     settings = redrive.settings
-    cost = settings.cost(model or (settings.model if settings.has_model else "offline"), spent.prompt_tokens or 0, spent.completion_tokens or 0)
+    name = model or (settings.model if settings.has_model else "offline")
+    cost = settings.cost(name, spent.prompt_tokens or 0, spent.completion_tokens or 0)
     items.add_cost(connection, item_id, spent, cost)
     if spent.calls or spent.prompt_tokens or spent.completion_tokens:
         spendings.record(connection, item_id, spent, cost)

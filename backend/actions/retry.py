@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from backend.content import wording
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner
 from backend.content.limits import OperationLimits
-from backend.content.plans import Excluded, ExclusionRule, Plan, PlannedItem, decide_all
+from backend.content.plans import Allowance, Excluded, ExclusionRule, Plan, PlannedItem, decide_all
 from backend.content.problems import KeyState
 from backend.content.scopes import Scope
 from backend.content.status import OperationState, Priority, TaskType
@@ -45,24 +45,23 @@ class ReasonNeeded(ValueError):
     """This retry needs a reason; str() says why."""
 
 
-def plan(redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False) -> Plan:
-    """What a retry of the scope would do: every key included, every key left out and the rule. Writes nothing.
+def plan(redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False, reopens: bool = False) -> Plan:
+    """What a retry of the scope would do: every key included, every key left out, each with its rule. Writes nothing.
 
-    `overrides_limits` includes what was tried too often. Raises NotAllowed.
+    `overrides_limits` includes what was tried too often or is over the budget, `reopens` what people cancelled. Raises NotAllowed.
     """
     require(actor, Permission.OVERRIDE_LIMITS if overrides_limits else Permission.RETRY)
-    now = utc_now()
+    now, given = utc_now(), redrive.settings
+    limits = Allowance(given.maximum_attempts_per_day, given.operation_budget_calls or None, reopens)
     with redrive.engine.connect() as connection:
         candidates = load_candidates(connection, scope, now)
         named = frozenset(scope.keys)
         included, excluded = decide_all(
-            candidates, is_named=named.__contains__,
-            maximum_attempts_per_day=None if overrides_limits else redrive.settings.maximum_attempts_per_day)
+            candidates, is_named=named.__contains__, allowance=Allowance(reopens=reopens) if overrides_limits else limits,
+            overridden=limits if overrides_limits else None)
         broken = {candidate.key for candidate in candidates}
-        unlisted = [key for key in scope.keys if key not in broken]
-        excluded += _unlisted(redrive, connection, unlisted, now)
-        price = estimate(connection, included, redrive.settings.concurrency)
-        return Plan(uuid4().hex, scope, included, excluded, price, now, overrides_limits)
+        excluded += _unlisted(redrive, connection, [key for key in scope.keys if key not in broken], now)
+        return Plan(uuid4().hex, scope, included, excluded, estimate(connection, included, given), now, overrides_limits, reopens)
 
 
 def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKey], now: datetime) -> tuple[Excluded, ...]:
@@ -101,8 +100,14 @@ def confirm(
         if not left:
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
-        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or redrive.operation_limits)
+        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or _default_limits(redrive, accepted))
         return Confirmed(operation_id, len(left), len(taken), _armed_seconds(redrive, len(left)))
+
+
+def _default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
+    """Those of the settings. A plan over the budget of calls, which somebody with the role accepted, is not stopped by it on its way."""
+    limits = redrive.operation_limits
+    return replace(limits, budget_calls=None) if accepted.overrides_limits else limits
 
 
 def _store(

@@ -1,7 +1,8 @@
-"""Which problems have the same cause: a fingerprint of the kind of error and its normalised message.
+"""Which problems have the same cause: a fingerprint of the kind of error, where it comes from, and its normalised message.
 
-Normalising takes out what differs from one occurrence to the next (ids, numbers, quoted values, addresses,
-times, names of models), so that one outage is one cause.
+Normalising takes out what carries a message (names of exceptions, statements, details, links) and what differs from one
+occurrence to the next (ids, numbers, quoted values, addresses, times, names of models), so that one outage is one cause.
+What people merged is no business of this module: see backend.storage.cause_records.
 """
 
 import hashlib
@@ -12,6 +13,9 @@ from functools import lru_cache
 from backend.content.errors import ErrorKind
 from backend.content.problems import Problem, ProblemKind
 
+# Another number makes maintenance group everything anew, in the background. Raise it with every change below.
+FINGERPRINT_VERSION = 2
+
 # A status code is one only where a word says so: "column 429" is a place in a text.
 _STATUS_CODE = r"(?:\b|_)(?:code|status|error|http(?:/[\d.]+)?|returned)\W{{0,4}}(?:{0})\b|^\W*(?:{0})\b"
 
@@ -20,6 +24,10 @@ _KINDS: tuple[tuple[ErrorKind, str], ...] = (
     (ErrorKind.SAVE_POOL_EXHAUSTED,
      r"queuepool limit|pool (timeout|exhausted|timed out)|couldn't get a connection|"
      r"too many (clients|connections)|remaining connection slots"),
+    (ErrorKind.QUEUE_GONE,
+     r"error \d+ connecting to|(redis|valkey|broker|kombu|amqp).{0,80}(refused|reset|closed|tim(ed|e)[ -]?out|connecting|loading)"),
+    (ErrorKind.JOB_TIMEOUT, r"maximum timeout value|(soft)?time ?limit ?exceeded|jobtimeout"),
+    (ErrorKind.SAVE_CONTENTION, r"deadlock detected|could not serialize access|(statement|lock) timeout|lock not available"),
     (ErrorKind.SAVE_DUPLICATE_KEY, r"duplicate key|uniqueviolation|unique constraint"),
     (ErrorKind.SAVE_TOO_LONG, r"value too long|stringdatarighttruncation|string data, right truncated"),
     (ErrorKind.CONTENT_UNSTORABLE, r"nul \(0x00\)|\\u0000|null byte|lone surrogate|surrogates not allowed|invalid byte sequence"),
@@ -27,7 +35,7 @@ _KINDS: tuple[tuple[ErrorKind, str], ...] = (
      r"server closed the connection|connection (is )?closed unexpectedly|terminating connection|could not connect to server|"
      r"connection to server .*failed|database system is (starting up|shutting down)|admin ?shutdown"),
     (ErrorKind.SAVE_REJECTED, r"violates (check|not-null|foreign key)|integrityerror|dataerror|invalid input syntax"),
-    (ErrorKind.WORKER_LOST, r"work-horse terminated|worker lost|abandonedjob|worker .*died|heartbeat"),
+    (ErrorKind.WORKER_LOST, r"work-horse terminated|worker ?lost|abandonedjob|worker .*died|worker exited prematurely|heartbeat"),
     (ErrorKind.MODEL_RATE_LIMITED, _STATUS_CODE.format("429") + r"|rate.?limit|too many requests|quota"),
     (ErrorKind.MODEL_REJECTED_KEY,
      _STATUS_CODE.format("401|403") + r"|invalid.?api.?key|incorrect api key|unauthori[sz]ed|permission denied"),
@@ -40,30 +48,53 @@ _KINDS: tuple[tuple[ErrorKind, str], ...] = (
     (ErrorKind.MODEL_TIMEOUT, r"tim(ed|e)[ -]?out|deadline exceeded"),
     (ErrorKind.MODEL_SERVER_ERROR, _STATUS_CODE.format("50[0234]") + r"|internal server error|bad gateway|service unavailable|overloaded"),
     (ErrorKind.MODEL_UNREACHABLE,
-     r"connection (error|refused|reset|attempts failed)|temporary failure in name resolution|"
-     r"name or service not known|network is unreachable|dns"),
+     r"connection (error|refused|reset|attempts failed)|temporary failure in name resolution|cannot connect to host|"
+     r"name or service not known|network is unreachable|max retries exceeded|dns"),
+    (ErrorKind.MODEL_REJECTED_REQUEST,
+     r"^\W*error code\W+4\d\d\b|^client error '4\d\d|model .{1,80} does not exist|unsupported (parameter|value)"),
     (ErrorKind.CONTENT_EMPTY, r"\bempty\b|no (text|questions|resources|content)"),
 )
 _KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
 
-_VARYING: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern, flags), word) for pattern, word, flags in (
-    (r"\b[a-z][a-z0-9+.-]*://\S+", "<url>", re.IGNORECASE),
+_EXCEPTION = r"(?:<class ')?[\w.]*\w(?:Error|Exception|Violation|Timeout|Truncation|Exceeded|Failure|Full)(?:'>)?"
+_NOUNS = "concept|roadmap|chapter|novel|tutorial|quiz|resource|option|user|item|job|task|worker|process|transaction|request"
+_NAMELESS: tuple[tuple[re.Pattern[str], str], ...] = tuple((re.compile(pattern, flags), word) for pattern, word, flags in (
+    # What carries the message. A name of an exception stays where nothing but a word or two follows it: "KeyError: 'stages'".
+    (r"^\((?:psycopg|asyncpg|sqlalchemy|builtins)[\w.]*\)\s*(?:<class '[\w.]+'>:\s*)?", "", 0),
+    (r"^(?:\(?" + _EXCEPTION + r"\)?\s*:?\s+)+(?=\S+\s+\S+\s+\S+)", "", 0),
+    (r"\s*\[SQL: .*", "", re.DOTALL),
+    (r"\s*\(Background on this error at: \S+\)", "", 0),
+    (r"^Error code: \d+ - \{.*?['\"]message['\"]: (['\"])(.*?)\1[,}].*", r"\2", re.DOTALL),
+    (r"\s*For (?:further|more) information (?:visit|check) ?:?.*", "", re.DOTALL | re.IGNORECASE),
+    (r"\s+Visit https?://\S+ to learn more\.?", "", 0),
+    (r"\s+(?:Please )?(?:try|retry) again in [\d.]+\s?\w+\.?", "", re.IGNORECASE),
+    (r"\s*\b(?:DETAIL|HINT|CONTEXT|QUERY):\s.*", "", re.DOTALL),
+    # What differs.
+    (r"\b[a-z][a-z0-9+.-]*://[^\s'\"]+", "<url>", re.IGNORECASE),
+    (r"(?<=url: )/\S+", "<url>", 0),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>", re.IGNORECASE),
-    (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?", "<time>", 0),
+    (r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?", "<time>", 0),
     (r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "<address>", 0),
+    (r"\[?(?<![\w:])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])\]?(?::\d+)?", "<address>", re.IGNORECASE),
+    (r"\b[\w.+-]+@[\w-]+\.[\w.-]+\b", "<address>", 0),
+    (r"(?<![\w/.<])[a-z0-9][a-z0-9.-]*:\d{2,5}\b", "<address>", re.IGNORECASE),
+    (r"(?<=host=)'[^']*'", "<address>", 0),
     (r"\b0x[0-9a-f]+\b", "<id>", re.IGNORECASE),
-    (r"failing row contains .*", "Failing row contains <values>", re.IGNORECASE | re.DOTALL),
     (r"\binput_value=.*?, input_type=\w+", "input_value=<value>", re.DOTALL),
-    (r"\(([\w, ]+)\)=\(.*?\)(?= already exists| is not present| is still referenced)", r"(\1)=(<value>)", 0),
     (r"\(([\w, ]+)\)=\(([^)]*)\)", r"(\1)=(<value>)", 0),
     (r"\bsk-[\w*-]+", "<key>", 0),
     (r"\b(?:req|chatcmpl|job|task|run|item|org|proj|resp|call|msg)[_-](?=[\w-]*\d)[\w-]{4,}\b", "<id>", re.IGNORECASE),
-    (r"\b(?:gpt|claude|gemini|llama|qwen|deepseek|mistral|o\d)[\w.:-]*\b", "<model>", re.IGNORECASE),
-    (r"'[^'\s]{1,120}'|`[^`\s]{1,120}`|“[^”\s]{1,120}”", "<value>", 0),
+    (r"\b(?:[\w-]+/)?(?:gpt|chatgpt|claude|gemini|gemma|llama|meta-llama|qwen|deepseek|mistral|mixtral|codestral|grok|glm|kimi|phi|"
+     r"command-r|doubao|moonshot|text-embedding|dall-e|o\d)(?=[\w.:@/-]*\d|[\w.:@-]*-)[\w.:@/-]*\w\b", "<model>", re.IGNORECASE),
+    (r"'[^'\s]{1,120}'|`[^`\n]{1,120}`|“[^”\n]{1,120}”|「[^」\n]{1,120}」|《[^》\n]{1,120}》", "<value>", 0),
+    (r"(?<=\w )'[^'{}\n]{1,120}'(?!\w)|(?<=\w )\"[^\"\n]{0,80}\s[^\"\n]{0,80}\"", "<value>", 0),
+    (r"\b(" + _NOUNS + r")(?:[ _]?id)?\s?[=:#]\s?[\w.-]+", r"\1 <id>", re.IGNORECASE),
+    (r"\b(" + _NOUNS + r")((?:[ _]id)?) (?=[\w-]*[-_\d])(?!\w+ly\b)[\w-]{2,}(?=[\s,.;:)]|$)", r"\1 <id>", re.IGNORECASE),
+    (r"(?<![\w<])/(?:[\w.@-]+/)+[\w.@-]*", "<path>", 0),
     (r"\b(?=[\w-]*\d)[\w]+(?:-[\w]+){2,}\b", "<id>", 0),
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b", "<id>", re.IGNORECASE),
     (r"\b(?:\d+(?:\.\d+)?\s?(?:milliseconds?|seconds?|minutes?|hours?|secs?|mins?|ms|s|m|h))+\b", "<duration>", 0),
-    (r"\d+(?:\.\d+)?", "<n>", 0),
+    (r"\d+(?:[.,]\d+)*", "<n>", 0),
     (r"\s+", " ", 0),
 ))
 TITLE_CHARACTERS = 200
@@ -75,7 +106,7 @@ LOOKED_AT_CHARACTERS = 4000  # some patterns take a time that grows with the squ
 class Cause:
     cause_id: str
     error_kind: ErrorKind
-    title: str   # the normalised message, "" when nothing was recorded
+    title: str   # the normalised message; the kind of problem when nothing was recorded
     sample: str  # one message in full
 
 
@@ -90,8 +121,8 @@ def classify(message: str) -> ErrorKind:
 @lru_cache(maxsize=CACHED_MESSAGES)
 def normalise(message: str) -> str:
     """The message without what differs between occurrences, at most 200 characters."""
-    message = message[:LOOKED_AT_CHARACTERS]
-    for pattern, word in _VARYING:
+    message = message[:LOOKED_AT_CHARACTERS].strip()
+    for pattern, word in _NAMELESS:
         message = pattern.sub(word, message)
     return message.strip()[:TITLE_CHARACTERS]
 
@@ -105,14 +136,14 @@ def cause_of(problem: Problem) -> Cause:
 def _cause(error_kind: ErrorKind, problem_kind: ProblemKind, error_message: str, detail: str) -> Cause:
     if error_message:
         title = normalise(error_message)
-        return Cause(_fingerprint(error_kind, title), error_kind, title, error_message)
+        return Cause(_fingerprint(error_kind, error_kind.origin, title), error_kind, title, error_message)
     title = normalise(detail.split(" (+")[0]) if detail else ""
-    return Cause(_fingerprint(error_kind, problem_kind, title), error_kind, title or problem_kind.value, detail)
+    return Cause(_fingerprint(error_kind, error_kind.origin, problem_kind, title), error_kind, title or problem_kind.value, detail)
 
 
 def cause_id_of(error_kind: ErrorKind, message: str) -> str:
     """The cause that an error with this message belongs to, before there is a problem of it."""
-    return _fingerprint(error_kind, normalise(message))
+    return _fingerprint(error_kind, error_kind.origin, normalise(message))
 
 
 def _fingerprint(*parts: str) -> str:

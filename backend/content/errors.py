@@ -29,9 +29,12 @@ class ErrorKind(StrEnum):
     SAVE_REJECTED = "save_rejected"                # another constraint or a bad value
     SAVE_POOL_EXHAUSTED = "save_pool_exhausted"
     SAVE_DATABASE_GONE = "save_database_gone"
+    SAVE_CONTENTION = "save_contention"            # deadlock, lock or statement timeout: others were at the same rows
     SAVE_STORE_GONE = "save_store_gone"            # the object store did not take the text
     SAVE_OWNER_GONE = "save_owner_gone"            # roadmap or concept deleted in the meantime
     WORKER_LOST = "worker_lost"
+    JOB_TIMEOUT = "job_timeout"                    # stopped at the time limit of its job
+    QUEUE_GONE = "queue_gone"                      # Redis or the broker was away
     PLATFORM_ERROR = "platform_error"              # a message of the platform without a better kind
     NO_MESSAGE = "no_message"                      # nothing was recorded
     UNEXPECTED = "unexpected"                      # a defect: no kind has been given to it yet
@@ -41,9 +44,10 @@ class ErrorKind(StrEnum):
         prefix = self.value.split("_", 1)[0]
         if prefix in ("model", "content", "save"):
             return Origin(prefix)
-        return Origin.QUEUE if self is ErrorKind.WORKER_LOST else Origin.PLATFORM
+        return Origin.QUEUE if self in _OF_THE_QUEUE else Origin.PLATFORM
 
 
+_OF_THE_QUEUE = frozenset({ErrorKind.WORKER_LOST, ErrorKind.JOB_TIMEOUT, ErrorKind.QUEUE_GONE})
 # The save itself is in order; what should take it is away or too busy.
 OUTAGES = frozenset({ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE})
 

@@ -1,13 +1,16 @@
 """The words that people read for kinds, rules and states. Total maps: a new member without words fails a test."""
 
+from datetime import datetime
+
 from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits, Spent
-from backend.content.plans import ExclusionRule
+from backend.content.plans import ExclusionRule, InclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import BreakerState, FindingKind, GroupState, ItemState, OperationState, TaskStatus, TaskType
 from backend.content.stopping import CancelReason
+from backend.content.triage import CauseEventKind, CauseState
 from backend.i18n import _, ngettext
 
 CONTENT_KINDS = {
@@ -82,6 +85,26 @@ EXCLUSION_RULES = {
     ExclusionRule.CANARY_FAILED: _("Not started: the first items of its group failed."),
     ExclusionRule.SAME_CAUSE: _("Not started: the same cause kept returning."),
     ExclusionRule.BUDGET_SPENT: _("Not started: the budget of the operation is spent."),
+    ExclusionRule.CAUSE_IGNORED: _("Its cause is ignored. Reopen the cause, or choose the item by itself."),
+    ExclusionRule.CANCELLED_BY_PERSON: _("Somebody cancelled it. Reopen it here, or choose the item by itself."),
+    ExclusionRule.OVER_BUDGET: _("Over the budget of calls that one operation may take. An admin may override this with a reason."),
+}
+INCLUSION_RULES = {
+    InclusionRule.BROKEN: _("Broken: the model writes it again."),
+    InclusionRule.REPAIR_IS_FREE: _("Saved already: only its status is put right, for nothing."),
+    InclusionRule.REOPENED: _("Left out by a filter, but chosen by itself or reopened."),
+    InclusionRule.OVER_LIMIT: _("Over a limit that was overridden."),
+}
+CAUSE_STATES = {
+    CauseState.OPEN: _("Open"), CauseState.ACKNOWLEDGED: _("Acknowledged"), CauseState.IGNORED: _("Ignored"),
+    CauseState.RESOLVED: _("Resolved"), CauseState.REGRESSED: _("Came back"),
+}
+CAUSE_EVENTS = {
+    CauseEventKind.NOTE: _("wrote"), CauseEventKind.ACKNOWLEDGED: _("acknowledged it"), CauseEventKind.IGNORED: _("ignores it"),
+    CauseEventKind.RESOLVED: _("called it resolved"), CauseEventKind.REOPENED: _("reopened it"),
+    CauseEventKind.REGRESSED: _("saw it come back"), CauseEventKind.WOKEN: _("opened it: it was ignored until now"),
+    CauseEventKind.ASSIGNED: _("assigned it to"), CauseEventKind.MERGED: _("merged into it"),
+    CauseEventKind.PARTED: _("took out of it"),
 }
 ERROR_KINDS = {
     ErrorKind.MODEL_UNREACHABLE: _("Model cannot be reached"),
@@ -101,9 +124,12 @@ ERROR_KINDS = {
     ErrorKind.SAVE_REJECTED: _("Saving: rejected by the database"),
     ErrorKind.SAVE_POOL_EXHAUSTED: _("Saving: connection pool exhausted"),
     ErrorKind.SAVE_DATABASE_GONE: _("Saving: database not reachable"),
+    ErrorKind.SAVE_CONTENTION: _("Saving: database busy"),
     ErrorKind.SAVE_STORE_GONE: _("Saving: object store not reachable"),
     ErrorKind.SAVE_OWNER_GONE: _("Roadmap or concept is gone"),
     ErrorKind.WORKER_LOST: _("Worker lost"),
+    ErrorKind.JOB_TIMEOUT: _("Job took too long"),
+    ErrorKind.QUEUE_GONE: _("Queue not reachable"),
     ErrorKind.PLATFORM_ERROR: _("Error of the platform"),
     ErrorKind.NO_MESSAGE: _("No error was recorded"),
     ErrorKind.UNEXPECTED: _("Unexpected error"),
@@ -183,6 +209,15 @@ def spent(used: Spent, currency: str) -> str:
     if used.cost:
         words.append(money(used.cost, currency))
     return ", ".join(words)
+
+
+def ignored_until(until_at: datetime | None, until_count: int | None) -> str:
+    """"until 2026-11-26 10:00 UTC", for the record; a page tells it in the time of its reader."""
+    if until_at is not None:
+        return _("until {time}").format(time=f"{until_at:%Y-%m-%d %H:%M} UTC")
+    if until_count is not None:
+        return ngettext("until it has {count} problem", "until it has {count} problems", until_count).format(count=f"{until_count:,}")
+    return _("until somebody reopens it")
 
 
 def items(count: int) -> str:

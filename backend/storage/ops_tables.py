@@ -78,7 +78,8 @@ items = Table(
     Column("problem_kind", Text, nullable=False),              # why it was planned
     Column("previous_status", Text),                           # declared before a worker took it
     Column("job_id", Text),
-    Column("cause_id", Text),
+    Column("planned_cause_id", Text),                          # of the problem that it was planned for, as causes were grouped then
+    Column("cause_id", Text),                                  # fingerprint of its failure; cause_aliases says where that belongs now
     Column("error_kind", Text),
     Column("error_message", Text),
     Column("skip_rule", Text),                                 # why it was skipped: an ExclusionRule
@@ -111,6 +112,10 @@ items = Table(
           postgresql_where=text("state in ('planned', 'queued', 'running') and cancel_requested_at is not null")),
     Index("ix_items_settled_at", "settled_at", postgresql_where=text("settled_at is not null")),
     Index("ix_items_task_id", "task_id"),
+    Index("ix_items_cause_id", "cause_id", "settled_at", postgresql_where=text("cause_id is not null")),
+    Index("ix_items_planned_cause_id", "planned_cause_id", "state", "operation_id", postgresql_where=text("planned_cause_id is not null")),
+    Index("ix_items_cancelled", "owner_id", "kind", "part", "item_id",
+          postgresql_where=text("state = 'cancelled' and cancelled_by is not null")),
     # The dispatcher takes from one group at a time and never reads what waits behind a canary.
     Index("ix_items_planned", "operation_id", "group_id", "place", postgresql_where=text("state = 'planned'")),
     Index("ix_items_canary", "operation_id", "group_id", "canary_round", postgresql_where=text("canary_round is not null")),
@@ -165,7 +170,8 @@ problems = Table(
     Column("owner_id", Text, primary_key=True),
     Column("part", Text, primary_key=True),
     Column("problem_kind", Text, nullable=False),
-    Column("cause_id", Text, nullable=False),
+    Column("cause_id", Text, nullable=False),                  # the fingerprint, or what it was merged into
+    Column("fingerprint", Text, nullable=False, server_default=""),
     Column("declared", Text),
     Column("detail", Text, nullable=False, server_default=""),
     Column("error_kind", Text, nullable=False),
@@ -194,6 +200,63 @@ causes = Table(
     Column("sample", Text, nullable=False),                    # one message in full
     _time("first_seen_at", nullable=False, server_default=func.now()),
     _time("last_seen_at", nullable=False, server_default=func.now()),
+    # What people decided about it.
+    Column("state", Text, nullable=False, server_default="open"),  # a CauseState
+    Column("state_by", Text),
+    Column("state_reason", Text, nullable=False, server_default=""),
+    _time("state_at"),
+    _time("ignored_until_at"),                                 # of an ignored one: until then,
+    Column("ignored_until_count", Integer),                    # or until it has so many problems
+    Column("assignee", Text),
+    Index("ix_causes_state", "state", postgresql_where=text("state <> 'open'")),
+)
+
+# What people merged: the fingerprint belongs to that cause, now and whenever it comes again. Never a chain.
+cause_aliases = Table(
+    "cause_aliases", ops,
+    Column("fingerprint", Text, primary_key=True),
+    Column("cause_id", Text, nullable=False),
+    Column("merged_by", Text, nullable=False),
+    _time("merged_at", nullable=False, server_default=func.now()),
+    Index("ix_cause_aliases_cause_id", "cause_id"),
+)
+
+# Notes, and every change of state, in the order in which they came; append only.
+cause_events = Table(
+    "cause_events", ops,
+    Column("event_id", BigInteger, Identity(), primary_key=True),
+    Column("cause_id", Text, nullable=False),
+    _time("at", nullable=False, server_default=func.now()),
+    Column("actor_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),                      # a CauseEventKind
+    Column("words", Text, nullable=False, server_default=""),
+    Index("ix_cause_events_cause_id", "cause_id", "event_id"),
+)
+
+# How many problems a cause had, written when the number has changed; what the trend line draws.
+cause_samples = Table(
+    "cause_samples", ops,
+    Column("cause_id", Text, primary_key=True),
+    _time("sampled_at", primary_key=True),
+    Column("problem_count", Integer, nullable=False),
+    Index("ix_cause_samples_sampled_at", "sampled_at"),
+)
+
+# Who has the page of a cause open; unlogged, gone within seconds.
+cause_lookers = Table(
+    "cause_lookers", ops,
+    Column("cause_id", Text, primary_key=True),
+    Column("window_id", Text, primary_key=True),               # of the browser: one person may have two
+    Column("actor_id", Text, nullable=False),
+    _time("seen_at", nullable=False),
+    prefixes=["UNLOGGED"],
+)
+
+# Which version of a rule the kept answers were made with; another one in the code makes maintenance do them anew.
+kept_versions = Table(
+    "kept_versions", ops,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
 )
 
 # Append only: a writer of the platform must never wait for us, nor deadlock with us.

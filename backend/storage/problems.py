@@ -15,8 +15,10 @@ from backend.content.detector import judge_owner
 from backend.content.facts import Limits, OwnerFacts
 from backend.content.keys import Owner, OwnerKind
 from backend.content.problems import Problem
+from backend.storage import cause_records
+from backend.storage.cause_records import Merged
 from backend.storage.facts import load_facts, unreadable_facts
-from backend.storage.ops_tables import causes, dirty, problems, rechecks
+from backend.storage.ops_tables import dirty, problems, rechecks
 from backend.storage.recorded import FAULTS, in_one_line, is_of_the_data
 
 log = structlog.get_logger(__name__)
@@ -40,11 +42,6 @@ _KEEP_PROBLEMS = text(
 # Until the transaction ends. A plan that is kept from drains of one owner takes 3.6 s for a batch, not 0.1 s, where the tables were
 # never analysed; and PostgreSQL believes a batch to be so expensive that it would compile its queries each time.
 _PLAN_ANEW = text("select set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true)")
-_CAUSE_NAMES = [column.name for column in causes.c]
-_KEEP_CAUSES = text(  # one document too: a bound parameter for each value runs out at 65,535 of them
-    f"insert into ops.causes as c ({', '.join(_CAUSE_NAMES)}) select {', '.join(_CAUSE_NAMES)} from json_populate_recordset("
-    "  null::ops.causes, cast(:rows as json)) "
-    "on conflict (cause_id) do update set last_seen_at = excluded.last_seen_at where c.last_seen_at < now() - interval '1 minute'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +116,37 @@ def refresh(connection: Connection, owners: Sequence[Owner], now: datetime, limi
     """
     connection.execute(_PLAN_ANEW)
     _lock_owners(connection, owners)
-    found = _answer(connection, owners, now, limits)
-    _keep_causes(connection, {each.cause.cause_id: each.cause for each in found}, now)  # last: all drains share these rows
+    merged = cause_records.hold_merged(connection)
+    found = _answer(connection, owners, merged, now, limits)
+    # Last: all drains share these rows.
+    cause_records.keep(connection, {each.cause.cause_id: each.cause for each in found}, merged, now)
     return len(found)
 
 
-def _answer(connection: Connection, owners: Sequence[Owner], now: datetime, limits: Limits) -> list[_Found]:
+def _answer(
+    connection: Connection, owners: Sequence[Owner], merged: Merged, now: datetime, limits: Limits,
+) -> list[_Found]:
     """The problems of these owners, kept. An owner whose data the database will not take is set aside and stops no other."""
     try:
         with connection.begin_nested():
-            return _judge_and_keep(connection, owners, load_facts(connection, owners), now, limits)
+            return _judge_and_keep(connection, owners, load_facts(connection, owners), merged, now, limits)
     except FAULTS as fault:
         if not is_of_the_data(fault):
             raise
         if len(owners) == 1:
-            return _set_aside(connection, owners[0], fault, now, limits)
+            return _set_aside(connection, owners[0], fault, merged, now, limits)
         half = len(owners) // 2
-        return _answer(connection, owners[:half], now, limits) + _answer(connection, owners[half:], now, limits)
+        return _answer(connection, owners[:half], merged, now, limits) + _answer(connection, owners[half:], merged, now, limits)
 
 
-def _set_aside(connection: Connection, owner: Owner, fault: BaseException, now: datetime, limits: Limits) -> list[_Found]:
+def _set_aside(
+    connection: Connection, owner: Owner, fault: BaseException, merged: Merged, now: datetime, limits: Limits,
+) -> list[_Found]:
     """List the owner as unreadable, with the reason, so that it is seen."""
     log.error("owner_set_aside", owner_kind=owner.kind.value, owner_id=owner.owner_id, fault=in_one_line(fault))
     try:
         with connection.begin_nested():
-            return _judge_and_keep(connection, [owner], unreadable_facts(connection, owner, fault), now, limits)
+            return _judge_and_keep(connection, [owner], unreadable_facts(connection, owner, fault), merged, now, limits)
     except FAULTS as worse:
         if not is_of_the_data(worse):
             raise
@@ -152,7 +155,7 @@ def _set_aside(connection: Connection, owner: Owner, fault: BaseException, now: 
 
 
 def _judge_and_keep(
-    connection: Connection, owners: Sequence[Owner], facts: dict[Owner, OwnerFacts], now: datetime, limits: Limits,
+    connection: Connection, owners: Sequence[Owner], facts: dict[Owner, OwnerFacts], merged: Merged, now: datetime, limits: Limits,
 ) -> list[_Found]:
     found: list[_Found] = []
     due: dict[Owner, datetime] = {}
@@ -162,7 +165,7 @@ def _judge_and_keep(
                 found.append(_Found(verdict.problem, cause_of(verdict.problem), owner_facts))
             if verdict.look_again_at:
                 due[owner] = min(verdict.look_again_at, due.get(owner, verdict.look_again_at))
-    _keep_problems(connection, owners, found, now)
+    _keep_problems(connection, owners, found, merged, now)
     _keep_rechecks(connection, due)
     return found
 
@@ -195,30 +198,25 @@ def _lock_owners(connection: Connection, owners: Sequence[Owner]) -> None:
         {"space": DRAIN_LOCK, "names": names})
 
 
-def _keep_causes(connection: Connection, known: dict[str, Cause], now: datetime) -> None:
-    if known:
-        connection.execute(_KEEP_CAUSES, {"rows": json.dumps([
-            {"cause_id": cause.cause_id, "error_kind": cause.error_kind, "origin": cause.error_kind.origin, "title": cause.title,
-             "sample": cause.sample, "first_seen_at": now, "last_seen_at": now}
-            for _cause_id, cause in sorted(known.items())], default=datetime.isoformat)})
-
-
-def _keep_problems(connection: Connection, owners: Sequence[Owner], found: Sequence[_Found], now: datetime) -> None:
+def _keep_problems(
+    connection: Connection, owners: Sequence[Owner], found: Sequence[_Found], merged: Merged, now: datetime,
+) -> None:
     """What was found is listed; what else was listed of these owners is gone."""
     attempts = _attempts(connection, {each.problem.key.owner_id for each in found}) if found else {}
     seen_at = now.isoformat()
     ids = {kind: [owner.owner_id for owner in owners if owner.kind is kind] for kind in OwnerKind}
     connection.execute(_KEEP_PROBLEMS, {
-        "rows": json.dumps([_row(each, attempts, seen_at) for each in found], default=datetime.isoformat),
+        "rows": json.dumps([_row(each, merged, attempts, seen_at) for each in found], default=datetime.isoformat),
         "roadmap_ids": ids[OwnerKind.ROADMAP], "novel_ids": ids[OwnerKind.NOVEL]})
 
 
-def _row(found: _Found, attempts: dict[tuple[str, str, str], int], seen_at: str) -> dict[str, object]:
-    problem, facts, key = found.problem, found.facts, found.problem.key
+def _row(found: _Found, merged: Merged, attempts: dict[tuple[str, str, str], int], seen_at: str) -> dict[str, object]:
+    problem, facts, key, fingerprint = found.problem, found.facts, found.problem.key, found.cause.cause_id
     title = problem.title or facts.title
     return {
         "kind": key.kind, "owner_id": key.owner_id, "part": key.part, "problem_kind": problem.kind,
-        "cause_id": found.cause.cause_id, "declared": problem.declared, "detail": problem.detail,
+        "cause_id": merged.get(fingerprint, fingerprint), "fingerprint": fingerprint, "declared": problem.declared,
+        "detail": problem.detail,
         "error_kind": problem.error_kind, "error_message": problem.error_message, "title": title, "owner_title": facts.title,
         "attempts": attempts.get((key.kind, key.owner_id, key.part), 0),
         "since_at": problem.since_at or facts.created_at, "first_seen_at": seen_at,

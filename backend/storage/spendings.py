@@ -9,10 +9,11 @@ ADDED_AT_ONCE = 5000
 
 def record(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
     """What one attempt at an item has used."""
+    tokens = (spent.prompt_tokens or 0) + (spent.completion_tokens or 0)
     connection.execute(text(
         "insert into ops.spendings (operation_id, calls, tokens, cost) "
         "select operation_id, :calls, :tokens, :cost from ops.items where item_id = :item_id"),
-        {"item_id": item_id, "calls": spent.calls, "tokens": (spent.prompt_tokens or 0) + (spent.completion_tokens or 0), "cost": cost or 0})
+        {"item_id": item_id, "calls": spent.calls, "tokens": tokens, "cost": cost or 0})
 
 
 def add_up(connection: Connection) -> int:

@@ -1,7 +1,5 @@
 """The ledger of an operation: every key of its scope with exactly one outcome, what it took, and how the key stands now."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -22,6 +20,7 @@ from backend.content.secrets import without_secrets
 from backend.content.status import GroupState, ItemState, OperationState
 from backend.i18n import _
 from backend.redrive import Redrive
+from backend.views import spreadsheets
 from backend.views.operations import Progress, progress_of
 
 PAGE_ROWS = 200
@@ -163,12 +162,7 @@ def ledger_rows(redrive: Redrive, operation_id: str) -> Iterator[LedgerRow]:
 
 def as_csv(rows: Iterator[LedgerRow]) -> str:
     """The ledger as CSV with a head line. A text that a spreadsheet would take for a formula is quoted."""
-    written = io.StringIO()
-    writer = csv.DictWriter(written, _NAMES)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _plain(value) for name, value in _flat(row).items()})
-    return written.getvalue()
+    return spreadsheets.as_csv(_NAMES, map(_flat, rows))
 
 
 def as_json(rows: Iterator[LedgerRow]) -> str:
@@ -316,7 +310,3 @@ def _flat(row: LedgerRow) -> dict[str, object]:
     values = {name: getattr(row, name) for name in _NAMES[3:]}
     values["settled_at"] = row.settled_at.isoformat() if row.settled_at else None
     return {"kind": row.key.kind.value, "owner_id": row.key.owner_id, "part": row.key.part, **values}
-
-
-def _plain(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

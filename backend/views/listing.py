@@ -1,7 +1,7 @@
 """Problems as a page shows them: rows, counts, causes, and as of when they are true."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, cast, func, select, text, tuple_
@@ -12,10 +12,14 @@ from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
+from backend.content.triage import CauseState, is_left_out
 from backend.redrive import Redrive
+from backend.storage.cause_records import count_retries
 from backend.storage.items import keys_in_work
 from backend.storage.ops_tables import causes, problems
 from backend.storage.problem_list import matches
+
+DAY = timedelta(hours=24)
 
 
 class Sort(StrEnum):
@@ -65,6 +69,19 @@ class CauseRow:
     problem_count: int
     owner_count: int
     oldest_since_at: datetime
+    newest_since_at: datetime
+    day_count: int                       # of them, those that broke in the last 24 hours
+    state: CauseState
+    assignee: str
+    ignored_until_at: datetime | None
+    ignored_until_count: int | None
+    succeeded: int                       # items that were planned for it so far, and how they ended
+    failed: int
+
+    @property
+    def is_left_out(self) -> bool:
+        """Plans leave it out."""
+        return is_left_out(self.state, self.ignored_until_at, utc_now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +148,28 @@ def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
 
 def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 50) -> tuple[CauseRow, ...]:
     """Causes of the problems that match, the largest first."""
+    now = utc_now()
     by_owner = (
-        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("since_at"))
-        .where(matches(problem_filter, utc_now())).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
+        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
+               func.max(problems.c.since_at).label("newest"), func.count().filter(problems.c.since_at > now - DAY).label("today"))
+        .where(matches(problem_filter, now)).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
     problem_count = cast(func.sum(by_owner.c.count), Integer)
     grouped = (  # in two steps: count(distinct owner_id) would sort every problem
         select(by_owner.c.cause_id, problem_count.label("problem_count"), func.count().label("owner_count"),
-               func.min(by_owner.c.since_at).label("oldest_since_at"))
+               func.min(by_owner.c.oldest).label("oldest"), func.max(by_owner.c.newest).label("newest"),
+               cast(func.sum(by_owner.c.today), Integer).label("day_count"))
         .group_by(by_owner.c.cause_id).order_by(problem_count.desc(), by_owner.c.cause_id).limit(limit).subquery())
     with redrive.engine.connect() as connection:
         rows = connection.execute(
-            select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample)
-            .join(causes, causes.c.cause_id == grouped.c.cause_id).order_by(grouped.c.problem_count.desc(), grouped.c.cause_id))
-        return tuple(CauseRow(
-            row.cause_id, wording.cause_title(ErrorKind(row.error_kind), row.title), row.sample, row.problem_count, row.owner_count,
-            row.oldest_since_at) for row in rows)
+            select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample, causes.c.state, causes.c.assignee,
+                   causes.c.ignored_until_at, causes.c.ignored_until_count)
+            .join(causes, causes.c.cause_id == grouped.c.cause_id)
+            .order_by(grouped.c.problem_count.desc(), grouped.c.cause_id)).all()
+        ended = count_retries(connection, [row.cause_id for row in rows])
+    return tuple(CauseRow(
+        row.cause_id, wording.cause_title(ErrorKind(row.error_kind), row.title), row.sample, row.problem_count, row.owner_count,
+        row.oldest, row.newest, row.day_count, CauseState(row.state), row.assignee or "", row.ignored_until_at, row.ignored_until_count,
+        *ended.get(row.cause_id, (0, 0))) for row in rows)
 
 
 def owner_titles(redrive: Redrive, *, limit: int = 500) -> dict[str, str]:

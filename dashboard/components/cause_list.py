@@ -1,16 +1,21 @@
-"""Problems grouped by cause: how many, where, since when, and one click to retry them all."""
+"""Causes of what is broken: how many, where, since when, where each stands, and one click to retry them all."""
+
+from dataclasses import replace
 
 import streamlit as st
 
 from backend.content import wording
 from backend.content.scopes import ProblemFilter, Scope
-from backend.i18n import _, ngettext
+from backend.i18n import _
 from backend.views.listing import CauseRow
 from dashboard import callbacks
+from dashboard.components import blocks
+from dashboard.components.cause_words import day_words, owner_words, success_words, until_words
 from dashboard.components.filters import as_query
 from dashboard.components.permission import may_retry, retry_help
 from dashboard.durations import age
-from dashboard.navigation import problems_page
+from dashboard.navigation import cause_page, problems_page
+from dashboard.palette import CAUSE_STATES
 from dashboard.untrusted import escaped, plain
 
 TITLE_CHARACTERS = 150
@@ -26,25 +31,25 @@ def show_causes(rows: tuple[CauseRow, ...], narrowed: ProblemFilter = ProblemFil
 
 
 def _offer(row: CauseRow, narrowed: ProblemFilter) -> None:
-    aim = _within(narrowed, row.cause_id)
+    aim = replace(narrowed, cause_id=row.cause_id)
     words = wording.scope(Scope.matching(aim), cause=row.title)
+    st.page_link(cause_page(), label=_("Open"), icon=":material/hub:", query_params={"id": row.cause_id},
+                 help=_("Everything about this cause: what helps, what was tried, who sees to it"))
     st.page_link(problems_page(), label=_("Show"), icon=":material/filter_list:", query_params=as_query(aim),
                  help=_("The problems of this cause"))
-    st.button(_("Retry all"), key=f"retry-cause-{row.cause_id}", icon=":material/replay:", disabled=not may_retry(),
-              help=retry_help(plain(_("Plan a retry of {items} with this cause").format(items=wording.items(row.problem_count)))),
-              on_click=callbacks.plan_retry, args=(Scope.matching(aim), words))
-
-
-def _within(narrowed: ProblemFilter, cause_id: str) -> ProblemFilter:
-    return ProblemFilter(
-        narrowed.problem_kinds, narrowed.kinds, narrowed.owner_id, cause_id, narrowed.minimum_age_seconds,
-        narrowed.minimum_attempts, narrowed.text)
+    told = (_("Plans leave it out: it is ignored. Open it to decide anew.") if row.is_left_out
+            else plain(_("Plan a retry of {items} with this cause").format(items=wording.items(row.problem_count))))
+    st.button(_("Retry all"), key=f"retry-cause-{row.cause_id}", icon=":material/replay:", disabled=not may_retry() or row.is_left_out,
+              help=retry_help(told), on_click=callbacks.plan_retry, args=(Scope.matching(aim), words))
 
 
 def _block(row: CauseRow) -> str:
-    owners = ngettext("{count} roadmap or novel", "{count} roadmaps or novels", row.owner_count).format(count=row.owner_count)
     title = row.title if len(row.title) <= TITLE_CHARACTERS else row.title[:TITLE_CHARACTERS] + "…"
+    until = until_words(row.state, row.ignored_until_at, row.ignored_until_count)
+    told = [owner_words(row.owner_count), day_words(row.day_count), _("oldest {age}").format(age=age(row.oldest_since_at)),
+            success_words(row.succeeded, row.failed), _("seen to by {person}").format(person=row.assignee) if row.assignee else ""]
+    state = blocks.toned(CAUSE_STATES[row.state], " ".join(filter(None, (CAUSE_STATES[row.state].word, until))))
     return (f'<div class="rd" style="display:flex;gap:.9rem;align-items:baseline"><span class="rd-number" style="min-width:2.6rem;'
             f'text-align:right">{row.problem_count:,}</span><span style="min-width:0"><div class="rd-wrap rd-two-lines" '
-            f'title="{escaped(row.sample[:500])}">{escaped(title)}</div><div class="rd-quiet rd-small">'
-            f'{escaped(owners)} · {escaped(_("oldest {age}").format(age=age(row.oldest_since_at)))}</div></span></div>')
+            f'title="{escaped(row.sample[:500])}">{escaped(title)}</div><div class="rd-small">{state} <span class="rd-quiet">· '
+            f'{escaped(" · ".join(filter(None, told)))}</span></div></span></div>')

@@ -8,10 +8,11 @@ import pandas as pd
 
 from backend.content.problems import ProblemKind
 from backend.i18n import _
+from backend.views.causes import TrendPoint as CausePoint
 from backend.views.ledger import OutcomeBucket
 from backend.views.overview import TrendPoint
 from dashboard.durations import local
-from dashboard.palette import OUTCOMES, PROBLEM_KINDS
+from dashboard.palette import OUTCOMES, PROBLEM_KINDS, RED
 
 KIND_ORDER = list(PROBLEM_KINDS)
 OUTCOME_ORDER = list(OUTCOMES)
@@ -71,6 +72,19 @@ def outcome_chart(buckets: tuple[OutcomeBucket, ...], since: datetime) -> alt.Ch
         tooltip=[alt.Tooltip("begins:T", title=_("Time"), format="%H:%M:%S"), alt.Tooltip("outcome:N", title=_("Outcome")),
                  alt.Tooltip("count:Q", title=_("Count"), format=",")],
     ).properties(height=170)
+
+
+def cause_trend_chart(points: tuple[CausePoint, ...], count_now: int, now: datetime) -> alt.Chart:
+    """How many problems a cause had over time, up to now."""
+    rows = pd.DataFrame({
+        "time": [_plain_time(moment) for moment in (*(point.sampled_at for point in points), now)],
+        "count": [*(point.problem_count for point in points), count_now]})
+    line = alt.Chart(rows).encode(
+        x=alt.X("time:T", title=None, axis=alt.Axis(format="%b %d %H:%M", tickCount=4, labelFlush=True)),
+        y=alt.Y("count:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1, tickCount=4, format="d")),
+        tooltip=[alt.Tooltip("time:T", title=_("Time"), format="%Y-%m-%d %H:%M"), alt.Tooltip("count:Q", title=_("Problems"), format=",")])
+    return (line.mark_area(interpolate="step-after", opacity=0.18, color=RED)
+            + line.mark_line(interpolate="step-after", color=RED, strokeWidth=2)).properties(height=150)
 
 
 def _plain_time(moment: datetime) -> datetime:

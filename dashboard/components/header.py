@@ -1,6 +1,7 @@
 """The frame of every page: title, as-of time, what must be known before anything is read, and notices."""
 
 from datetime import datetime
+from typing import Protocol
 
 import streamlit as st
 
@@ -13,12 +14,23 @@ from dashboard.durations import age, clock_time, span
 from dashboard.session import NoticeKind
 from dashboard.untrusted import plain
 
+
+class _Dated(Protocol):
+    @property
+    def as_of(self) -> datetime: ...
+
+
 OFFLINE = "offline"   # provider of the built-in writer
 BEHIND_SECONDS = 30  # the list is drained several times a second
 
 
 def show_title(title: str) -> None:
     st.title(title, anchor=False)
+
+
+def as_of(found: _Dated | None) -> datetime:
+    """Of what was read; of nothing it is now."""
+    return found.as_of if found else utc_now()
 
 
 def is_behind(as_of: datetime) -> bool:

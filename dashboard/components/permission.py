@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from backend.actions.actors import Permission
-from backend.content.plans import Plan
+from backend.content.plans import ExclusionRule, Plan
 from backend.i18n import _
 from backend.views.tasks import TaskRow
 from dashboard import reads, session
@@ -45,14 +45,30 @@ def starters_of_task(row: TaskRow) -> tuple[str, ...]:
     return () if row.user_id == reads.actor().actor_id else row.starter_ids or (row.user_id,)
 
 
+def may_triage() -> bool:
+    return reads.actor().may(Permission.TRIAGE)
+
+
+def triage_help(words: str) -> str:
+    """Help of a button that decides about a cause: what it does, or why it cannot be pressed."""
+    if may_triage():
+        return words
+    return _("Your role, {role}, may look only. Deciding about causes needs the role operator.").format(role=reads.actor().role)
+
+
 def may_override() -> bool:
     return reads.actor().may(Permission.OVERRIDE_LIMITS)
 
 
 def starts_at_once(plan: Plan) -> bool:
-    """One click is enough: it is small, it can be undone, and there is nothing to decide about what was tried too often."""
-    has_choice = plan.overrides_limits or (plan.poison_count and may_override())
+    """One click is enough: it is small, it can be undone, and there is nothing to decide about what is over a limit."""
+    has_choice = plan.overrides_limits or (over_limit_count(plan) and may_override())
     return not has_choice and 1 <= len(plan.included) <= reads.interactive_items()
+
+
+def over_limit_count(plan: Plan) -> int:
+    """What a person with the role may include all the same."""
+    return plan.count(ExclusionRule.POISON) + plan.count(ExclusionRule.OVER_BUDGET)
 
 
 def must_type_count(plan: Plan) -> bool:

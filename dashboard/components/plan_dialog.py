@@ -2,20 +2,24 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from backend.content import wording
-from backend.content.plans import Estimate, Excluded, Plan, PlannedItem
+from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, PlannedItem
 from backend.i18n import _, ngettext
-from dashboard import callbacks, session
+from backend.views.plan_file import plan_as_csv
+from dashboard import callbacks, reads, session
 from dashboard.components import blocks
-from dashboard.components.permission import is_count_right, may_override, must_type_count
+from dashboard.components.cause_words import retry_words
+from dashboard.components.permission import is_count_right, may_override, must_type_count, over_limit_count
 from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
 from dashboard.untrusted import escaped, plain
 
+ASKED_CAUSES, SHOWN_RETRIES = 50, 3
 LISTED = 500  # rows of a list in the dialog; the numbers beside it are always of all
 
 
@@ -30,12 +34,14 @@ def _dialog() -> None:
     if plan is None:
         st.rerun()  # confirmed or closed: the page goes on
     st.markdown(_("Scope: **{scope}**").format(scope=plain(session.plan_scope_words())))
+    _show_recent(plan)
     if plan.included:
         st.html(_numbers(plan))
-        _list(_("What will be retried"), plan.included)
+        _show_included(plan.included)
     else:
         st.info(_("Nothing to retry in this scope."), icon=":material/info:")
     _show_limits(plan)
+    _show_cancelled(plan)
     if plan.excluded:
         _show_excluded(plan.excluded)
     is_reason_needed = plan.overrides_limits and bool(plan.included)
@@ -47,6 +53,9 @@ def _dialog() -> None:
     st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
         time=clock_time(plan.as_of)))
     with st.container(horizontal=True, horizontal_alignment="right"):
+        st.download_button(_("CSV"), partial(plan_as_csv, plan), f"plan-{plan.request_id[:8]}.csv", "text/csv", key="plan-csv",
+                           on_click="ignore", type="tertiary", icon=":material/download:",
+                           help=_("Every key, included or left out, with the rule that decided"))
         st.button(_("Close"), key="plan-close", on_click=session.close_plan)
         st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not is_ready, on_click=callbacks.confirm_plan,
                   shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
@@ -60,20 +69,45 @@ def _ask_count(plan: Plan) -> None:
                       placeholder=count)
 
 
+def _show_recent(plan: Plan) -> None:
+    """What somebody has begun for the same causes, before another person begins it too."""
+    cause_ids = tuple(dict.fromkeys(row.cause_id for row in (*plan.included, *plan.excluded) if row.cause_id))[:ASKED_CAUSES]
+    for retry in reads.recent_retries(cause_ids)[:SHOWN_RETRIES]:
+        st.info(plain(retry_words(retry)), icon=":material/history:")
+
+
 def _show_limits(plan: Plan) -> None:
-    """What was tried too often: left out, and included when somebody with the role says why."""
-    if not (plan.poison_count or plan.overrides_limits):
+    """What is over a limit: left out, and included when somebody with the role says why."""
+    count = over_limit_count(plan)
+    if not (count or plan.overrides_limits):
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="plan-limits"):
         if plan.overrides_limits:
-            st.markdown(_("**The limit of tries is overridden:** what was tried too often today is included."), width="stretch")
+            st.markdown(_("**The limits are overridden:** what was tried too often today, or is over the budget, is included."),
+                        width="stretch")
+        elif plan.count(ExclusionRule.OVER_BUDGET):
+            st.markdown(_("**{items} over a limit:** tried too often, or more calls than one operation may make.").format(
+                items=wording.items(count)), width="stretch")
         else:
             st.markdown(_("**{items} left out as poison:** tried too often in the last 24 hours.").format(
-                items=wording.items(plan.poison_count)), width="stretch")
+                items=wording.items(count)), width="stretch")
         if may_override():
             st.button(_("Leave them out") if plan.overrides_limits else _("Include them"), key="plan-override",
                       on_click=callbacks.plan_again, kwargs={"overrides_limits": not plan.overrides_limits},
-                      help=_("Plan again within the limit") if plan.overrides_limits else _("Plan again over the limit; it needs a reason"))
+                      help=_("Plan again within the limits") if plan.overrides_limits
+                      else _("Plan again over the limits; it needs a reason"))
+
+
+def _show_cancelled(plan: Plan) -> None:
+    """What somebody cancelled: left out, and reopened when another person says so."""
+    count = plan.count(ExclusionRule.CANCELLED_BY_PERSON)
+    if not (count or plan.reopens):
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="plan-cancelled"):
+        st.markdown(_("**What somebody cancelled is reopened.**") if plan.reopens else _(
+            "**{items} cancelled by somebody.**").format(items=wording.items(count)), width="stretch")
+        st.button(_("Leave out what was cancelled") if plan.reopens else _("Reopen them"), key="plan-reopen",
+                  on_click=callbacks.plan_again, kwargs={"reopens": not plan.reopens}, help=_("Plan again with this decision"))
 
 
 def _numbers(plan: Plan) -> str:
@@ -103,7 +137,25 @@ def estimate_words(estimate: Estimate) -> list[tuple[str, str]]:
         (_("Model calls"), f"{estimate.calls:,}"),
         (_("Time"), unknown if estimate.seconds is None else _("about {span} with one worker").format(span=span(estimate.seconds))),
         (_("Tokens"), unknown if estimate.tokens is None else _("about {count:,}").format(count=estimate.tokens)),
+        (_("Cost"), _cost_words(estimate)),
     ]
+
+
+def _cost_words(estimate: Estimate) -> str:
+    if not estimate.is_priced:
+        return _("not known: REDRIVE_PRICES has no price of {model}").format(model=estimate.model)
+    if estimate.cost is None:
+        return _("no history yet")
+    return _("about {cost:,.2f} {currency}").format(cost=estimate.cost, currency=estimate.currency)
+
+
+def _show_included(included: Sequence[PlannedItem]) -> None:
+    by_rule: dict[str, list[PlannedItem]] = defaultdict(list)
+    for item in included:
+        by_rule[item.rule].append(item)
+    st.markdown(_("**What will be retried, and why**"))
+    for rule, items in sorted(by_rule.items(), key=lambda found: -len(found[1])):
+        _list(wording.INCLUSION_RULES[rule], items)
 
 
 def _show_excluded(excluded: Sequence[Excluded]) -> None:

@@ -49,6 +49,12 @@ def show_table(page: ProblemPage, sort: Sort, *, is_one_owner: bool) -> None:
         column_order=_order(page.rows, is_one_owner), column_config=_columns())
 
 
+def show_rows(rows: tuple[ProblemRow, ...], key: str) -> None:
+    """Problems to look at; nothing of it is chosen."""
+    st.dataframe(_frame(rows), hide_index=True, key=key, height=min(ROW_HEIGHT * len(rows) + 38, 420), placeholder="",
+                 row_height=ROW_HEIGHT, column_order=_order(rows, False), column_config=_columns())
+
+
 def table_key(shown: list[ContentKey], sort: Sort) -> str:
     """Another page, filter, sort or set of rows is another widget: its positions never point at other rows."""
     digest = sha1("\n".join(map(str, shown)).encode(), usedforsecurity=False).hexdigest()[:16]

@@ -14,7 +14,7 @@ from dashboard.components.filters import clear_filters
 from dashboard.components.header import is_behind
 from dashboard.components.retry_bar import scope_of, show_scope
 
-VIEWS = {"": _("Every problem"), "cause": _("By cause")}
+VIEWS = {"": _("Every problem"), "cause": _("Causes")}
 SHOWN_CAUSES = 25
 
 

@@ -8,11 +8,12 @@ from sqlalchemy import select
 from backend.actions import attempts, dispatcher, retry, supervision
 from backend.actions.actors import Actor
 from backend.actions.attempts import Attempt, NotBegun
-from backend.content.errors import ErrorKind, ItemError, Used
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
+from backend.content.written import Spent
 from backend.redrive import Redrive
 from backend.storage.ops_tables import groups, items, operations
 from backend.views.detection import counts_and_problems
@@ -91,8 +92,7 @@ class Stand:
                 attempts.save(self.redrive, attempt, written(CONTENT[attempt.item.key.kind]))
             else:
                 self.wasted.append(attempt.item.key)
-                error.used = Used("test-model", 1, 10, 5)
-                attempts.fail(self.redrive, attempt, error)
+                attempts.fail(self.redrive, attempt, error, Spent(1, 10, 5))
 
     def round(self) -> int:
         """Dispatch, work, supervise once. Returns how many items the worker met."""

@@ -16,6 +16,7 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
+from backend.settings import Price
 from backend.views import ledger
 from backend.views.detection import counts_and_problems
 from backend.views.ledger import OUTCOME_OF, Outcome
@@ -148,7 +149,7 @@ def test_what_waits_says_why_and_what_was_not_started_names_the_cause(redrive, o
 
 
 def test_tokens_and_cost_are_told_for_each_key(redrive, operator):
-    priced = replace(redrive, settings=redrive.settings.model_copy(update={"prices": "test-model=1/2"}))
+    priced = replace(redrive, settings=redrive.settings.model_copy(update={"prices": {"test-model": Price(1, 2)}}))
     add_broken(redrive, {"Refused by the model": 1})
     stand = Stand(priced, operator)
     operation_id = stand.confirm()

@@ -19,7 +19,7 @@ from sqlalchemy import select, text
 from backend.actions import attempts, cancel, dispatcher, limits, reconciler, retry, supervision, withdrawals
 from backend.actions.actors import Actor, Role
 from backend.actions.attempts import Attempt
-from backend.content.errors import ErrorKind, ItemError, Used
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import STOP_RULES, Plan
@@ -27,6 +27,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
+from backend.content.written import Spent
 from backend.redrive import Redrive
 from backend.storage.engine import psycopg_url
 from backend.storage.ops_tables import groups, items, operations
@@ -116,9 +117,7 @@ class Scene:
             self._fail_one(attempt)
 
     def _fail_one(self, attempt: Attempt) -> None:
-        error = self.draw(st.sampled_from(ERRORS))
-        error.used = Used("test-model", 1, 5, 5)
-        attempts.fail(self.redrive, attempt, error)
+        attempts.fail(self.redrive, attempt, self.draw(st.sampled_from(ERRORS)), Spent(1, 5, 5))
 
     def _supervise(self) -> None:
         supervision.supervise(self.redrive)

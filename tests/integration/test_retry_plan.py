@@ -3,21 +3,27 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from backend.actions import attempts, retry
+from backend.actions import attempts, cancel, retry, triage
 from backend.actions.actors import Actor, NotAllowed, Role
 from backend.actions.retry import NothingToRetry
+from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
-from backend.content.plans import ExclusionRule, Plan
+from backend.content.plans import ExclusionRule, InclusionRule, Plan
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemAction, ItemState
+from backend.content.stopping import CancelReason, CancelScope
+from backend.content.triage import CauseState, is_left_out
 from backend.redrive import Redrive
+from backend.settings import Price
 from backend.storage import items as stored_items
 from backend.storage import problems as kept
 from backend.storage.ops_tables import ops
@@ -346,6 +352,101 @@ def test_small_retries_go_to_the_queue_that_people_wait_for(broken, limit, prior
     assert rows(broken, "select priority from ops.operations") == [(priority,)]
 
 
+def test_a_plan_is_made_by_a_connection_that_cannot_write(broken, settings):
+    execute(broken, f"alter database {broken.engine.url.database} set default_transaction_read_only = on")
+    looking = connect(settings)
+
+    with pytest.raises(DBAPIError, match="read-only"):
+        retry.confirm(looking, plan(looking), OPERATOR)
+    assert len(plan(looking).included) == 6
+    looking.close()
+
+
+def ignore_quizzes(broken: Redrive, **until) -> str:
+    """The cause of the quizzes of r1 is ignored; its id."""
+    ((cause_id,),) = rows(broken, "select distinct cause_id from ops.problems where owner_id = 'r1'")
+    triage.ignore(broken, cause_id, OPERATOR, **until)
+    return cause_id
+
+
+def test_what_has_an_ignored_cause_is_left_out_until_it_is_reopened_or_named(broken):
+    cause_id = ignore_quizzes(broken)
+
+    by_filter, by_name = plan(broken), plan(broken, Scope.of(QUIZ_A))
+
+    assert {key.owner_id for key in by_filter.keys} == {"r2"}
+    assert set(excluded(by_filter).values()) == {ExclusionRule.CAUSE_IGNORED}
+    assert [item.rule for item in by_name.included] == [InclusionRule.REOPENED]
+    triage.reopen(broken, cause_id, OPERATOR)
+    assert len(plan(broken).included) == 6
+
+
+@pytest.mark.parametrize("state", CauseState)
+@pytest.mark.parametrize("until_at", [None, ago(seconds=1), ago(hours=-1)])
+def test_a_plan_leaves_out_what_the_rule_of_triage_does(broken, state, until_at):
+    execute(broken, f"update ops.causes set state = '{state}', ignored_until_at = " + (f"'{until_at.isoformat()}'" if until_at else "null"))
+
+    found = plan(broken)
+
+    assert (not found.included) is is_left_out(state, until_at, utc_now())
+
+
+def test_what_somebody_cancelled_is_left_out_until_it_is_reopened_or_named(broken):
+    retry.confirm(broken, plan(broken, Scope.of(QUIZ_A)), OPERATOR)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), OPERATOR, CancelReason.NOT_NEEDED)
+    drain(broken)
+
+    by_filter, by_name, reopened = plan(broken), plan(broken, Scope.of(QUIZ_A)), retry.plan(broken, EVERYTHING, OPERATOR, reopens=True)
+
+    assert excluded(by_filter) == {QUIZ_A: ExclusionRule.CANCELLED_BY_PERSON}
+    assert [item.rule for item in by_name.included] == [InclusionRule.REOPENED]
+    assert reopened.keys - by_filter.keys == {QUIZ_A}
+    retry.confirm(broken, by_name, OPERATOR)
+    execute(broken, "update ops.items set state = 'failed', settled_at = now() where state = 'planned'")
+    assert QUIZ_A in plan(broken).keys  # tried again since
+
+
+def test_what_breaks_anew_after_it_was_cancelled_is_included_again(broken):
+    retry.confirm(broken, plan(broken, Scope.of(QUIZ_A)), OPERATOR)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), OPERATOR, CancelReason.NOT_NEEDED)
+    at = utc_now() + timedelta(seconds=1)
+    add_task(broken.engine, "later", roadmap_id="r1", status="partial_failure", updated_at=at, completed_at=at, failed_concepts={
+        "a": {"reason": "Request timed out.", "content_type": "quiz", "timestamp": at.isoformat()}})
+    drain(broken)
+
+    assert QUIZ_A in plan(broken).keys
+
+
+def test_what_was_undone_was_never_cancelled(broken):
+    armed = replace(broken, settings=broken.settings.model_copy(update={"armed_seconds": 30}))
+    confirmed = retry.confirm(armed, plan(armed), OPERATOR)
+    cancel.undo(armed, confirmed.operation_id, OPERATOR)
+    drain(broken)
+
+    assert not plan(broken).excluded
+
+
+def test_over_the_budget_the_oldest_are_included_and_an_admin_may_override_it_with_a_reason(broken):
+    poor = replace(broken, settings=broken.settings.model_copy(update={"operation_budget_calls": 2}))
+    admin = Actor("an admin", Role.ADMIN)
+
+    found, overridden = plan(poor), retry.plan(poor, EVERYTHING, admin, overrides_limits=True)
+
+    assert (len(found.included), found.count(ExclusionRule.OVER_BUDGET)) == (2, 4)
+    assert len(overridden.included) == 6
+    with pytest.raises(retry.ReasonNeeded):
+        retry.confirm(poor, overridden, admin)
+    with pytest.raises(NotAllowed):
+        retry.plan(poor, EVERYTHING, OPERATOR, overrides_limits=True)
+
+
+def test_items_know_the_cause_that_they_were_planned_for(broken):
+    retry.confirm(broken, plan(broken, Scope.of(QUIZ_A)), OPERATOR)
+
+    assert rows(broken, "select i.planned_cause_id = p.cause_id from ops.items i join ops.problems p using (kind, owner_id, part)") == [
+        (True,)]
+
+
 def test_without_history_an_estimate_says_only_the_number_of_calls(broken):
     estimate = plan(broken).estimate
 
@@ -355,15 +456,19 @@ def test_without_history_an_estimate_says_only_the_number_of_calls(broken):
 def test_an_estimate_comes_from_past_items_and_repairs_cost_nothing(broken):
     execute(broken, *(
         "insert into ops.items (operation_id, kind, owner_id, part, action, state, problem_kind, started_at, settled_at, prompt_tokens, "
-        f"completion_tokens) values ('o', 'quiz', 'r9', '{seconds}', 'generate', 'succeeded', 'failed', "
-        f"now() - interval '2 days' - interval '{seconds} s', now() - interval '2 days', 100, {seconds})" for seconds in (10, 30)),
+        f"completion_tokens, generator, calls) values ('o', 'quiz', 'r9', '{seconds}', 'generate', 'succeeded', 'failed', now() - interval "
+        f"'2 days' - interval '{seconds} s', now() - interval '2 days', 100, {seconds}, '{model}', {calls})"
+        for seconds, model, calls in ((10, "offline", 1), (30, "offline", 3), (500, "another-model", 9))),
         "insert into quiz_metadata (quiz_id, concept_id, roadmap_id, questions) values ('q', 'c', 'r1', '[{}]')")
     drain(broken)
 
     found = plan(broken, Scope.matching(ProblemFilter(owner_id="r1")))
 
     assert (len(found.included), found.repairs) == (3, 1)
-    assert (found.estimate.calls, found.estimate.seconds, found.estimate.tokens) == (2, 2 * 20 / broken.settings.concurrency, 240)
+    assert (found.estimate.calls, found.estimate.seconds, found.estimate.tokens) == (4, 2 * 20 / broken.settings.concurrency, 240)
+    assert (found.estimate.model, found.estimate.cost, found.estimate.is_priced) == ("offline", None, False)
+    priced = replace(broken, settings=broken.settings.model_copy(update={"prices": {"offline": Price(1_000_000, 2_000_000)}}))
+    assert plan(priced, Scope.matching(ProblemFilter(owner_id="r1"))).estimate.cost == 2 * (100 + 2 * 20)
 
 
 def test_problem_kinds_are_stored_with_the_items_they_were_planned_for(broken):

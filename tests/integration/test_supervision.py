@@ -11,6 +11,7 @@ from backend.actions import breaker, supervision
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
+from backend.settings import Price
 from backend.storage import breakers
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
@@ -193,7 +194,8 @@ def test_a_budget_of_calls_is_never_exceeded_and_its_end_is_said(redrive, stand)
 
 
 def test_a_budget_of_money_is_counted_by_the_price_table(redrive, operator):
-    stand = Stand(replace(redrive, settings=redrive.settings.model_copy(update={"prices": "*=10000/10000"})), operator)
+    prices = {"test-model": Price(10_000, 10_000)}
+    stand = Stand(replace(redrive, settings=redrive.settings.model_copy(update={"prices": prices})), operator)
     add_broken(redrive, {REFUSED: 40})  # each takes 30 tokens: 0.30 USD
     stand.confirm(budget_cost=6.5)
 

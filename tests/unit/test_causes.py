@@ -37,7 +37,7 @@ CAUSES: dict[str, tuple[ErrorKind, list[str]]] = {
     "novel is gone": (ErrorKind.SAVE_REJECTED, [
         'insert or update on table "chapters" violates foreign key constraint "chapters_novel_id_fkey"\nDETAIL:  Key (novel_id)=(n77) is not present in table "novels".',
         'insert or update on table "chapters" violates foreign key constraint "chapters_novel_id_fkey"\nDETAIL:  Key (novel_id)=(tides) is not present in table "novels".']),
-    "deadlock": (ErrorKind.PLATFORM_ERROR, [
+    "deadlock": (ErrorKind.SAVE_CONTENTION, [
         "deadlock detected\nDETAIL:  Process 1201 waits for ShareLock on transaction 99812; blocked by process 1199.",
         "deadlock detected\nDETAIL:  Process 88 waits for ShareLock on transaction 7; blocked by process 4."]),
     "database refuses": (ErrorKind.SAVE_DATABASE_GONE, [
@@ -72,7 +72,7 @@ CAUSES: dict[str, tuple[ErrorKind, list[str]]] = {
     "key rejected": (ErrorKind.MODEL_REJECTED_KEY, [
         "Error code: 401 - {'error': {'message': 'Incorrect API key provided: sk-proj-********abcd. You can find your API key at https://platform.openai.com/account/api-keys.', 'type': 'invalid_request_error', 'code': 'invalid_api_key'}}",
         "Error code: 401 - {'error': {'message': 'Incorrect API key provided: sk-live-**********Wx9z. You can find your API key at https://platform.openai.com/account/api-keys.', 'type': 'invalid_request_error', 'code': 'invalid_api_key'}}"]),
-    "no such model": (ErrorKind.PLATFORM_ERROR, [
+    "no such model": (ErrorKind.MODEL_REJECTED_REQUEST, [
         "Error code: 404 - {'error': {'message': 'The model `gpt-5-nano` does not exist or you do not have access to it.', 'type': 'invalid_request_error'}}",
         "Error code: 404 - {'error': {'message': 'The model `qwen3-max` does not exist or you do not have access to it.', 'type': 'invalid_request_error'}}"]),
     "refusal": (ErrorKind.MODEL_REFUSED, ["I'm sorry, but I can't assist with that request."]),

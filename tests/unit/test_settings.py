@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from backend.settings import Settings
+from backend.settings import Price, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +33,25 @@ def test_a_lease_of_three_heartbeats_is_enough(given: dict[str, float]) -> None:
     settings = Settings(**given)
 
     assert {name: getattr(settings, name) for name in given} == given
+
+
+def test_prices_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRIVE_PRICES", '{"gpt-5-mini": [0.25, 2], "qwen3-max": [1.2, 6]}')
+
+    settings = Settings()
+
+    assert settings.prices == {"gpt-5-mini": Price(0.25, 2.0), "qwen3-max": Price(1.2, 6.0)}
+    assert settings.cost("gpt-5-mini", 2_000_000, 500_000) == pytest.approx(1.5)
+
+
+def test_a_model_without_a_price_has_no_cost_rather_than_none_to_pay() -> None:
+    assert Settings().cost("gpt-5-mini", 1_000, 1_000) is None
+    assert Settings(prices={"free": Price(0, 0)}).cost("free", 1_000, 1_000) == 0
+
+
+@pytest.mark.parametrize("given", ['{"m": [1]}', '{"m": [1, -2]}', '{"m": [1, 2, 3]}', '{"m": 1}', '{"m": [1, NaN]}', "cheap"])
+def test_a_price_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("REDRIVE_PRICES", given)
+
+    with pytest.raises(ValidationError, match="prices"):
+        Settings()

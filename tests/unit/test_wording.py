@@ -4,19 +4,23 @@ import pytest
 
 from backend.content import wording
 from backend.content.errors import ErrorKind
+from backend.content.hints import HINTS
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import ExclusionRule
+from backend.content.plans import ExclusionRule, InclusionRule
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
 from backend.content.stopping import CancelReason
+from backend.content.triage import CauseEventKind, CauseState
 
 MAPS = [
     (wording.CONTENT_KINDS, ContentKind), (wording.PROBLEM_KINDS, ProblemKind), (wording.PROBLEM_MEANINGS, ProblemKind),
     (wording.KEY_STATES, KeyState), (wording.ITEM_STATES, ItemState), (wording.OPERATION_STATES, OperationState),
-    (wording.EXCLUSION_RULES, ExclusionRule), (wording.ERROR_KINDS, ErrorKind), (wording.TASK_STATUSES, TaskStatus),
+    (wording.EXCLUSION_RULES, ExclusionRule), (wording.INCLUSION_RULES, InclusionRule), (wording.ERROR_KINDS, ErrorKind),
+    (wording.TASK_STATUSES, TaskStatus),
     (wording.TASK_TYPES, TaskType), (wording.CANCEL_REASONS, CancelReason), (wording.BREAKER_STATES, BreakerState),
-    (wording.FINDING_KINDS, FindingKind)]
+    (wording.FINDING_KINDS, FindingKind), (wording.CAUSE_STATES, CauseState), (wording.CAUSE_EVENTS, CauseEventKind),
+    (HINTS, ErrorKind)]
 KEYS = {
     ContentKind.TUTORIAL: "Tutorial of Backpressure, in Agents", ContentKind.RESOURCES: "Resources of Backpressure, in Agents",
     ContentKind.QUIZ: "Quiz of Backpressure, in Agents", ContentKind.COVER: "Cover of Agents",
