@@ -4,7 +4,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -53,7 +53,8 @@ def _is_frozen(stack: Stack, horses: list[psutil.Process]) -> bool:
 
 def _send(horses: list[psutil.Process], number: signal.Signals) -> None:
     for horse in horses:
-        horse.send_signal(number)
+        with suppress(psutil.NoSuchProcess):  # stopped by force
+            horse.send_signal(number)
 
 
 @pytest.mark.model(latency_seconds=30.0)
@@ -103,3 +104,31 @@ def test_a_task_is_followed_live_and_tells_the_same_after_a_reload(page: Page, s
     expect(page.get_by_text("Task ended: completed")).to_be_visible(timeout=PATIENCE)
     assert page.locator(".st-key-task-log").inner_text() == log
     photograph(page, "task-completed")
+
+
+@pytest.mark.model(latency_seconds=40.0)
+@pytest.mark.set_up(REDRIVE_FORCE_STOP_SECONDS="2")
+def test_a_worker_that_does_not_stop_is_stopped_by_force_and_what_is_innocent_goes_on(page: Page, stack: Stack):
+    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
+    retry_small(page, 21)
+    wait_for(lambda: states_of(stack).get("running", 0) >= 8, what="items to be written")
+    task_id = stack.query("select task_id from ops.items limit 1")[0][0]
+    item_id = stack.query("select item_id from ops.items where state = 'running' order by item_id limit 1")[0][0]
+
+    with frozen_work(stack):
+        open_page(page, stack, f"tasks?task={task_id}", "Tasks")
+        expect(page.get_by_role("button", name="Cancel selected items")).to_be_visible(timeout=PATIENCE)
+        # The boxes of the table are drawn on a canvas: the first row is chosen by where it is.
+        page.locator("[data-testid=stDataFrame]").last.click(position={"x": 16, "y": 52})
+        page.get_by_role("button", name="Cancel 1 item", exact=True).click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+        wait_for(lambda: stack.query("select 1 from ops.items where item_id = %s and cancel_requested_at is not null", item_id),
+                 what="the item to be told to stop")
+        page.get_by_role("button", name="Force stop 1 item").click(timeout=PATIENCE)
+        expect(page.get_by_text("1 item stopped by force").first).to_be_visible(timeout=PATIENCE)
+        assert stack.query("select state from ops.items where item_id = %s", item_id)[0][0] == "cancelled"
+        photograph(page, "force-stopped")
+
+    wait_for(lambda: states_of(stack).get("running", 0) >= 8, what="the innocent items to be written again")
+    assert stack.query("select max(attempt - returned_count) from ops.items")[0][0] == 1
+    assert stack.query("select count(*) from ops.audit_log where action = 'force_stop'")[0][0] == 1

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass, field
 
 import openai
-from openai.types import CompletionUsage
 from pydantic import ValidationError
 
 from backend.content.checks import check, check_storable, texts_in
@@ -13,6 +12,7 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.written import ContentT
 from backend.i18n import _
 from workers.generators.endpoint import Endpoint
+from workers.generators.wire import Usage
 
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 
@@ -25,7 +25,7 @@ class Answer:
     refusals: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     lost: openai.APIError | None = None  # what broke it off
-    usage: CompletionUsage | None = None  # the last one told: some endpoints repeat a running total
+    usage: Usage | None = None  # the last one told: some endpoints repeat a running total
 
     @property
     def text(self) -> str:
