@@ -10,7 +10,7 @@ import structlog
 from backend.clock import utc_now
 from backend.content.written import Spent
 from backend.redrive import Redrive
-from backend.storage import items, stopping
+from backend.storage import leases, stopping
 from backend.storage.items import StoredItem
 from backend.storage.recorded import in_one_line
 from workers.generators.protocol import WrittenConcept
@@ -76,5 +76,5 @@ class Watch:
     def _ask(self, running: list[tuple[int, int]], is_due: bool) -> list[int]:
         with self._redrive.engine.begin() as connection:
             if is_due:
-                items.beat(connection, running, utc_now())
+                leases.beat(connection, running, utc_now())
             return stopping.told_to_stop(connection, running)

@@ -28,7 +28,7 @@ from backend.content.status import ContentStatus, ItemAction, ItemState
 from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import contents, groups, items, task_records
+from backend.storage import contents, groups, items, leases, task_records
 from backend.storage.contents import LockedRoadmap
 from backend.storage.engine import wait_at_most
 from backend.storage.facts import load_key_facts
@@ -86,7 +86,7 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
         roadmap = contents.lock_roadmap(connection, item.key.owner_id)
         concept = roadmap.framework.concept(item.key.part) if roadmap else None
         declared = concept.declared(item.key.kind) if concept else None
-        started = items.start(connection, item, now, declared)
+        started = leases.start(connection, item, now, declared)
         if started is None:
             return NotBegun.TAKEN, item
         item = started
@@ -185,7 +185,7 @@ def save_item(
                 wait_at_most(connection, wait_seconds)
             roadmap = contents.lock_roadmap(connection, item.key.owner_id)
             now = utc_now()
-            held = item if before is ItemState.RUNNING else items.hold_for_text(connection, item, now)
+            held = item if before is ItemState.RUNNING else leases.hold_for_text(connection, item, now)
             return held is not None and _save(redrive, connection, held, written, roadmap, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc

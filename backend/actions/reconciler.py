@@ -19,7 +19,7 @@ from backend.i18n import _
 from backend.jobs.queue import QueueDown
 from backend.processes import is_surely_gone, this_host
 from backend.redrive import Redrive
-from backend.storage import abandoned, findings, items, stopping, task_records
+from backend.storage import abandoned, findings, items, leases, stopping, task_records
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
 
@@ -87,7 +87,7 @@ def take_back_lost(redrive: Redrive) -> int:
     """
     silent_since = utc_now() - timedelta(seconds=redrive.settings.lease_seconds)
     with redrive.engine.connect() as connection:
-        lost = items.lost_items(connection, silent_since)
+        lost = leases.lost_items(connection, silent_since)
     return _take_back(redrive, lost, silent_since)
 
 
@@ -97,7 +97,7 @@ def take_back_orphans(redrive: Redrive) -> int:
     What it had not begun of the same job is sent again too; Redis would list a killed worker's job as running for 15 s more.
     """
     with redrive.engine.connect() as connection:
-        seen = items.running_on(connection, this_host()) if this_host() else []
+        seen = leases.running_on(connection, this_host()) if this_host() else []
     orphans = [item for item in seen if item.worker and is_surely_gone(item.worker)]
     try:
         job_ids = set(redrive.queue.abandoned(is_surely_gone))  # it may have died before it began any of them

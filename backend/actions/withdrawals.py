@@ -17,7 +17,7 @@ from backend.content.status import ItemState
 from backend.content.written import Spent
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import items, stopping, task_records
+from backend.storage import items, leases, stopping, task_records
 from backend.storage.engine import is_locked, wait_at_most
 from backend.storage.items import StoredItem
 
@@ -37,7 +37,7 @@ def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None)
             is_ours = settling.cancel(connection, item, now, silent_since=silent_since)
             return ItemState.CANCELLED if is_ours else None
         if item.tries <= MAXIMUM_TAKEN_BACK:
-            return ItemState.QUEUED if items.take_back(connection, item, silent_since) else None
+            return ItemState.QUEUED if leases.take_back(connection, item, silent_since) else None
         lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
             count=item.tries))
         return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None

@@ -14,7 +14,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
-from backend.storage import items, stopping
+from backend.storage import leases, stopping
 from backend.storage.ops_tables import audit_log, operations
 from tests.factories import add_roadmap, concept
 from tests.integration.test_attempts import QUIZ, begun, item_row, queued, written
@@ -75,7 +75,7 @@ def test_a_save_that_waits_for_a_lock_keeps_no_other_item_from_beating(broken, o
         saved = beside.submit(attempts.save, broken, saving, written(QUIZ))
         wait_for(lambda: waiting_for_a_lock(broken), what="the save to wait for its task")
         with broken.engine.begin() as connection:
-            items.beat(connection, [(first, 1), (second, 1)], utc_now())
+            leases.beat(connection, [(first, 1), (second, 1)], utc_now())
         taken_back = reconciler.take_back_lost(broken)
 
     assert (saved.result(), taken_back) == (True, 0)

@@ -1,0 +1,87 @@
+"""Who holds an item: claimed by a process, shown to be alive, taken back when that is lost. Each change of state is one guarded UPDATE."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, Update, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from backend.content.status import ItemState, OperationState
+from backend.processes import this_process
+from backend.storage.items import StoredItem, as_item
+from backend.storage.ops_tables import items, operations
+
+
+def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
+    """queued -> running, for this process. None: somebody else has it, it was cancelled, or its operation does not run.
+
+    What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
+    """
+    is_wanted = select(operations.c.operation_id).where(
+        operations.c.operation_id == items.c.operation_id, operations.c.state == OperationState.RUNNING).exists()
+    row = connection.execute(
+        _claim(item, now).where(items.c.state == ItemState.QUEUED, is_wanted)
+        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
+    return as_item(row) if row else None
+
+
+def hold_for_text(connection: Connection, item: StoredItem, now: datetime) -> StoredItem | None:
+    """planned | queued -> running, for a text of an earlier attempt that is there already: whatever became of its operation since.
+
+    None: it moved, it was cancelled, or another item writes the same key.
+    """
+    try:
+        with connection.begin_nested():
+            row = connection.execute(
+                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(items)).one_or_none()
+    except IntegrityError:  # the guard of "never twice"
+        return None
+    return as_item(row) if row else None
+
+
+def _claim(item: StoredItem, now: datetime) -> Update:
+    worker = this_process()
+    return update(items).where(
+        items.c.item_id == item.item_id, items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None),
+    ).values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid)
+
+
+def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
+    """Show that these running (item_id, attempt) are alive. One that is locked is passed over: somebody is settling it,
+    and whoever waited for that would let all the others look dead.
+    """
+    connection.execute(text(
+        "with chosen as ("
+        "  select i.item_id from unnest(cast(:ids as bigint[]), cast(:attempts as int[])) as a(item_id, attempt) "
+        "  join ops.items i on i.item_id = a.item_id and i.attempt = a.attempt and i.state = 'running' for update of i skip locked) "
+        "update ops.items i set heartbeat_at = :now from chosen c where i.item_id = c.item_id"),
+        {"now": now, "ids": [pair[0] for pair in attempts], "attempts": [pair[1] for pair in attempts]})
+
+
+def lost_items(connection: Connection, silent_since: datetime) -> list[StoredItem]:
+    """Running items that have not beaten since then. One that is locked is not lost: somebody is settling it."""
+    rows = connection.execute(
+        select(items).where(items.c.state == ItemState.RUNNING, items.c.heartbeat_at < silent_since).order_by(items.c.item_id).limit(500)
+        .with_for_update(skip_locked=True))
+    return [as_item(row) for row in rows]
+
+
+def running_on(connection: Connection, host: str) -> list[StoredItem]:
+    """Running items whose worker has that host."""
+    rows = connection.execute(
+        select(items).where(items.c.state == ItemState.RUNNING, items.c.worker_host == host).order_by(items.c.item_id))
+    return [as_item(row) for row in rows]
+
+
+def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> bool:
+    """running -> queued with the next attempt number, still without a job: its worker is lost. Not what was told to stop.
+
+    With `silent_since` only if it has not beaten since then.
+    """
+    statement = update(items).where(
+        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt,
+        items.c.cancel_requested_at.is_(None))
+    if silent_since is not None:
+        statement = statement.where(items.c.heartbeat_at < silent_since)
+    return connection.execute(statement.values(
+        state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
