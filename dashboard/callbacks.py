@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from backend.actions import cancel, retry, triage
+from backend.actions import cancel, limits, retry, triage
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
 from backend.clock import utc_now
@@ -17,9 +17,10 @@ from backend.content.plans import Excluded, Plan
 from backend.content.scopes import Scope
 from backend.content.triage import CauseState
 from backend.i18n import _, ngettext
-from backend.views import ledger, task_log
+from backend.views import ledger, operation_groups, task_log
 from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
+from dashboard.components.limits_form import chosen
 from dashboard.components.permission import is_count_right, starts_at_once
 from dashboard.components.task_words import task_words
 from dashboard.durations import span
@@ -111,13 +112,52 @@ def plan_retry_of_operation(operation_id: str, words: str) -> None:
 
 
 @_action
+def plan_operation_again(operation_id: str, words: str) -> None:
+    """A new plan of the scope of an operation, as that scope is now."""
+    scope = operation_groups.scope_again(reads.connected(), operation_id)
+    if scope is not None:
+        _start_or_show(retry.plan(reads.connected(), scope, reads.actor()), words)
+
+
+def ask_limits(operation_id: str) -> None:
+    """Open the dialog that changes the limits of an operation."""
+    session.forget_notices()
+    session.show_limits(operation_id)
+    session.want_page()
+
+
+@_action
+def change_limits(form: str) -> None:
+    """What the fields of the dialog say. It stays open while they cannot be read."""
+    operation_id = session.open_limits()
+    found = reads.operation(operation_id) if operation_id else None
+    if found is None or not session.limits_reason():
+        return
+    try:
+        after = limits.change(reads.connected(), operation_id, reads.actor(), chosen(form, found.limits), session.limits_reason())
+    except ValueError as exc:
+        session.notify(NoticeKind.WARNING, str(exc))
+        return
+    finally:
+        reads.forget_after_action()
+    session.close_limits()
+    session.notify(NoticeKind.DONE, _("Limits changed: {limits}").format(limits=wording.limits(after, reads.currency())))
+
+
+@_action
 def confirm_plan() -> None:
     """Start exactly what the dialog shows. A second click finds the dialog's plan gone, or the same operation."""
     plan = session.open_plan()
     if plan is None or not is_count_right(plan):
         return
     try:
-        confirmed = retry.confirm(reads.connected(), plan, reads.actor(), session.plan_reason())
+        chosen_limits = chosen(session.PLAN, reads.default_limits(plan))
+        confirmed = retry.confirm(reads.connected(), plan, reads.actor(), session.plan_reason(), limits=chosen_limits)
+    except ValueError as exc:  # quiet hours that cannot be read: the dialog stays open
+        if isinstance(exc, retry.ReasonNeeded):
+            raise
+        session.notify(NoticeKind.WARNING, str(exc))
+        return
     except (NotAllowed, retry.NothingToRetry):
         session.close_plan()
         raise

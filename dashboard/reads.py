@@ -9,14 +9,17 @@ from datetime import datetime
 import streamlit as st
 
 from backend import settings
+from backend.actions import retry
 from backend.actions.actors import Actor, Role
 from backend.bootstrap import connect
 from backend.content.keys import ContentKey
+from backend.content.limits import OperationLimits
+from backend.content.plans import Plan
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState, OperationState
 from backend.redrive import Redrive
-from backend.views import availability, ledger, listing, operations, overview, roadmap, task_log, tasks, workers
+from backend.views import availability, ledger, listing, operation_groups, operations, overview, roadmap, task_log, tasks, workers
 from backend.views import causes as cause_views
 
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr,
@@ -104,6 +107,11 @@ def causes_of_operation(found: operations.Progress) -> tuple[ledger.GroupRow, ..
 
 
 @_calm
+def groups_of_operation(found: operations.Progress) -> tuple[operation_groups.OperationGroup, ...]:
+    return operation_groups.groups_of(connected(), found.operation_id)
+
+
+@_calm
 def outcomes_over_time(found: operations.Progress) -> tuple[ledger.OutcomeBucket, ...]:
     return ledger.outcomes_over_time(connected(), found.operation_id)
 
@@ -117,6 +125,16 @@ def ledger_file(operation_id: str, as_text: Callable) -> Callable[[], str]:
     """Makes the whole ledger as CSV or JSON, when it is called: by a click, outside of any page."""
     redrive = connected()
     return lambda: as_text(ledger.ledger_rows(redrive, operation_id))
+
+
+def zone_name() -> str:
+    """Of quiet hours."""
+    return connected().settings.time_zone
+
+
+def default_limits(plan: Plan) -> OperationLimits:
+    """Of the operation that it becomes, when whoever confirms it chooses none."""
+    return retry.default_limits(connected(), plan)
 
 
 def currency() -> str:
@@ -244,6 +262,6 @@ def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
                  task_rows, task, read_workers, crew,
-                 operation, operation_page, ledger_page, causes_of_operation, outcomes_over_time, causes, cause, recent_retries,
-                 other_causes, read_overview):
+                 operation, operation_page, ledger_page, causes_of_operation, groups_of_operation, outcomes_over_time, causes, cause,
+                 recent_retries, other_causes, read_overview):
         read.clear()

@@ -155,7 +155,32 @@ def close_stop() -> None:
     st.session_state["open_stop"] = None
 
 
+# --- the operation whose limits the open dialog changes
+
+def open_limits() -> str:
+    """Its id; "" when the dialog is closed."""
+    return st.session_state.get("open_limits", "")
+
+
+def show_limits(operation_id: str) -> None:
+    close_plan()
+    close_stop()
+    st.session_state["open_limits"] = operation_id
+    st.session_state["limits_reason"] = ""
+
+
+def limits_reason() -> str:
+    return (st.session_state.get("limits_reason") or "").strip()
+
+
+def close_limits() -> None:
+    st.session_state["open_limits"] = ""
+
+
 # --- the plan in the open dialog: what is confirmed is what was shown
+
+PLAN = "plan"  # names the fields of limits in its dialog
+
 
 def open_plan() -> Plan | None:
     return st.session_state.get("open_plan")
@@ -273,6 +298,11 @@ def forget_url(names: Iterable[str]) -> None:
 def seed_widget(widget_key: str, value: object) -> None:
     """The widget shows what the URL says."""
     st.session_state[widget_key] = value
+
+
+def has_widget(widget_key: str) -> bool:
+    """It was drawn with the page that the person looks at."""
+    return widget_key in st.session_state
 
 
 def widget_value(widget_key: str) -> object:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard.components import ledger_table, operation_detail, operation_list
 from dashboard.components.header import show_header, show_title
+from dashboard.components.limits_dialog import show_limits_dialog
 from dashboard.components.live_operations import show_live
 from dashboard.components.plan_dialog import show_plan_dialog
 from dashboard.components.stop_dialog import show_stop_dialog
@@ -28,3 +29,4 @@ else:
     operation_list.show_list(page, asked)
 show_plan_dialog()
 show_stop_dialog()
+show_limits_dialog()

@@ -100,11 +100,11 @@ def confirm(
         if not left:
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
-        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or _default_limits(redrive, accepted))
+        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or default_limits(redrive, accepted))
         return Confirmed(operation_id, len(left), len(taken), _armed_seconds(redrive, len(left)))
 
 
-def _default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
+def default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
     """Those of the settings. A plan over the budget of calls, which somebody with the role accepted, is not stopped by it on its way."""
     limits = redrive.operation_limits
     return replace(limits, budget_calls=None) if accepted.overrides_limits else limits

@@ -1,6 +1,7 @@
 """What an action is aimed at: a filter over the problems, or an explicit set of content keys. Never empty by accident."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -48,6 +49,15 @@ class Scope:
     @classmethod
     def of(cls, *keys: ContentKey) -> "Scope":
         return cls(keys=tuple(dict.fromkeys(keys)))
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Scope":
+        """The filter of a record. Raises KeyError for a scope of keys: only their number is kept here."""
+        given = dict(stored["filter"])
+        for name, kind in (("problem_kinds", ProblemKind), ("kinds", ContentKind)):
+            given[name] = tuple(kind(value) for value in given.get(name, ()))
+        known = {field.name for field in fields(ProblemFilter)}
+        return cls(ProblemFilter(**{name: value for name, value in given.items() if name in known}))
 
     def as_json(self) -> dict[str, object]:
         """The scope for the record; keys are stored as items, so only their number is kept here."""

@@ -59,6 +59,11 @@ def may_cancel_operation(state: OperationState) -> bool:
     return state in (OperationState.ARMED, OperationState.RUNNING, OperationState.PAUSED)
 
 
+def may_change_limits(state: OperationState) -> bool:
+    """While it is armed it is undone, not changed."""
+    return state in (OperationState.RUNNING, OperationState.PAUSED)
+
+
 def may_undo(state: OperationState) -> bool:
     return state is OperationState.ARMED
 

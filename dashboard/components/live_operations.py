@@ -114,7 +114,7 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
     `is_held`: the model is out, so what waits goes on waiting. `is_whole`: marks and bar of one that ended too.
     """
     if not progress.is_active and not is_whole:
-        return f'<div class="rd">{_head(progress, outcome_words(progress), _who_and_end(progress))}</div>'
+        return f'<div class="rd">{_head(progress, outcome_words(progress), _who_and_end(progress))}{_named_causes(progress)}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
@@ -128,6 +128,8 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
              f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED] and not is_whole:
         lines.append(_failures(progress))
+    if not progress.is_active:
+        lines.append(_named_causes(progress))
     return f'<div class="rd">{"".join(lines)}</div>'
 
 
@@ -139,6 +141,11 @@ def count_parts(counts: dict[ItemState, int], cancelling_count: int) -> list[tup
     """For bar and legend; those that are stopping stand beside those that run."""
     parts = [(ITEM_STATES[state], counts[state] - (cancelling_count if state is ItemState.RUNNING else 0)) for state in _BAR_ORDER]
     return [*parts[:4], (CANCELLING, cancelling_count), *parts[4:]]
+
+
+def _named_causes(progress: Progress) -> str:
+    """At the end: what is broken now, by name."""
+    return f'<div class="rd-small rd-wrap">{escaped(outcome_sentence(progress))}</div>' if progress.outcome_causes else ""
 
 
 def _state_line(progress: Progress, is_held: bool) -> str:
@@ -154,6 +161,8 @@ def state_words(progress: Progress) -> str:
     reason = f": “{progress.state_reason}”" if progress.state_reason else ""
     if progress.state is OperationState.PAUSED:
         return _("Paused by {actor}{reason}").format(actor=by, reason=reason)
+    if progress.state is OperationState.STOPPED:
+        return _("Stopped by itself{reason}").format(reason=f": {progress.state_reason}" if progress.state_reason else "")
     if progress.state is OperationState.UNDONE:
         return _("Undone by {actor}").format(actor=by)
     if progress.state is OperationState.CANCELLED:

@@ -2,7 +2,9 @@
 
 import streamlit as st
 
+from backend.content import wording
 from backend.content.status import ItemState
+from backend.content.stopping import may_change_limits
 from backend.i18n import _
 from backend.views.operations import Progress
 from dashboard import callbacks, reads, session
@@ -11,8 +13,9 @@ from dashboard.components import blocks, charts
 from dashboard.components.ledger_table import NAMES
 from dashboard.components.live_operations import operation_block, poll_seconds, seconds_to_start, state_words
 from dashboard.components.operation_buttons import show_operation_buttons
+from dashboard.components.operation_groups import show_groups, show_stops
 from dashboard.components.operation_list import took_words
-from dashboard.components.permission import may_retry, retry_help
+from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.durations import clock_time
 from dashboard.navigation import roadmap_page
 from dashboard.palette import OPERATION_STATES, OUTCOMES
@@ -60,7 +63,17 @@ def _head(operation_id: str, drawn: tuple[str, bool]) -> None:
         st.html(operation_block(found, is_held=reads.crew().held is not None, starts_in=seconds_to_start(found), is_whole=True))
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             show_operation_buttons(found)
+            _offer_limits(found)
             _offer_retry(found)
+            _offer_again(found)
+
+
+def _offer_limits(found: Progress) -> None:
+    if may_change_limits(found.state):
+        starters = [found.actor_id]
+        st.button(_("Limits"), key=f"limits-{found.operation_id}", icon=":material/speed:", type="tertiary",
+                  disabled=not may_cancel(starters), on_click=callbacks.ask_limits, args=(found.operation_id,),
+                  help=cancel_help(_("How many at once, how fast, for how much, at which hours"), starters))
 
 
 def _offer_retry(found: Progress) -> None:
@@ -72,12 +85,22 @@ def _offer_retry(found: Progress) -> None:
                   help=retry_help(_("Plan a retry of what failed in it and is a problem now.") if failed else _("Nothing of it failed.")))
 
 
+def _offer_again(found: Progress) -> None:
+    """Not a copy: what its scope holds now, planned anew."""
+    if not found.is_active:
+        st.button(_("Plan it again"), key=f"plan-again-{found.operation_id}", icon=":material/event_repeat:", disabled=not may_retry(),
+                  on_click=callbacks.plan_operation_again, args=(found.operation_id, found.name),
+                  help=retry_help(_("Make a new plan of the same scope, as it is now.")))
+
+
 def _body(operation_id: str) -> None:
     found = reads.operation(operation_id)
     if found is None:
         return
+    show_stops(found)
     left, right = st.columns([3, 2], gap="medium")
     with left:
+        show_groups(found)
         _show_causes(found)
         _show_facts(found)
         _show_roadmaps(operation_id)
@@ -102,7 +125,9 @@ def _show_facts(found: Progress) -> None:
         (_("Started by"), found.actor_id), (_("Why"), found.reason or _("no reason was given")),
         (OPERATION_STATES[found.state].word, state_words(found)), (_("Confirmed"), clock_time(found.created_at)),
         (_("Ended"), clock_time(found.settled_at) if found.settled_at else ""),
-        (_("Took") if found.settled_at else _("So far"), took_words(found)), (_("Id"), found.operation_id)]
+        (_("Took") if found.settled_at else _("So far"), took_words(found)),
+        (_("Used"), wording.spent(found.spent, reads.currency()) if found.spent.calls else ""),
+        (_("Limits"), wording.limits(found.limits, reads.currency())), (_("Id"), found.operation_id)]
     st.html(blocks.table(
         ([f'<span class="rd-quiet">{escaped(name)}</span>', f'<span class="rd-wrap">{escaped(words)}</span>']
          for name, words in facts if words), is_first_narrow=True))

@@ -12,7 +12,7 @@ from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, Plann
 from backend.i18n import _, ngettext
 from backend.views.plan_file import plan_as_csv
 from dashboard import callbacks, reads, session
-from dashboard.components import blocks
+from dashboard.components import blocks, limits_form
 from dashboard.components.cause_words import retry_words
 from dashboard.components.permission import is_count_right, may_override, must_type_count, over_limit_count
 from dashboard.durations import clock_time, span
@@ -48,8 +48,9 @@ def _dialog() -> None:
     reason = st.text_input(
         _("Reason (needed to go over the limit, written to the log)") if is_reason_needed else _("Reason (optional, written to the log)"),
         key="plan_reason", max_chars=300, disabled=not plan.included, live=is_reason_needed)
+    is_readable = _ask_limits(plan)
     _ask_count(plan)
-    is_ready = bool(plan.included) and is_count_right(plan) and (not is_reason_needed or bool((reason or "").strip()))
+    is_ready = bool(plan.included) and is_readable and is_count_right(plan) and (not is_reason_needed or bool((reason or "").strip()))
     st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
         time=clock_time(plan.as_of)))
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -59,6 +60,15 @@ def _dialog() -> None:
         st.button(_("Close"), key="plan-close", on_click=session.close_plan)
         st.button(_("Confirm"), key="plan-confirm", type="primary", disabled=not is_ready, on_click=callbacks.confirm_plan,
                   shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
+
+
+def _ask_limits(plan: Plan) -> bool:
+    """Of the operation that it becomes; those of the settings until somebody changes them. False: they cannot be read."""
+    if not plan.included:
+        return True
+    limits = reads.default_limits(plan)
+    with st.expander(_("Limits: {limits}").format(limits=plain(wording.limits(limits, reads.currency()))), icon=":material/speed:"):
+        return limits_form.show_fields(session.PLAN, limits)
 
 
 def _ask_count(plan: Plan) -> None:

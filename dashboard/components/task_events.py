@@ -17,6 +17,7 @@ LOG_HEIGHT = 460
 ACTIONS = {
     "retry": _("Retry confirmed"), "retry_over_limit": _("Retry over the limit confirmed"), "cancel": _("Cancel"),
     "force_stop": _("Force stop"), "pause": _("Pause"), "resume": _("Resume"), "undo": _("Undo"),
+    "change_limits": _("Limits changed"), "stop": _("Stopped by itself"),
 }
 
 
