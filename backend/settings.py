@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         30.0, gt=0, validate_default=True,
         description="A running item silent for so long is taken back and sent again. At least 3 heartbeats.")
-    resend_seconds: float = Field(10.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
+    resend_seconds: float = Field(7.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
     stop_seconds: float = Field(20.0, gt=0, description="How long a process may take to stop before it is killed.")
 
     save_patience_seconds: float = Field(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from backend.actions import breaker, verification
 from backend.actions.breaker import Flow
+from backend.actions.withdrawals import MENDING_WAIT_SECONDS
 from backend.clock import utc_now
 from backend.content.limits import allowance, paced
 from backend.content.plans import ExclusionRule
@@ -21,6 +22,7 @@ from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
 from backend.storage import dispatching, items, stopping, task_records
 from backend.storage.dispatching import Standing
+from backend.storage.engine import unless_held
 from backend.storage.items import StoredItem
 
 TAKEN_ITEMS = 1000  # planned items of one transaction; 10,000 are queued in about 2 s
@@ -130,7 +132,7 @@ def complete_operations(redrive: Redrive) -> int:
     with redrive.engine.connect() as connection:
         settled = items.settled_operations(connection)
     for operation_id in settled:
-        with redrive.engine.begin() as connection:  # the operation before its tasks, as whoever cancels it does
+        with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:  # the operation before its tasks, as whoever cancels it does
             items.lock_operation(connection, operation_id)
             task_records.settle_idle_tasks(connection, operation_id, utc_now())
             items.begin_verifying(connection, operation_id)

@@ -12,6 +12,7 @@ import structlog
 from backend.actions import breaker, spills, withdrawals
 from backend.actions.breaker import Flow
 from backend.actions.dispatcher import chunk_items
+from backend.actions.withdrawals import MENDING_WAIT_SECONDS
 from backend.clock import utc_now
 from backend.content.status import FindingKind, ItemState, Priority
 from backend.content.stopping import CancelScope
@@ -20,6 +21,7 @@ from backend.jobs.queue import QueueDown
 from backend.processes import is_surely_gone, this_host
 from backend.redrive import Redrive
 from backend.storage import abandoned, findings, items, leases, stopping, task_records
+from backend.storage.engine import unless_held
 from backend.storage.items import StoredItem
 from backend.storage.objects import StoreUnreachable
 
@@ -138,7 +140,7 @@ def mend_tasks(redrive: Redrive) -> int:
     with redrive.engine.connect() as connection:
         unfinished, cancelled = task_records.disagreeing_tasks(connection, MENDED_AT_ONCE)
     for task_id in unfinished:
-        with redrive.engine.begin() as connection:
+        with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
             task_records.record_progress(connection, task_id, now)
     for task_id in cancelled:
         _cancel_items_of(redrive, task_id)
@@ -146,11 +148,12 @@ def mend_tasks(redrive: Redrive) -> int:
 
 
 def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
-    with redrive.engine.begin() as connection:
+    marked: tuple[StoredItem, ...] = ()
+    with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
         found = stopping.unsettled_of_task(connection, task_id)
-        done = withdrawals.cancel_all(
-            connection, found, by=_("the platform"), reason=_("The platform cancelled the task."), now=utc_now())
-    for item in done.marked:
+        marked = withdrawals.cancel_all(
+            connection, found, by=_("the platform"), reason=_("The platform cancelled the task."), now=utc_now()).marked
+    for item in marked:
         withdrawals.put_back(redrive, item)
 
 
@@ -164,10 +167,9 @@ def finish_cancels(redrive: Redrive) -> int:
         waiting = stopping.told_and_waiting(connection, before)
         cut_short = stopping.ended_with_rest(connection, before)
     for operation_id, by, reason in cut_short:
-        with redrive.engine.begin() as connection:
+        with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
             found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
-            done = withdrawals.cancel_all(connection, found, by=by, reason=reason, now=utc_now(), ends_tasks=True)
-        waiting += done.items
+            waiting += withdrawals.cancel_all(connection, found, by=by, reason=reason, now=utc_now(), ends_tasks=True).items
     finished = {item.item_id for item in waiting if item.state not in UNFINISHED_WAITS or withdrawals.put_back(redrive, item)}
     return _found(redrive, FindingKind.CANCEL_CUT_SHORT, sorted(finished))
 
@@ -182,7 +184,7 @@ def mend_abandoned(redrive: Redrive) -> int:
     mended = []
     for key, since_at in stale:
         words = _("Nobody has worked on it since {time} (UTC); marked failed.").format(time=f"{since_at:%Y-%m-%d %H:%M}")
-        with redrive.engine.begin() as connection:
+        with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
             if abandoned.mark_failed(connection, key, words, utc_now()):
                 mended.append(key)
     return _found(redrive, FindingKind.GENERATING_UNATTENDED, mended)

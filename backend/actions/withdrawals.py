@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
 from backend.actions import costs, settling
 from backend.clock import utc_now
@@ -18,29 +17,34 @@ from backend.content.written import Spent
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import items, leases, stopping, task_records
-from backend.storage.engine import is_locked, wait_at_most
+from backend.storage.engine import unless_held
 from backend.storage.items import StoredItem
 
 MAXIMUM_TAKEN_BACK = 3  # the next lost worker fails the item
-LONGEST_WAIT_SECONDS = 5.0  # for a row that somebody else holds
+LONGEST_WAIT_SECONDS = 5.0  # of a person, for a row that somebody else holds
+MENDING_WAIT_SECONDS = 0.5  # of the reconciler: other items wait for it
 
 
 def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None) -> ItemState | None:
     """An item whose worker is lost: queued again, failed when that happened too often, cancelled when it was told to stop.
 
-    `silent_since` None: its process is known to be gone. Result None: it lives after all, or was told to stop in this very
-    moment and is met again in the next round.
+    `silent_since` None: its process is known to be gone. Result None: it lives after all, was told to stop in this very moment, or
+    somebody holds its rows; it is met again in the next round.
     """
+    with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+        return _take_back(connection, item, silent_since)
+    return None  # held
+
+
+def _take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> ItemState | None:
     now = utc_now()
-    with redrive.engine.begin() as connection:
-        if item.cancel_requested_at is not None:
-            is_ours = settling.cancel(connection, item, now, silent_since=silent_since)
-            return ItemState.CANCELLED if is_ours else None
-        if item.tries <= MAXIMUM_TAKEN_BACK:
-            return ItemState.QUEUED if leases.take_back(connection, item, silent_since) else None
-        lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
-            count=item.tries))
-        return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None
+    if item.cancel_requested_at is not None:
+        return ItemState.CANCELLED if settling.cancel(connection, item, now, silent_since=silent_since) else None
+    if item.tries <= MAXIMUM_TAKEN_BACK:
+        return ItemState.QUEUED if leases.take_back(connection, item, silent_since) else None
+    lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
+        count=item.tries))
+    return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None
 
 
 def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None) -> bool:
@@ -119,14 +123,9 @@ def cancel_all(
 
 def put_back(redrive: Redrive, item: StoredItem) -> bool:
     """planned | queued -> cancelled, of an item that was told to stop while it waited: its mark is what it was. False: not now."""
-    try:
-        with redrive.engine.begin() as connection:
-            wait_at_most(connection, LONGEST_WAIT_SECONDS)
-            found = items.find_item(connection, item.item_id)
-            if found is None or found.state not in (ItemState.PLANNED, ItemState.QUEUED) or found.cancel_requested_at is None:
-                return False
-            return settling.cancel(connection, found, utc_now(), before=found.state)
-    except OperationalError as exc:
-        if is_locked(exc):
-            return False
-        raise
+    is_done = False
+    with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+        found = items.find_item(connection, item.item_id)
+        if found is not None and found.state in (ItemState.PLANNED, ItemState.QUEUED) and found.cancel_requested_at is not None:
+            is_done = settling.cancel(connection, found, utc_now(), before=found.state)
+    return is_done

@@ -1,5 +1,8 @@
 """Engines: one for each process, a connection for each call. Nothing else creates connections."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InternalError, OperationalError
@@ -41,6 +44,18 @@ def is_read_only(exc: BaseException) -> bool:
 def wait_at_most(connection: Connection, seconds: float) -> None:
     """Whoever has to wait longer for a row in this transaction is told so: `is_locked` is true of what is raised then."""
     connection.execute(text("select set_config('lock_timeout', :milliseconds, true)"), {"milliseconds": f"{round(1000 * seconds)}ms"})
+
+
+@contextmanager
+def unless_held(engine: Engine, seconds: float) -> Iterator[Connection]:
+    """A transaction that is given up in silence when somebody else holds one of its rows for longer: it is for another time."""
+    try:
+        with engine.begin() as connection:
+            wait_at_most(connection, seconds)
+            yield connection
+    except OperationalError as exc:
+        if not is_locked(exc):
+            raise
 
 
 def is_locked(exc: BaseException | None) -> bool:

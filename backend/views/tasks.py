@@ -3,25 +3,25 @@
 Another program writes tasks too, so nothing in a row is taken for granted: an unknown status is shown as it is, odd JSON is left out.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, func, select, tuple_
 
 from backend.clock import utc_now
 from backend.content.keys import OwnerKind
 from backend.content.secrets import without_secrets
-from backend.content.status import ItemState, TaskStatus, TaskType
+from backend.content.status import TaskStatus, TaskType
 from backend.content.stopping import may_cancel_task
 from backend.redrive import Redrive
 from backend.storage.ops_tables import items, operations
 from backend.storage.platform_tables import novels, roadmap_metadata, tasks
 from backend.storage.task_records import CANCELLING
-from backend.views.odd_json import count_of, object_of, words_of
+from backend.views.odd_json import object_of, words_of
 from backend.views.operations import ItemRow, as_item_row
+from backend.views.task_progress import TaskProgress, progress_of, summed_up
 
 SHOWN_ITEMS = 500
 SHOWN_FAILURES = 200
@@ -63,23 +63,6 @@ class Cursor:
         if not separator or created_at.tzinfo is None:
             raise ValueError(words)
         return cls(created_at, task_id)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskProgress:
-    """How far a task is: from its items, or as the platform summed it up."""
-
-    total: int
-    succeeded: int
-    failed: int
-    skipped: int
-    cancelled: int = 0
-    running: int = 0       # those that are stopping included
-    cancelling: int = 0
-
-    @property
-    def done(self) -> int:
-        return self.succeeded + self.failed + self.skipped + self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +186,7 @@ def task(redrive: Redrive, task_id: str) -> TaskDetail | None:
         notes = connection.execute(
             select(operations.c.operation_id, operations.c.name, operations.c.actor_id, operations.c.reason)
             .where(operations.c.operation_id.in_(sorted({row.operation_id for row in found}))).order_by(operations.c.created_at)).all()
-        progress, starters = _progress_of(connection, [task_id])
+        progress, starters = progress_of(connection, [task_id])
     request, failures, summary = (object_of(stored._mapping[name]) for name in ("user_request", "failed_concepts", "execution_summary"))
     return TaskDetail(
         utc_now(), _row(stored, progress, starters, is_whole=True),
@@ -263,30 +246,8 @@ def _select(*more: ColumnElement[Any]) -> Select[Any]:
 def _rows(connection: Connection, task_ids: Sequence[str]) -> tuple[TaskRow, ...]:
     stored = connection.execute(
         _select().where(tasks.c.task_id.in_(task_ids)).order_by(tasks.c.created_at.desc(), tasks.c.task_id.desc())).all()
-    progress, starters = _progress_of(connection, task_ids)
+    progress, starters = progress_of(connection, task_ids)
     return tuple(_row(row, progress, starters) for row in stored)
-
-
-def _progress_of(connection: Connection, task_ids: Sequence[str]) -> tuple[dict[str, TaskProgress], dict[str, tuple[str, ...]]]:
-    """(progress, starters of what is unsettled) of the tasks that have items."""
-    counted = connection.execute(text(
-        "select i.task_id, i.state, count(*) as count, count(i.cancel_requested_at) as told, array_agg(distinct o.actor_id) as starters "
-        "from ops.items i join ops.operations o using (operation_id) where i.task_id = any(:task_ids) group by i.task_id, i.state"),
-        {"task_ids": list(task_ids)}).all()
-    by_task: dict[str, dict[ItemState, int]] = defaultdict(lambda: dict.fromkeys(ItemState, 0))
-    told: dict[str, int] = {}
-    starters: dict[str, set[str]] = defaultdict(set)
-    for row in counted:
-        state = ItemState(row.state)
-        by_task[row.task_id][state] = row.count
-        if state is ItemState.RUNNING:
-            told[row.task_id] = row.told
-        if not state.is_settled:
-            starters[row.task_id].update(row.starters)
-    progress = {task_id: TaskProgress(
-        sum(counts.values()), counts[ItemState.SUCCEEDED], counts[ItemState.FAILED], counts[ItemState.SKIPPED],
-        counts[ItemState.CANCELLED], counts[ItemState.RUNNING], told.get(task_id, 0)) for task_id, counts in by_task.items()}
-    return progress, {task_id: tuple(sorted(found)) for task_id, found in starters.items()}
 
 
 def _row(
@@ -298,17 +259,8 @@ def _row(
         stored.task_id, stored.user_id or "", stored.status or "", stored.task_type or "", owner_kind,
         stored.roadmap_id or stored.novel_id or "", stored.owner_title, stored.concept_id or "", stored.content_type or "",
         stored.current_step or "", error if is_whole else error[:LISTED_ERROR_CHARACTERS], stored.created_at, stored.updated_at,
-        stored.completed_at, progress.get(stored.task_id) or _summed_up(object_of(stored.execution_summary)),
+        stored.completed_at, progress.get(stored.task_id) or summed_up(object_of(stored.execution_summary)),
         starters.get(stored.task_id, ()))
-
-
-def _summed_up(summary: dict[str, Any] | None) -> TaskProgress | None:
-    """execution_summary of a task that has no items. None: it does not tell."""
-    total, succeeded, failed, skipped = (count_of((summary or {}).get(name)) for name in ("total", "completed", "failed", "skipped"))
-    if total is None or succeeded is None:
-        return None
-    done = succeeded + (failed or 0) + (skipped or 0)
-    return TaskProgress(max(total, done), succeeded, failed or 0, skipped or 0)
 
 
 def _seconds(summary: dict[str, Any] | None) -> float | None:

@@ -12,7 +12,8 @@ from backend.content.status import ItemState, TaskStatus
 from backend.content.stopping import CancelScope, may_cancel_item, may_force_stop
 from backend.i18n import _
 from backend.views.operations import ItemRow
-from backend.views.tasks import FailedConcept, TaskDetail, TaskProgress, TaskRow
+from backend.views.task_progress import TaskProgress
+from backend.views.tasks import FailedConcept, TaskDetail, TaskRow
 from dashboard import callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks

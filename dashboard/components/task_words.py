@@ -3,7 +3,8 @@
 from backend.content import wording
 from backend.content.status import TaskType
 from backend.i18n import _
-from backend.views.tasks import TaskProgress, TaskRow
+from backend.views.task_progress import TaskProgress
+from backend.views.tasks import TaskRow
 
 
 def type_words(task_type: str) -> str:

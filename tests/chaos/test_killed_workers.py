@@ -52,12 +52,15 @@ def test_a_worker_killed_within_the_transaction_that_saves_leaves_nothing_half_d
         with stack.redrive.engine.connect() as holder:
             holder.exec_driver_sql("select 1 from roadmap_metadata for update")
             stack.wait_for(lambda: waiting_for_locks(stack) >= 2, what="savers to wait for the roadmap")
+            stack.wait_for(lambda: len(stack.redrive.objects.paths("spills/")) == len(story.item_rows(ItemState.RUNNING)),
+                           what="their texts to be spilled beside that")
             stack.kill(stack.work_horses()[0])
             stack.wait_for(lambda: not stack.work_horses() or waiting_for_locks(stack) == 0, what="the dead to let go")
         story.wait_until_done()
         found = story.evidence()
 
     assert len(found.saved) == 6
+    assert repeated_calls(found) == {}
 
 
 def waiting_for_locks(stack) -> int:

@@ -69,7 +69,7 @@ def test_of_two_maintenance_processes_one_works_and_the_other_takes_over(redrive
     with started(settings, MAINTENANCE, MAINTENANCE) as both:
         leading = wait_for(lambda: leader(redrive), what="one to lead")
         wait_for(lambda: is_another_waiting(redrive), what="the other to wait for the lock")
-        wait_for(lambda: listed(redrive), what="the problem to be listed")
+        wait_for(lambda: listed(redrive) and heartbeats_of(redrive), what="the problem to be listed")
         beating = {row.process for row in heartbeats_of(redrive)}
         first = next(child for child in both if beating == {f"maintenance@{socket.gethostname()}:{child.pid}"})
         first.kill()

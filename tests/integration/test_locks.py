@@ -170,3 +170,19 @@ def test_a_work_horse_that_hangs_while_it_saves_is_killed_first_and_its_item_can
 def test_a_session_that_is_frozen_within_a_transaction_is_ended(broken):
     with broken.engine.connect() as connection:
         assert connection.scalar(text("show idle_in_transaction_session_timeout")) == "1min"
+
+
+@pytest.mark.parametrize("what", ["roadmap_metadata", "tasks"])
+def test_rows_that_somebody_holds_keep_the_reconciler_from_no_other_item(broken, operator, what):
+    first, second = queued(broken, operator, QUIZ_1, QUIZ_2)
+    for item_id in (first, second):
+        begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.everything(), operator, CancelReason.STUCK, "all")
+    execute(broken, "update ops.items set heartbeat_at = now() - interval '1 hour'")
+
+    with held(broken, f"select 1 from {what} where roadmap_id = 'r1'"):
+        taken_back = reconciler.take_back_lost(broken)
+        states = [item_row(broken, item_id).state for item_id in (first, second)]
+
+    assert (taken_back, states) == (1, [ItemState.RUNNING, ItemState.CANCELLED])
+    assert reconciler.take_back_lost(broken) == 1

@@ -16,7 +16,7 @@ from backend.content.status import FindingKind, ItemState, Priority
 from backend.jobs.queue import queue_name, worker_name
 from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
-from backend.storage import dispatching, items, task_records
+from backend.storage import dispatching, items, stopping, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
@@ -280,6 +280,7 @@ def test_what_is_unfinished_is_found_by_its_own_indexes(broken, operator):
         event.listen(broken.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
         task_records.disagreeing_tasks(connection, 500)
         items.jobs_with_items(connection, ["j1"])
+        stopping.told_and_waiting(connection, utc_now())
         plans = [line for statement, values in tuple(asked)
                  for line in connection.exec_driver_sql(f"explain {statement}", values).scalars()]
 

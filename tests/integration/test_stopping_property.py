@@ -248,8 +248,23 @@ def dispatch_it(stage: Stage) -> None:
     dispatcher.dispatch(stage.redrive)
 
 
+def stop_it(stage: Stage) -> None:
+    with suppress(cancel.Refused):
+        cancel_it(stage)
+    stage._force_stop(lambda found: found[0])
+
+
+def cancel_its_operation(stage: Stage) -> None:
+    stage._cancel_operation(lambda found: found[0])
+
+
+def complete_it(stage: Stage) -> None:
+    dispatcher.complete_operations(stage.redrive)
+
+
 COLLISIONS = [(cancel_it, cancel_it), (cancel_it, save_it), (cancel_it, fail_it), (cancel_it, retry_it), (cancel_it, lose_it),
-              (save_it, lose_it), (pause_it, cancel_it), (confirm_it, save_it), (pause_it, dispatch_it), (save_it, save_it)]
+              (save_it, lose_it), (pause_it, cancel_it), (confirm_it, save_it), (pause_it, dispatch_it), (save_it, save_it),
+              (stop_it, cancel_its_operation), (stop_it, save_it), (cancel_its_operation, complete_it)]
 
 
 @pytest.mark.parametrize(("one", "other"), COLLISIONS, ids=lambda act: act.__name__)
