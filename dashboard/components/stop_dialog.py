@@ -59,4 +59,5 @@ def _consequences(aim: StopAim) -> str:
     if aim.paused_operation_id:
         return _("What is done stays, what is being written is finished, the rest waits until somebody resumes it.")
     return _("What is done stays. What waits is cancelled at once; what is being written is told to stop, which takes a second or two. "
-             "Its content stays as it was before. Cancelled does not count as failed, and can be retried.")
+             "Its content stays as it was before. Cancelled does not count as failed; retries "
+             "leave it out until somebody reopens it or chooses it by itself.")
