@@ -203,7 +203,9 @@ def confirm_stop() -> None:
     session.close_stop()
     redrive, actor = reads.connected(), reads.actor()
     try:
-        if aim.task_ids:
+        if aim.force_item_ids:
+            _force_stop(aim, note)
+        elif aim.task_ids:
             _cancel_tasks(aim, note)
         elif aim.paused_operation_id:
             cancel.pause(redrive, aim.paused_operation_id, actor, note)
@@ -236,14 +238,11 @@ def resume_operation(operation_id: str, words: str) -> None:
         reads.forget_after_action()
 
 
-@_action
-def force_stop(item_ids: tuple[int, ...], words: str) -> None:
+def _force_stop(aim: StopAim, note: str) -> None:
     """Kill the work-horses of items that did not stop by themselves."""
-    try:
-        done = cancel.force_stop(reads.connected(), item_ids, reads.actor())
-    finally:
-        reads.forget_after_action()
-    session.notify(NoticeKind.DONE, _("{items} stopped by force: {what}").format(items=wording.items(done.cancelled_count), what=words))
+    done = cancel.force_stop(reads.connected(), aim.force_item_ids, reads.actor(), note)
+    session.notify(NoticeKind.DONE, _("{items} stopped by force: {what}").format(
+        items=wording.items(done.cancelled_count), what=aim.words))
     if not done.is_complete:
         session.notify(NoticeKind.WARNING, _(
             "Redis could not be told, so the process may still run. What it would save changes nothing any more."))

@@ -118,18 +118,20 @@ def forget_chosen(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class StopAim:
-    """Exactly one of scope, tasks, operation to cancel, and operation to pause."""
+    """Exactly one of scope, tasks, operation to cancel, operation to pause, and items to stop by force."""
 
     words: str                        # what it is, for people
     scope: CancelScope | None = None
     task_ids: tuple[str, ...] = ()
     operation_id: str = ""
     paused_operation_id: str = ""
+    force_item_ids: tuple[int, ...] = ()  # to be stopped by force
     detail: str = ""                  # what will happen, beyond what the dialog says anyway
 
     @property
     def needs_words(self) -> bool:
-        return self.scope is not None and self.scope.is_everything
+        """What goes beyond the usual is asked for a reason."""
+        return bool(self.force_item_ids) or (self.scope is not None and self.scope.is_everything)
 
 
 def open_stop() -> StopAim | None:

@@ -16,7 +16,7 @@ with st.spinner(_("Reading the cause …")):
     found, who = cause(cause_id) if cause_id else None, crew()
 show_header(as_of(found), who)
 cause_detail.show_back()
-show_live(has_ended=False)
+show_live()
 if found is None:
     cause_detail.show_none(cause_id)
 else:

@@ -58,6 +58,30 @@ class Duty:
             self.due_at = time.monotonic() + (0.0 if more_waits else self.every_seconds)
 
 
+class Beside:
+    """A duty that may take minutes: done in a thread of its own, one at a time, so that nobody's work waits for it."""
+
+    def __init__(self, do: Callable[[Redrive], object]) -> None:
+        self._do = do
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, redrive: Redrive) -> bool:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, args=(redrive,), daemon=True)
+            self._thread.start()
+        return False
+
+    def _run(self, redrive: Redrive) -> None:
+        try:
+            self._do(redrive)
+        except Exception as exc:  # the boundary, as of every duty; it is due again
+            log.error("duty_failed", duty=self._do.__name__, error=str(exc).splitlines()[0] if str(exc) else type(exc).__name__)
+
+    def join(self, seconds: float) -> None:
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+
 def duties(redrive: Redrive) -> list[Duty]:
     settings = redrive.settings
     return [
@@ -80,7 +104,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("sample", 30.0, _sample),
         Duty("follow_causes", 1.0, _quietly(triage.follow)),
         Duty("sample_causes", 60.0, _sample_causes),
-        Duty("regroup", 60.0, _regroup),
+        Duty("regroup", 60.0, Beside(_regroup)),
     ]
 
 
@@ -141,13 +165,12 @@ def _sample_causes(redrive: Redrive) -> bool:
     return False
 
 
-def _regroup(redrive: Redrive) -> bool:
+def _regroup(redrive: Redrive) -> None:
     """Once, when the rule of fingerprints has changed."""
     with redrive.engine.connect() as connection:
         is_due = regrouping.is_due(connection)
     if is_due:
         regrouping.regroup(redrive.engine)
-    return False
 
 
 def _process_name() -> str:

@@ -32,6 +32,10 @@ class NotAllowed(Exception):
     """The role does not cover the action; str() says which role does."""
 
 
+class ReasonNeeded(ValueError):
+    """The action goes beyond what is usual, so it needs words; str() says for what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     actor_id: str

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from backend.actions import withdrawals
-from backend.actions.actors import Actor, Permission, require
+from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.actions.withdrawals import Withdrawn
 from backend.clock import utc_now
 from backend.content import wording
@@ -51,11 +51,11 @@ class Cancelled:
 def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
     """Cancel every unsettled item in the scope. Everything needs words beside the reason.
 
-    Raises NotAllowed, Refused when nothing in the scope can be cancelled (any more), ValueError when words are missing.
+    Raises NotAllowed, Refused when nothing in the scope can be cancelled (any more), ReasonNeeded when words are missing.
     """
     require(actor, Permission.CANCEL)
     if scope.is_everything and not note.strip():
-        raise ValueError(_("Say why everything is to be cancelled."))
+        raise ReasonNeeded(_("Say why everything is to be cancelled."))
     words, now = _reason(reason, note), utc_now()
     with _at_once(redrive) as connection:
         found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
@@ -151,12 +151,15 @@ def resume(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") 
     _change(redrive, operation_id, actor, reason, OperationState.PAUSED, OperationState.RUNNING, action="resume")
 
 
-def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: str = "") -> Cancelled:
+def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: str) -> Cancelled:
     """Kill the work-horses of items that were told to stop and did not within the grace period.
 
-    Innocent items of the same jobs are queued again and lose no try. Raises NotAllowed, NotFound, Refused.
+    Innocent items of the same jobs are queued again and lose no try. Raises NotAllowed, NotFound, Refused,
+    ReasonNeeded without words: it interrupts what others may be waiting for.
     """
     require(actor, Permission.CANCEL)
+    if not reason.strip():
+        raise ReasonNeeded(_("Say why it is stopped by force."))
     with redrive.engine.connect() as connection:
         found = [item for item_id in item_ids if (item := items.find_item(connection, item_id)) is not None]
         _require_for_others(connection, found, actor)

@@ -19,8 +19,9 @@ def look(redrive: Redrive, cause_id: str, actor: Actor, window_id: str) -> tuple
     now = utc_now()
     try:
         with redrive.engine.begin() as connection:
-            lookers.look(connection, cause_id, window_id=window_id, actor_id=actor.actor_id, now=now)
-            return tuple(lookers.others(connection, cause_id, window_id=window_id, since=now - LOOKING))
+            began_at = lookers.look(connection, cause_id, window_id=window_id, actor_id=actor.actor_id, now=now)
+            return tuple(lookers.others(
+                connection, cause_id, window_id=window_id, actor_id=actor.actor_id, since=now - LOOKING, own_since=began_at))
     except SQLAlchemyError as exc:
         log.warning("lookers_not_told", error=str(exc).splitlines()[0])
         return ()

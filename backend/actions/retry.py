@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
 
-from backend.actions.actors import Actor, Permission, require
+from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.detector import judge_owner
@@ -39,10 +39,6 @@ class Confirmed:
     item_count: int
     overtaken_count: int        # keys of the plan that somebody else had begun in the meantime
     armed_seconds: float = 0.0  # so long it can be undone before it starts
-
-
-class ReasonNeeded(ValueError):
-    """This retry needs a reason; str() says why."""
 
 
 def plan(redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False, reopens: bool = False) -> Plan:

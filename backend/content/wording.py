@@ -1,5 +1,6 @@
 """The words that people read for kinds, rules and states. Total maps: a new member without words fails a test."""
 
+import re
 from datetime import datetime
 
 from backend.content.errors import ErrorKind
@@ -136,6 +137,9 @@ ERROR_KINDS = {
 }
 
 
+_VARYING = re.compile(r"<(?:n|id|value|values|url|time|address|key|model|duration|path)>")  # what normalising took out of a message
+
+
 def task_status(status: str) -> str:
     """A task's status in words; one that is not in the platform's contract is given as it is."""
     return TASK_STATUSES[TaskStatus(status)].lower() if status in set(TaskStatus) else status
@@ -171,11 +175,14 @@ def reason(problem_kind: ProblemKind, declared: str | None, detail: str, error_m
 
 
 def cause_title(error_kind: ErrorKind, title: str) -> str:
-    """A cause in words. Causes without a recorded error are named by the kind of problem they share."""
+    """A cause in words, what varies between its messages left out.
+
+    Causes without a recorded error are named by the kind of problem they share.
+    """
     if error_kind is ErrorKind.NO_MESSAGE:
         known = {kind.value: words for kind, words in PROBLEM_KINDS.items()}
         return _("{problem}, no error recorded").format(problem=known.get(title, title))
-    return f"{ERROR_KINDS[error_kind]}: {title}" if title else ERROR_KINDS[error_kind]
+    return f"{ERROR_KINDS[error_kind]}: {_VARYING.sub('…', title)}" if title else ERROR_KINDS[error_kind]
 
 
 def money(cost: float, currency: str) -> str:

@@ -248,6 +248,7 @@ cause_lookers = Table(
     Column("cause_id", Text, primary_key=True),
     Column("window_id", Text, primary_key=True),               # of the browser: one person may have two
     Column("actor_id", Text, nullable=False),
+    _time("began_at", nullable=False),
     _time("seen_at", nullable=False),
     prefixes=["UNLOGGED"],
 )

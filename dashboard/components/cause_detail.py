@@ -74,15 +74,19 @@ def _head(found: CauseDetail) -> str:
         _("by {actor} {age}").format(actor=found.state_by, age=age(found.state_at)) if found.state_by else "",
         f"“{found.state_reason}”" if found.state_reason else "")))
     numbers = [owner_words(found.owner_count), day_words(found.day_count),
-               _("first seen {age}").format(age=age(found.first_seen_at)), _("last {age}").format(age=age(found.last_seen_at)),
+               _("first seen {age}").format(age=age(found.first_seen_at)), _("last happened {age}").format(age=age(found.last_seen_at)),
                success_words(found.retries.succeeded, found.retries.failed)]
     return (f'<div class="rd"><div class="rd-row" style="align-items:baseline"><span class="rd-number">{found.problem_count:,}</span>'
             f'<span class="rd-strong rd-wrap" style="flex:1;min-width:12rem">{escaped(found.title)}</span></div>'
-            f'<div class="rd-row rd-small">{blocks.toned(look)}<span class="rd-quiet rd-wrap">{escaped(decided)}</span>'
+            f'<div class="rd-row rd-small">{blocks.toned(look)}{_quiet(decided)}'
             f'<span class="rd-quiet">{escaped(_("seen to by {person}").format(person=found.assignee or _("nobody")))}</span></div>'
             f'<div class="rd-small rd-quiet">{escaped(" · ".join(numbers))}</div>'
             f'<div class="rd-small rd-wrap" style="margin-top:.35rem"><span class="rd-strong">{escaped(_("What usually helps:"))}</span> '
             f'{escaped(found.hint)}</div></div>')
+
+
+def _quiet(words: str) -> str:
+    return f'<span class="rd-quiet rd-wrap">{escaped(words)}</span>' if words else ""
 
 
 def _offer_buttons(found: CauseDetail) -> None:

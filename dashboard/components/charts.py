@@ -76,11 +76,12 @@ def outcome_chart(buckets: tuple[OutcomeBucket, ...], since: datetime) -> alt.Ch
 
 def cause_trend_chart(points: tuple[CausePoint, ...], count_now: int, now: datetime) -> alt.Chart:
     """How many problems a cause had over time, up to now."""
+    is_young = bool(points) and now - points[0].sampled_at < timedelta(days=1)
     rows = pd.DataFrame({
         "time": [_plain_time(moment) for moment in (*(point.sampled_at for point in points), now)],
         "count": [*(point.problem_count for point in points), count_now]})
     line = alt.Chart(rows).encode(
-        x=alt.X("time:T", title=None, axis=alt.Axis(format="%b %d %H:%M", tickCount=4, labelFlush=True)),
+        x=alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S" if is_young else "%b %d %H:%M", tickCount=4, labelFlush=True)),
         y=alt.Y("count:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1, tickCount=4, format="d")),
         tooltip=[alt.Tooltip("time:T", title=_("Time"), format="%Y-%m-%d %H:%M"), alt.Tooltip("count:Q", title=_("Problems"), format=",")])
     return (line.mark_area(interpolate="step-after", opacity=0.18, color=RED)

@@ -14,6 +14,7 @@ from backend.views.plan_file import plan_as_csv
 from dashboard import callbacks, reads, session
 from dashboard.components import blocks, limits_form
 from dashboard.components.cause_words import retry_words
+from dashboard.components.header import OFFLINE
 from dashboard.components.permission import is_count_right, may_override, must_type_count, over_limit_count
 from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
@@ -152,6 +153,8 @@ def estimate_words(estimate: Estimate) -> list[tuple[str, str]]:
 
 
 def _cost_words(estimate: Estimate) -> str:
+    if estimate.model == OFFLINE and not estimate.is_priced:
+        return _("nothing: the offline writer makes sample text")
     if not estimate.is_priced:
         return _("not known: REDRIVE_PRICES has no price of {model}").format(model=estimate.model)
     if estimate.cost is None:

@@ -195,8 +195,8 @@ def _offer_force_stop(found: TaskDetail) -> None:
     if stuck:
         words = wording.items(len(stuck))
         st.button(_("Force stop {items}").format(items=words), key="force-stop", icon=":material/dangerous:",
-                  disabled=not may_cancel(found.row.starter_ids), on_click=callbacks.force_stop,
-                  args=(tuple(item.item_id for item in stuck), task_words(found.row)),
+                  disabled=not may_cancel(found.row.starter_ids), on_click=callbacks.ask_stop,
+                  args=(StopAim(task_words(found.row), force_item_ids=tuple(item.item_id for item in stuck)),),
                   help=cancel_help(_("They were told to stop and did not. Kill their process; other items of it are queued again."),
                                    found.row.starter_ids))
 

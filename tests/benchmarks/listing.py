@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import text
 
+from backend.actions import retry
+from backend.actions.actors import Actor, Role
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.content.problems import ProblemKind
-from backend.content.scopes import ProblemFilter
+from backend.content.scopes import ProblemFilter, Scope
 from backend.redrive import Redrive
 from backend.storage import problems
-from backend.views import listing, overview
+from backend.views import causes, listing, overview
 from backend.views.listing import Sort
 from tests.benchmarks import platform
 from tests.benchmarks.platform import Platform
@@ -22,6 +24,8 @@ PROBLEMS = 100_000
 PLATFORM = Platform(10_000, broken_share=0.1118)
 REPEATS = 20
 TARGET_MILLISECONDS = 50
+TARGET_PLAN_SECONDS = 3
+OPERATOR = Actor("benchmark", Role.ADMIN)
 EVERYTHING = ProblemFilter()
 DAY_SECONDS = 86_400
 
@@ -35,6 +39,8 @@ def run() -> Iterator[Figure]:
             yield Figure("(c) problems listed", _fill(redrive), "")
             for what, query in _queries(redrive).items():
                 yield from _measure(what, query)
+            yield Figure(f"(c) plan of {PROBLEMS:,} problems", median([
+                timed(lambda: retry.plan(redrive, Scope.everything(), OPERATOR)) for _repeat in range(3)]) / 1000, "s", TARGET_PLAN_SECONDS)
         finally:
             redrive.close()
 
@@ -76,6 +82,8 @@ def _queries(redrive: Redrive) -> dict[str, Callable[[], object]]:
         "causes": lambda: listing.cause_rows(redrive, EVERYTHING),
         "causes of failed": lambda: listing.cause_rows(redrive, filters["failed"]),
         "causes of a text": lambda: listing.cause_rows(redrive, filters["a text that 2 % hold"]),
+        "grouping by cause, with states and retries": lambda: listing.cause_rows(redrive, EVERYTHING, limit=200),
+        "page of the largest cause": lambda: causes.cause(redrive, listing.cause_rows(redrive, EVERYTHING, limit=1)[0].cause_id),
         "titles of owners": lambda: listing.owner_titles(redrive),
         "overview, all of it": lambda: overview.overview(redrive),
         "overview: trend": lambda: overview.trend(redrive),

@@ -79,7 +79,7 @@ class Scene:
                 self.defects.append(f"{act.__name__}: {type(exc).__name__}: {in_one_line(exc)}")
 
     def plan(self, scope: Scope) -> Plan:
-        return retry.plan(self.stack.redrive, scope, ADMIN, overrides_limits=True)
+        return retry.plan(self.stack.redrive, scope, ADMIN, overrides_limits=True, reopens=True)
 
     def confirm(self, plan: Plan) -> None:
         self.confirmed.append((plan, retry.confirm(self.stack.redrive, plan, ADMIN, "chaos")))

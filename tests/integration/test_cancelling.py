@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
-from backend.actions.actors import Actor, NotAllowed, Role
+from backend.actions.actors import Actor, NotAllowed, ReasonNeeded, Role
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -135,7 +135,7 @@ def test_cancelling_twice_is_refused_in_words(broken, operator):
 def test_cancelling_everything_needs_words(broken, operator):
     queued(broken, operator, QUIZ_A, QUIZ_B)
 
-    with pytest.raises(ValueError, match="Say why"):
+    with pytest.raises(ReasonNeeded, match="Say why"):
         cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, " ")
     done = cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong platform")
 
@@ -269,10 +269,23 @@ def test_force_stop_waits_for_the_grace_period(broken, operator):
     begun(broken, item_id)
 
     with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
-        cancel.force_stop(broken, [item_id], operator)
+        cancel.force_stop(broken, [item_id], operator, "it hangs")
     cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
     with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
-        cancel.force_stop(broken, [item_id], operator)
+        cancel.force_stop(broken, [item_id], operator, "it hangs")
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_force_stop_needs_words(broken, operator, reason):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    with pytest.raises(ReasonNeeded, match="by force"):
+        cancel.force_stop(impatient, [item_id], operator, reason)
+
+    assert state_of(broken, item_id) == ItemState.RUNNING
 
 
 def test_force_stop_cancels_the_one_and_gives_the_innocent_back_without_a_lost_try(broken, operator):
@@ -491,7 +504,7 @@ def test_force_stop_counts_all_that_died_with_the_work_horse(broken, operator):
     cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong")
     impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
-    assert cancel.force_stop(impatient, item_ids, operator).cancelled_count == 2
+    assert cancel.force_stop(impatient, item_ids, operator, "they hang").cancelled_count == 2
     assert [action for action, *_rest in audited(broken)].count("force_stop") == 1
 
 

@@ -76,7 +76,7 @@ def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_
             guilty = connection.execute(select(items).where(items.c.part == KEYS[0].part)).one()
         cancel.cancel_items(redrive, CancelScope.of(KEYS[0]), operator, REASON)
         impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-        done = cancel.force_stop(impatient, [guilty.item_id], operator)
+        done = cancel.force_stop(impatient, [guilty.item_id], operator, "it hangs")
         psutil.wait_procs([horse], timeout=10)
         server.piece_seconds = 0.0
         failed = Queue(queue_name(Priority.INTERACTIVE), connection=Redis.from_url(

@@ -1,5 +1,6 @@
 """Causes as people work on them: states, what follows by itself, merging, and grouping anew when the rule has changed."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from backend.content.triage import NEXT_STATES, CauseEventKind, CauseState
 from backend.storage import cause_records, ops_tables, problems, regrouping
 from backend.views.listing import cause_rows
 from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
+from workers import maintenance
 
 POOL = "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00"
 REFUSAL = "I'm sorry, but I can't assist with that request."
@@ -349,3 +351,39 @@ def test_what_people_merged_outlives_another_rule(redrive, operator):
     redrive_all_again(redrive)
 
     assert counted(redrive) == {f"old-{id_of(REFUSAL)}": 2}
+
+
+def test_maintenance_groups_anew_beside_its_other_duties_and_a_fault_is_no_end(redrive):
+    break_roadmap(redrive, "r1", POOL)
+    make_old(redrive)
+    rounds = []
+
+    def fail_once(given) -> None:
+        rounds.append(threading.current_thread())
+        if len(rounds) == 1:
+            raise OSError("a fault")
+        maintenance._regroup(given)
+
+    beside = maintenance.Beside(fail_once)
+    for _round in range(2):
+        assert beside(redrive) is False
+        beside.join(30)
+
+    assert threading.main_thread() not in rounds
+    assert counted(redrive) == {id_of(POOL): 1}
+
+
+def test_a_long_duty_is_not_begun_twice(redrive):
+    may_end, begun = threading.Event(), []
+
+    def wait(_redrive) -> None:
+        begun.append(1)
+        may_end.wait(30)
+
+    beside = maintenance.Beside(wait)
+    beside(redrive)
+    beside(redrive)
+    may_end.set()
+    beside.join(30)
+
+    assert begun == [1]

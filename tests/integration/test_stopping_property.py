@@ -130,7 +130,7 @@ class Stage:
         told = self.rows(select(items.c.item_id).where(items.c.cancel_requested_at.is_not(None)).order_by(items.c.item_id))
         if told:
             impatient = replace(self.redrive, settings=self.redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-            cancel.force_stop(impatient, [pick(told).item_id], self.actor)
+            cancel.force_stop(impatient, [pick(told).item_id], self.actor, "it hangs")
 
     def _foreign_save(self, pick) -> None:
         key = pick(KEYS)

@@ -12,6 +12,7 @@ PAGES = {
     "tasks": "tasks", "task": "tasks?task=task-creation-rust-in-practice", "task-unknown": "tasks?task=no-such-task",
     "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "operations": "operations",
     "operation-unknown": "operations?operation=no-such-operation", "unreadable": "problems?problem=unreadable",
+    "causes": "problems?view=cause", "cause-none": "cause", "cause-unknown": "cause?id=no-such-cause",
     "nothing-found": "problems?text=no-such-words-anywhere",
 }
 
@@ -38,6 +39,10 @@ def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_anoth
             show(page, stack, path)
             expect(page.get_by_test_id("stException")).to_have_count(0)
             photograph(page, f"{name}-{scheme}")
+        largest = stack.query("select cause_id from ops.problems group by 1 order by count(*) desc, 1 limit 1")[0][0]
+        show(page, stack, f"cause?id={largest}")
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        photograph(page, f"cause-{scheme}")
         show(page, stack, "problems")
         open_plan_of_everything(page)
         photograph(page, f"plan-{scheme}")

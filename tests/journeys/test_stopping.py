@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page, retry_small
+from tests.journeys.steps import PATIENCE, open_page, open_plan_of_everything, retry_small
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph
 from tests.processes import wait_for
@@ -84,7 +84,12 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
 
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
     assert requests_of(stack) == asked
-    retry_small(page, 21)
+    dialog = open_plan_of_everything(page)
+    expect(dialog.get_by_text("21 · Somebody cancelled it.")).to_be_visible()
+    dialog.get_by_role("button", name="Reopen them").click()
+    expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled(timeout=PATIENCE)
+    dialog.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_text(re.compile("Retry of 21 items started")).first).to_be_visible(timeout=PATIENCE)
 
 
 @pytest.mark.model(latency_seconds=1.5)

@@ -238,7 +238,8 @@ def test_who_else_looks_is_told_and_forgotten_when_they_are_gone(open_page: Open
     cause_id = break_roadmap(redrive)
     with redrive.engine.begin() as connection:
         for window, who, seen_at in (
-                ("w1", "Ada", ago(seconds=3)), ("w2", "local operator", ago(seconds=3)), ("w3", "Bob", ago(minutes=2))):
+                ("w1", "Ada", ago(seconds=3)), ("w2", "local operator", ago(seconds=-9)),
+                ("left", "local operator", ago(seconds=3)), ("w3", "Bob", ago(minutes=2))):
             lookers.look(connection, cause_id, window_id=window, actor_id=who, now=seen_at)
 
     page = open_page("cause", id=cause_id)
@@ -297,6 +298,6 @@ def test_the_dialog_tells_the_rule_of_what_is_included_and_reopens_what_was_canc
     labels = [expander.label.replace("\\", "") for expander in page.expander]
     assert "1 · Left out by a filter, but chosen by itself or reopened." in labels
     assert has_button(page, "Leave out what was cancelled")
-    assert "REDRIVE_PRICES has no price of offline" in plainly(page)
+    assert "the offline writer makes sample text" in plainly(page)
     assert [found.proto.label for found in page.get("download_button")] == ["CSV"]
     forget_cached_reads()

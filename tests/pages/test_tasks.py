@@ -206,6 +206,9 @@ def test_an_item_that_does_not_stop_can_be_stopped_by_force_after_the_grace_peri
     page = open_page("tasks", task="own")
 
     button(page, "Force stop 1 item").click().run()
+    assert button(page, "Stop by force").disabled  # a reason is needed
+    page.text_input(key="stop_note").input("it hangs").run()
+    button(page, "Stop by force").click().run()
 
     assert "1 item stopped by force" in page.toast[0].value
     with redrive.engine.connect() as connection:

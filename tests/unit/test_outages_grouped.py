@@ -47,6 +47,8 @@ OUTAGES: dict[str, tuple[Origin, list[str]]] = {
     "tokens per minute": (Origin.MODEL, [
         "Error code: 429 - {'error': {'message': 'Rate limit reached for gpt-5-mini in organization org-IY4qyC0dXsPK1Q7m on tokens per min (TPM): Limit 200000, Used 199801, Requested 1450. Please try again in 375ms. Visit https://platform.openai.com/account/rate-limits to learn more.', 'type': 'tokens', 'param': None, 'code': 'rate_limit_exceeded'}}",
         "openai.RateLimitError: Error code: 429 - {'error': {'message': 'Rate limit reached for o4-mini in organization org-9tLxVwzBmm3kQ2aa on tokens per min (TPM): Limit 30000, Used 29950, Requested 500. Please try again in 1.2s.', 'type': 'tokens', 'param': None, 'code': 'rate_limit_exceeded'}}",
+        "Error code: 429 - Rate limit reached for gpt-5-mini on tokens per min (TPM): Limit 200000, Used 199801, Requested 1450.".replace(
+            " on tokens", " in organization org-IY4qyC0dXsPK1Q7m on tokens"),
         "Rate limit reached for gpt-4o in organization org-u7Pq0Rr2TtLkMnBv on tokens per min (TPM): Limit 30000, Used 30000, Requested 900. Please try again in 6m0s."]),
     "the quota is used up": (Origin.MODEL, [
         "Error code: 429 - {'error': {'message': 'You exceeded your current quota, please check your plan and billing details.', 'type': 'insufficient_quota', 'param': None, 'code': 'insufficient_quota'}}",

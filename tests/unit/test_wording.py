@@ -69,6 +69,7 @@ def test_the_reason_says_what_was_found(kind, declared, detail, error, reason):
 
 @pytest.mark.parametrize(("error_kind", "title", "words"), [
     (ErrorKind.SAVE_POOL_EXHAUSTED, "QueuePool limit", "Saving: connection pool exhausted: QueuePool limit"),
+    (ErrorKind.SAVE_TOO_LONG, "too long for varying(<n>) of <id>", "Saving: value too long: too long for varying(…) of …"),
     (ErrorKind.MODEL_REFUSED, "", "Model refused"), (ErrorKind.NO_MESSAGE, "missing", "Missing, no error recorded")])
 def test_a_cause_is_named_by_its_error_or_by_the_problem_that_came_without_one(error_kind, title, words):
     assert wording.cause_title(error_kind, title) == words

@@ -57,7 +57,7 @@ def _create_tables() -> None:
         "cause_lookers",
         *(sa.Column(name, sa.Text, primary_key=True) for name in ("cause_id", "window_id")),
         sa.Column("actor_id", sa.Text, nullable=False),
-        _time("seen_at", nullable=False),
+        *(_time(name, nullable=False) for name in ("began_at", "seen_at")),
         schema="ops", prefixes=["UNLOGGED"])
     op.create_table(
         "kept_versions",
