@@ -130,6 +130,8 @@ def test_a_worker_that_does_not_stop_is_stopped_by_force_and_what_is_innocent_go
         wait_for(lambda: stack.query("select 1 from ops.items where item_id = %s and cancel_requested_at is not null", item_id),
                  what="the item to be told to stop")
         page.get_by_role("button", name="Force stop 1 item").click(timeout=PATIENCE)
+        page.get_by_role("dialog").get_by_label("In your own words").fill("it hangs")
+        page.get_by_role("dialog").get_by_role("button", name="Stop by force").click()
         expect(page.get_by_text("1 item stopped by force").first).to_be_visible(timeout=PATIENCE)
         assert stack.query("select state from ops.items where item_id = %s", item_id)[0][0] == "cancelled"
         photograph(page, "force-stopped")
