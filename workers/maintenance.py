@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import logs
-from backend.actions import dispatcher, reconciler, supervision, triage
+from backend.actions import dispatcher, itemising, reconciler, supervision, triage
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
@@ -134,10 +134,11 @@ def _drain(redrive: Redrive) -> bool:
 
 def _dispatch(redrive: Redrive) -> bool:
     dispatcher.start_armed(redrive)
+    has_written = itemising.write_piece(redrive)
     done = dispatcher.dispatch(redrive)
     if done.queued:
         log.info("dispatched", queued=done.queued, is_held=done.is_held, is_parked=done.is_parked)
-    return bool(done.queued) and not done.is_parked and not done.is_held
+    return has_written or (bool(done.queued) and not done.is_parked and not done.is_held)
 
 
 def _complete(redrive: Redrive) -> bool:

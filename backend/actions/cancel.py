@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from backend.actions import withdrawals
+from backend.actions import itemising, withdrawals
 from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.actions.withdrawals import Withdrawn
 from backend.clock import utc_now
@@ -58,6 +58,7 @@ def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: Can
         raise ReasonNeeded(_("Say why everything is to be cancelled."))
     words, now = _reason(reason, note), utc_now()
     with _at_once(redrive) as connection:
+        itemising.write_all(connection)
         found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
         _require_for_others(connection, found, actor)
         done = withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now)
@@ -137,6 +138,7 @@ def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
 
 
 def _cancel_rest(connection: Connection, operation_id: str, actor: Actor, words: str, now: datetime) -> Withdrawn:
+    itemising.write_all(connection)
     found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
     return withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now, ends_tasks=True)
 

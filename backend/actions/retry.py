@@ -1,7 +1,5 @@
 """Retrying: a plan that writes nothing, and its confirmation that acts on exactly the keys of the plan."""
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,16 +7,17 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
 
+from backend.actions import itemising
 from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.detector import judge_owner
-from backend.content.keys import ContentKey, ContentKind, Owner
+from backend.content.keys import ContentKey, Owner
 from backend.content.limits import OperationLimits
 from backend.content.plans import Allowance, Excluded, ExclusionRule, Plan, PlannedItem, decide_all
 from backend.content.problems import KeyState
 from backend.content.scopes import Scope
-from backend.content.status import OperationState, Priority, TaskType
+from backend.content.status import OperationState, Priority
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import audit, groups, items
@@ -89,8 +88,9 @@ def confirm(
         connection.execute(select(func.pg_advisory_xact_lock(CONFIRM_LOCK)))
         earlier = items.operation_of_request(connection, accepted.request_id)
         if earlier:
-            stored = items.count_items(connection, earlier)
+            stored = items.planned_count(connection, earlier)
             return Confirmed(earlier, stored, len(accepted.included) - stored)
+        itemising.write_all(connection)
         taken = items.keys_in_work(connection, [item.key for item in accepted.included])
         left = [item for item in accepted.included if item.key not in taken]
         if not left:
@@ -114,17 +114,17 @@ def _store(
     name = describe_scope(connection, accepted.scope)
     is_small, now = len(left) <= redrive.settings.interactive_items, utc_now()
     armed_seconds = _armed_seconds(redrive, len(left))
+    waits = armed_seconds > 0 or itemising.is_large(len(left))  # until it cannot be undone any more, or until all its items are written
     items.insert_operation(
         connection, operation_id=operation_id, request_id=accepted.request_id, name=name,
-        state=OperationState.ARMED if armed_seconds else OperationState.RUNNING,
+        state=OperationState.ARMED if waits else OperationState.RUNNING,
         priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
         reason=reason, scope=accepted.scope.as_json(), limits=limits.as_json(), planned_count=len(left),
-        started_at=None if armed_seconds else now,
+        started_at=None if waits else now,
         starts_at=now + timedelta(seconds=armed_seconds) if armed_seconds else None)
-    task_ids = _store_tasks(connection, operation_id, left, reason)
     by_cause, canary_items = groups.insert_groups(
         connection, operation_id, left, canary_items=limits.canary_items, canary_above_items=redrive.settings.canary_above_items)
-    items.insert_items(connection, operation_id, left, task_ids, groups=by_cause, canary_items=canary_items)
+    itemising.store(connection, operation_id, items.item_rows(left, by_cause, canary_items), reason)
     groups.insert_left_out(connection, operation_id, _left_out(accepted, left))
     audit.record(
         connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,
@@ -134,41 +134,15 @@ def _store(
 
 def _left_out(accepted: Plan, left: Sequence[PlannedItem]) -> list[tuple[str, str, str, str, str]]:
     """Keys of the plan that become no items, each with its rule: those of the dry run, and those that were begun since then."""
-    kept = {item.key for item in left}
     rows = {found.key: (found.title, found.rule) for found in accepted.excluded}
-    rows |= {item.key: (item.title, ExclusionRule.ALREADY_RUNNING) for item in accepted.included if item.key not in kept}
+    if len(left) < len(accepted.included):
+        kept = {item.key for item in left}
+        rows |= {item.key: (item.title, ExclusionRule.ALREADY_RUNNING) for item in accepted.included if item.key not in kept}
     return [(key.kind.value, key.owner_id, key.part, title, rule.value) for key, (title, rule) in rows.items()]
 
 
 def _armed_seconds(redrive: Redrive, item_count: int) -> float:
     return redrive.settings.armed_seconds if item_count <= redrive.settings.interactive_items else 0.0
-
-
-def _store_tasks(connection: Connection, operation_id: str, left: Sequence[PlannedItem], reason: str) -> dict[str, str]:
-    """A task for each roadmap; returns owner_id -> task_id."""
-    by_owner: dict[str, list[PlannedItem]] = defaultdict(list)
-    for item in left:
-        by_owner[item.key.owner_id].append(item)
-    task_ids = {owner_id: str(uuid4()) for owner_id in by_owner}
-    items.insert_tasks(connection, [
-        {"task_id": task_ids[owner_id], "roadmap_id": owner_id, **_task_kind(owned)} for owner_id, owned in by_owner.items()
-    ], json.dumps({"source": "redrive", "operation_id": operation_id, "reason": reason}))
-    return task_ids
-
-
-def _task_kind(owned: Sequence[PlannedItem]) -> dict[str, str | None]:
-    kinds = {item.key.kind for item in owned}
-    concepts = {item.key.part for item in owned}
-    task_type = TaskType.RETRY_BATCH
-    if len(kinds) == 1:
-        task_type = {
-            ContentKind.TUTORIAL: TaskType.RETRY_TUTORIAL, ContentKind.RESOURCES: TaskType.RETRY_RESOURCES,
-            ContentKind.QUIZ: TaskType.RETRY_QUIZ}[next(iter(kinds))]
-    return {
-        "task_type": task_type,
-        "concept_id": next(iter(concepts)) if len(concepts) == 1 else None,
-        "content_type": next(iter(kinds)) if len(kinds) == 1 else None,
-    }
 
 
 def _nothing_left(excluded: Sequence[Excluded]) -> str:

@@ -124,6 +124,14 @@ items = Table(
     Index("ix_items_told_group", "group_id", text("settled_at desc"), postgresql_where=text(TOLD)),
 )
 
+# Keys of a large confirmed plan that are not items yet, as JSON lists of items.ItemRow.
+frozen_pieces = Table(
+    "frozen_pieces", ops,
+    Column("piece_id", BigInteger, Identity(), primary_key=True),
+    Column("operation_id", Text, nullable=False, index=True),
+    Column("rows", Text, nullable=False),
+)
+
 # Items of an operation that were planned for the same cause: they go, or stop, together.
 groups = Table(
     "groups", ops,

@@ -137,6 +137,14 @@ def start_armed(connection: Connection, now: datetime) -> list[str]:
         {"now": now}))
 
 
+def start_itemised(connection: Connection, operation_id: str, now: datetime) -> bool:
+    """armed -> running, of one that waited for its items to be written. False: it was undone or cancelled in the meantime."""
+    return connection.execute(text(
+        "update ops.operations set state = 'running', started_at = :now "
+        "where operation_id = :operation_id and state = 'armed' and starts_at is null"),
+        {"operation_id": operation_id, "now": now}).rowcount == 1
+
+
 def operation_of(connection: Connection, operation_id: str) -> tuple[OperationState, str] | None:
     """(state, who started it). None: there is no such operation."""
     row = connection.execute(text(

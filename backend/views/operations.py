@@ -60,10 +60,11 @@ class Progress:
     not_started: int = 0                 # of the skipped ones: their group was stopped
     limits: OperationLimits = field(default_factory=OperationLimits)
     spent: Spent = field(default_factory=Spent)
+    unwritten: int = 0                   # keys of a large plan that are not items yet
 
     @property
     def total(self) -> int:
-        return sum(self.counts.values())
+        return sum(self.counts.values()) + self.unwritten
 
     @property
     def settled(self) -> int:
@@ -209,6 +210,7 @@ def _progress(connection: Connection, row: Any) -> Progress:
 
 def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
     counts = dict.fromkeys(ItemState, 0) | {ItemState(found.state): found.count for found in counted}
+    unwritten = row.planned_count - sum(counts.values()) if row.state == OperationState.ARMED and row.starts_at is None else 0
     cancelling = sum(found.told for found in counted if found.state == ItemState.RUNNING)
     outcome = row.outcome or {}
     return Progress(
@@ -217,7 +219,7 @@ def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
         cancelling, row.state_by or "", row.state_reason or "", row.starts_at, outcome.get("waiting", 0), outcome.get("untouched", 0),
         tuple(NamedCause(found["cause_id"], without_secrets(found["words"]), found["count"]) for found in outcome.get("causes", ())),
         sum(found.stopped for found in counted if found.state == ItemState.SKIPPED), OperationLimits.from_json(row.limits),
-        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items))
+        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items), unwritten=unwritten)
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

@@ -196,6 +196,9 @@ def pace(progress: Progress, *, is_held: bool = False, starts_in: int | None = N
     """"12 of 21 done, 48 a minute, 12 s left"; without a forecast when nothing more is begun."""
     if progress.state is OperationState.CANCELLED:
         return outcome_words(progress)
+    if progress.unwritten:
+        return _("being prepared: {written:,} of {total:,} items, starts then").format(
+            written=progress.total - progress.unwritten, total=progress.total)
     words = _("{settled:,} of {total:,} done").format(settled=progress.settled, total=progress.total)
     if starts_in is not None:
         words += _(", starts in {count} s").format(count=starts_in) if starts_in else _(", starts now")
