@@ -59,7 +59,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send_error(404, f"No such path: {self.path}")
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+        sent = self.rfile.read(length := int(self.headers.get("content-length", 0)))
+        if len(sent) < length:
+            raise ConnectionAbortedError("the client was killed while it asked")
+        body = json.loads(sent or b"{}")
         if self.path != "/v1/chat/completions":
             self._send_error(404, f"No such path: {self.path}")
             return

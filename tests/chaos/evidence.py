@@ -209,22 +209,23 @@ def _whole_texts(found: Evidence) -> Counter[ContentKey]:
     return Counter(call.key for call in found.calls if call.is_whole)
 
 
-def _kept_or_refused(found: Evidence, key: ContentKey, own: list[Row[Any]]) -> int:
+def _kept_or_refused(found: Evidence, key: ContentKey, own: list[Row[Any]], saved: int) -> int:
     """Texts of a key that are saved or set aside, or may have come to an item that was refused by name or cancelled."""
     ended = sum(item.state in (ItemState.FAILED, ItemState.CANCELLED) for item in own)
-    return found.rows_of()[key] + found.set_aside.get(key, 0) + ended
+    return saved + found.set_aside.get(key, 0) + ended
 
 
 def repeated_calls(found: Evidence) -> dict[ContentKey, int]:
     """Whole texts that nobody kept, by key: their calls had to be made again."""
-    own = found.items_of()
-    return {key: over for key, count in _whole_texts(found).items() if (over := count - _kept_or_refused(found, key, own[key])) > 0}
+    own, saved = found.items_of(), found.rows_of()
+    return {key: over for key, count in _whole_texts(found).items()
+            if (over := count - _kept_or_refused(found, key, own[key], saved[key])) > 0}
 
 
 def thrown_away_calls(found: Evidence) -> list[Call]:
     """The calls of those texts: of each key the earliest, for a later one is what was kept."""
-    whole = {key: [call for call in found.calls if call.is_whole and call.key == key] for key in repeated_calls(found)}
-    return [call for key, count in repeated_calls(found).items() for call in whole[key][:count]]
+    return [call for key, count in repeated_calls(found).items()
+            for call in [call for call in found.calls if call.is_whole and call.key == key][:count]]
 
 
 def _thrown_away(found: Evidence) -> Iterable[str]:

@@ -39,7 +39,7 @@ LONGEST_MINUTES = 600
 DEFECT_WORDS = ("item_defect", "duty_failed")  # what a boundary logs of a defect
 
 
-@pytest.mark.timeout(LONGEST_MINUTES * 60 if IS_LONG else 300)
+@pytest.mark.timeout(LONGEST_MINUTES * 60 if IS_LONG else 600)
 def test_random_faults_lose_nothing_and_double_nothing(servers, settings, database_of_a_round, pytestconfig, tell):
     seed = pytestconfig.getoption("--chaos-seed", None) or (random.SystemRandom().randrange(10_000) if IS_LONG else SHORT_SEED)
     minutes = pytestconfig.getoption("--chaos-minutes", None) or (10 if IS_LONG else 0)
