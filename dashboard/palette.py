@@ -11,6 +11,7 @@ from backend.content.status import BreakerState, GroupState, ItemState, Operatio
 from backend.content.triage import CauseState
 from backend.i18n import _
 from backend.views.ledger import OUTCOME_OF, Outcome
+from backend.views.operations import ItemRow
 
 GREEN, BLUE, GREY = "#2c9a5f", "#3f7fe0", "#7d8798"
 RED, AMBER, PURPLE, PINK, TEAL, BROWN = "#d9484c", "#c97c12", "#8f63d2", "#c9468f", "#1592a3", "#a0613a"
@@ -71,10 +72,11 @@ OPERATION_STATES = {
         (OperationState.CANCELLED, PURPLE, "⊘"),
         (OperationState.UNDONE, GREY, "↶"),
     )}
+NOT_STARTED = Look(AMBER, "■", _("Not started"))  # its group was stopped
 OUTCOMES = {
     Outcome.WAITING: Look(GREY, "·", _("Waiting")),
     **{outcome: ITEM_STATES[state] for state, outcome in OUTCOME_OF.items() if outcome is not Outcome.WAITING},
-    Outcome.NOT_STARTED: Look(AMBER, "■", _("Not started")),
+    Outcome.NOT_STARTED: NOT_STARTED,
     Outcome.LEFT_OUT: Look(BROWN, "∅", _("Left out")),
 }
 GROUP_STATES = {
@@ -109,8 +111,10 @@ CAUSE_STATES = {
 CANCELLING = Look(PINK, "⊖", _("Cancelling"))  # told to stop; its worker has not confirmed yet
 
 
-def item_look(state: ItemState, *, is_cancelling: bool) -> Look:
-    return CANCELLING if is_cancelling else ITEM_STATES[state]
+def item_look(row: ItemRow) -> Look:
+    if row.is_not_started:
+        return NOT_STARTED
+    return CANCELLING if row.is_cancelling else ITEM_STATES[row.state]
 
 
 def task_look(status: str, *, is_cancelling: bool) -> Look:

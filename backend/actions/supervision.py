@@ -96,8 +96,9 @@ def _stop_by_cause(connection: Connection, found: Standing, group_ids: list[int]
     failures = [item for item in told if item.cause_id == cause_id]
     words = _("{count} of the last {items} failed by one cause: {cause}").format(
         count=len(failures), items=wording.items(len(told)), cause=_cause_words(failures[0]))
-    if _stop(connection, found, group_ids, ExclusionRule.SAME_CAUSE, words):
-        groups.send_back(connection, found.operation_id, failures[-1].settled_at, utc_now())
+    _stop(connection, found, group_ids, ExclusionRule.SAME_CAUSE, words)
+    # Also when these were stopped before, and what they still had running has failed now: nothing could begin until the window is new.
+    groups.send_back(connection, found.operation_id, failures[-1].settled_at, utc_now())
 
 
 def _stop_spent(redrive: Redrive, found: Standing) -> None:
@@ -124,7 +125,7 @@ def _stop_without_model(redrive: Redrive, found: Standing, model: Breaker) -> No
         _stop(connection, found, groups.groups_going(connection, found.operation_id), ExclusionRule.SAME_CAUSE, words)
 
 
-def _stop(connection: Connection, found: Standing, group_ids: list[int], rule: ExclusionRule, words: str) -> bool:
+def _stop(connection: Connection, found: Standing, group_ids: list[int], rule: ExclusionRule, words: str) -> None:
     stopped = groups.stop_groups(connection, group_ids, rule, words, utc_now()) if group_ids else []
     if stopped:
         log.warning("groups_stopped", operation_id=found.operation_id, count=len(stopped), rule=rule.value, reason=words)
@@ -132,7 +133,6 @@ def _stop(connection: Connection, found: Standing, group_ids: list[int], rule: E
             connection, audit.MACHINE, action="stop", reason=words, operation_id=found.operation_id,
             scope=_("operation {operation_id}").format(operation_id=found.operation_id[:8]),
             result=ngettext("{count} group stopped", "{count} groups stopped", len(stopped)).format(count=len(stopped)))
-    return bool(stopped)
 
 
 def _leave_untouched(redrive: Redrive, operation_id: str) -> int:

@@ -163,7 +163,7 @@ def last_told_by_group(connection: Connection, operation_id: str, limit: int) ->
     last = _LAST.format(of="i.group_id = g.group_id", since="cast(null as timestamptz)")
     rows = connection.execute(text(
         f"select l.* from ops.groups g cross join lateral ({last}) l "
-        "where g.operation_id = :operation_id and g.state = 'open' order by l.group_id, l.settled_at desc"),
+        "where g.operation_id = :operation_id and g.state in ('canary', 'open') order by l.group_id, l.settled_at desc"),
         {"operation_id": operation_id, "limit": limit})
     found: dict[int, list[Told]] = {}
     for row in rows:
@@ -197,12 +197,13 @@ def rest_of_stopped(connection: Connection, operation_id: str, limit: int) -> li
 def may_call(connection: Connection, item_id: int) -> bool:
     """May this item, claimed in this transaction, ask the model? Call it last: it serialises the beginnings of one operation.
 
-    Its group goes on, or it goes ahead of it; and together with all that run not more than the window could be wasted by the cause
-    that returns most among the last items, of the operation or of the group.
+    Its group goes on, or it goes ahead of it; no cause has returned so often that supervision will stop it; and together with all that
+    run not more than the window could be wasted by the cause that returns most among the last items, of the operation or of the group.
     """
     row = connection.execute(text(
         "select i.operation_id, i.group_id, i.canary_round, g.state, g.canary_round as group_round, "
-        "  coalesce((o.limits ->> 'same_cause_window')::int, 0) as looked_at from ops.items i "
+        "  coalesce((o.limits ->> 'same_cause_window')::int, 0) as looked_at, "
+        "  coalesce((o.limits ->> 'same_cause_percent')::int, 100) as percent from ops.items i "
         "join ops.operations o using (operation_id) left join ops.groups g using (group_id) where i.item_id = :item_id"),
         {"item_id": item_id}).one()
     if row.state is not None and not (row.state == GroupState.OPEN or (
@@ -211,15 +212,17 @@ def may_call(connection: Connection, item_id: int) -> bool:
     if not row.looked_at:
         return True
     connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:operation_id, 7203005))"), {"operation_id": row.operation_id})
-    return connection.scalar(_FITS, {"operation_id": row.operation_id, "group_id": row.group_id, "window": row.looked_at})
+    return connection.scalar(_FITS, {
+        "operation_id": row.operation_id, "group_id": row.group_id, "window": row.looked_at, "percent": row.percent})
 
 
 _MOST = ("(select coalesce(max(count), 0) from (select count(*) from (select i.state, i.cause_id from ops.items i where {of} and "
          + _TOLD + " order by i.settled_at desc limit :window) w where w.state = 'failed' group by w.cause_id) c)")
+_RUNNING = "(select count(*) from ops.items where operation_id = :operation_id and state = 'running'{of})"
 _FITS = text(
-    "with o as materialized (select coalesce(window_since, '-infinity') as since from ops.operations where operation_id = :operation_id) "
-    "select (select count(*) from ops.items where operation_id = :operation_id and state = 'running') + "
-    + _MOST.format(of="i.operation_id = :operation_id and i.settled_at > (select since from o)") + " <= :window "
-    "and (cast(:group_id as bigint) is null or "
-    "  (select count(*) from ops.items where operation_id = :operation_id and state = 'running' and group_id = :group_id) + "
-    + _MOST.format(of="i.group_id = cast(:group_id as bigint)") + " <= :window)")
+    "with o as materialized (select coalesce(window_since, '-infinity') as since from ops.operations where operation_id = :operation_id), "
+    "risk as (select " + _MOST.format(of="i.operation_id = :operation_id and i.settled_at > (select since from o)") + " as of_operation, "
+    + _MOST.format(of="i.group_id = cast(:group_id as bigint)") + " as of_group) "
+    "select " + _RUNNING.format(of="") + " + of_operation <= :window and of_operation * 100 <= :percent * :window and "
+    + _RUNNING.format(of=" and group_id = cast(:group_id as bigint)") + " + of_group <= :window and of_group * 100 <= :percent * :window "
+    "from risk")

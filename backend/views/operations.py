@@ -120,6 +120,11 @@ class ItemRow:
         """Told to stop, and its worker has not confirmed yet."""
         return self.state is ItemState.RUNNING and self.cancel_requested_at is not None
 
+    @property
+    def is_not_started(self) -> bool:
+        """Left untouched because its group was stopped."""
+        return self.state is ItemState.SKIPPED and self.skip_rule in STOP_RULES
+
 
 def active_operations(redrive: Redrive, *, limit: int = 10) -> tuple[Progress, ...]:
     """Operations that work, wait or are still stopping, then those that ended in the last minutes; the newest of each first."""

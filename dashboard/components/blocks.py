@@ -40,7 +40,7 @@ def marks(rows: Iterable[ItemRow], describe) -> str:
 
 
 def _mark(row: ItemRow, words: str) -> str:
-    look = item_look(row.state, is_cancelling=row.is_cancelling)
+    look = item_look(row)
     told = escaped(f"{words}: {look.word}")
     return (f'<span class="rd-mark" role="listitem" style="background:{look.colour}" title="{told}" '
             f'aria-label="{told}">{look.symbol}</span>')

@@ -114,7 +114,7 @@ def _show_history(tried: tuple[ItemRow, ...]) -> None:
         st.caption(_("Redrive has not retried this yet."))
         return
     rows = "".join(
-        f'<tr><td>{blocks.toned(item_look(row.state, is_cancelling=row.is_cancelling))}</td>'
+        f'<tr><td>{blocks.toned(item_look(row))}</td>'
         f'<td class="rd-quiet">{escaped(age(row.settled_at or row.created_at))}</td>'
         f'<td class="rd-quiet">{escaped(_attempt_words(row))}</td>'
         f'<td class="rd-wrap">{escaped(item_outcome(row)[:300])}</td></tr>'

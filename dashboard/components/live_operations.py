@@ -23,7 +23,7 @@ from dashboard.components.item_words import item_outcome, item_words
 from dashboard.components.operation_buttons import show_operation_buttons
 from dashboard.durations import age, span
 from dashboard.navigation import operations_page
-from dashboard.palette import CANCELLING, ITEM_STATES, OPERATION_STATES, Look, item_look
+from dashboard.palette import CANCELLING, ITEM_STATES, NOT_STARTED, OPERATION_STATES, Look, item_look
 from dashboard.untrusted import escaped
 
 POLL_SECONDS = 2
@@ -119,8 +119,8 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
         progress = replace(progress, counts={state: counted[state] for state in ItemState},
-                           cancelling_count=sum(row.is_cancelling for row in rows))
-    parts = count_parts(progress.counts, progress.cancelling_count)
+                           cancelling_count=sum(row.is_cancelling for row in rows), not_started=sum(row.is_not_started for row in rows))
+    parts = count_parts(progress.counts, progress.cancelling_count, progress.not_started)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
     numbers = pace(progress, is_held=is_held, starts_in=starts_in) if progress.is_active else outcome_words(progress)
     lines = [_head(progress, numbers), _state_line(progress, is_held),
@@ -137,10 +137,11 @@ _BAR_ORDER = (ItemState.SUCCEEDED, ItemState.SKIPPED, ItemState.FAILED, ItemStat
               ItemState.PLANNED)
 
 
-def count_parts(counts: dict[ItemState, int], cancelling_count: int) -> list[tuple[Look, int]]:
-    """For bar and legend; those that are stopping stand beside those that run."""
-    parts = [(ITEM_STATES[state], counts[state] - (cancelling_count if state is ItemState.RUNNING else 0)) for state in _BAR_ORDER]
-    return [*parts[:4], (CANCELLING, cancelling_count), *parts[4:]]
+def count_parts(counts: dict[ItemState, int], cancelling_count: int, not_started: int = 0) -> list[tuple[Look, int]]:
+    """For bar and legend; those that are stopping stand beside those that run, those that were never begun beside the skipped ones."""
+    told = {ItemState.RUNNING: cancelling_count, ItemState.SKIPPED: not_started}
+    parts = [(ITEM_STATES[state], counts[state] - told.get(state, 0)) for state in _BAR_ORDER]
+    return [*parts[:4], (NOT_STARTED, not_started), (CANCELLING, cancelling_count), *parts[4:]]
 
 
 def _named_causes(progress: Progress) -> str:
@@ -263,7 +264,7 @@ def _list_items(progress: Progress) -> None:
     failed = reads.items_in_state(progress.operation_id, ItemState.FAILED, LISTED_ITEMS)
     rows = [*failed, *(row for row in reads.items_of(progress.operation_id, LISTED_ITEMS) if row.state is not ItemState.FAILED)]
     frame = pd.DataFrame({
-        _("State"): [item_look(row.state, is_cancelling=row.is_cancelling).text for row in rows],
+        _("State"): [item_look(row).text for row in rows],
         _("Item"): [item_words(row) for row in rows],
         _("Attempt"): [row.attempt for row in rows],
         _("What came of it"): [item_outcome(row) for row in rows],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from backend.content import wording
-from backend.content.status import GroupState, ItemState
+from backend.content.status import GroupState, ItemState, OperationState
 from backend.i18n import _, ngettext
 from backend.views.ledger import Outcome
 from backend.views.operation_groups import OperationGroup
@@ -20,7 +20,9 @@ SHOWN_STOPS = 3
 
 
 def show_stops(found: Progress) -> None:
-    """What the operation stopped by itself, with the reason; nothing when it stopped nothing."""
+    """What the operation stopped by itself, with the reason; nothing when it stopped nothing, or says so in its head already."""
+    if found.state is OperationState.STOPPED:
+        return
     stopped = [group for group in reads.groups_of_operation(found) if group.state is GroupState.STOPPED]
     if not stopped:
         return

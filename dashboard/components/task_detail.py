@@ -203,7 +203,7 @@ def _offer_force_stop(found: TaskDetail) -> None:
 
 def _frame(items: tuple[ItemRow, ...]) -> pd.DataFrame:
     return pd.DataFrame({
-        "state": [item_look(item.state, is_cancelling=item.is_cancelling).text for item in items],
+        "state": [item_look(item).text for item in items],
         "item": [item_words(item) for item in items],
         "attempt": [item.attempt for item in items],
         "outcome": [" ".join(item_outcome(item).split()) for item in items],

@@ -62,11 +62,15 @@ class Stand:
         return database_url
 
     def settings(self, database_url: str, **values: Any) -> Settings:
-        """Settings for that database and the stand's Valkey, without a model unless `values` name one."""
+        """Settings for that database and the stand's Valkey, without a model unless `values` name one.
+
+        Without canaries: nobody writes here, so nothing would follow them, and what is measured is how fast all of it goes.
+        """
         return Settings(**{
             "database_url": SecretStr(database_url), "redis_url": SecretStr(self._servers.redis_url),
             "state_dir": self.folder / "work", "openai_api_key": None, "openai_base_url": None, "object_store": None,
-            "offline_faults": "", "log_level": "warning", **values})
+            "offline_faults": "", "log_level": "warning", "canary_items": 0,
+            **values})
 
 
 def plain_url(database_url: str) -> str:
