@@ -66,11 +66,14 @@ def load_candidates(connection: Connection, scope: Scope, now: datetime) -> list
         query = query.where(matches(scope.filter, now))
     else:
         query = query.where(exists().where(_same_key(key_rows(scope.keys))))
-    rows = connection.execute(query.order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part))
+    rows = connection.execute(query.order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part)).all()
     return [
-        Candidate(ContentKey(ContentKind(row.kind), row.owner_id, row.part), ProblemKind(row.problem_kind), row.title,
-                  row.owner_title, row.attempts_today, row.is_taken, row.cause_id, row.is_cause_ignored, row.is_cancelled)
-        for row in rows]
+        Candidate(ContentKey(_KINDS[kind], owner_id, part), _PROBLEM_KINDS[problem_kind], *more)
+        for kind, owner_id, part, problem_kind, *more in rows]
+
+
+_KINDS = {kind.value: kind for kind in ContentKind}  # a look-up is a third of the price of the enum's own
+_PROBLEM_KINDS = {kind.value: kind for kind in ProblemKind}
 
 
 def key_rows(keys: Iterable[ContentKey]) -> FromClause:

@@ -98,7 +98,7 @@ class CauseDetail:
     day_count: int                    # of them, those that broke in the last 24 hours
     owner_count: int
     first_seen_at: datetime
-    last_seen_at: datetime            # when it happened last: a problem of it, or an item that failed by it
+    last_seen_at: datetime            # the newest problem of it or item that failed by it, else when it was listed last
     state: CauseState
     state_by: str
     state_reason: str

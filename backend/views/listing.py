@@ -69,7 +69,6 @@ class CauseRow:
     problem_count: int
     owner_count: int
     oldest_since_at: datetime
-    newest_since_at: datetime
     day_count: int                       # of them, those that broke in the last 24 hours
     state: CauseState
     assignee: str
@@ -151,12 +150,12 @@ def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 
     now = utc_now()
     by_owner = (
         select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
-               func.max(problems.c.since_at).label("newest"), func.count().filter(problems.c.since_at > now - DAY).label("today"))
+               func.count().filter(problems.c.since_at > now - DAY).label("today"))
         .where(matches(problem_filter, now)).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
     problem_count = cast(func.sum(by_owner.c.count), Integer)
     grouped = (  # in two steps: count(distinct owner_id) would sort every problem
         select(by_owner.c.cause_id, problem_count.label("problem_count"), func.count().label("owner_count"),
-               func.min(by_owner.c.oldest).label("oldest"), func.max(by_owner.c.newest).label("newest"),
+               func.min(by_owner.c.oldest).label("oldest"),
                cast(func.sum(by_owner.c.today), Integer).label("day_count"))
         .group_by(by_owner.c.cause_id).order_by(problem_count.desc(), by_owner.c.cause_id).limit(limit).subquery())
     with redrive.engine.connect() as connection:
@@ -168,7 +167,7 @@ def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 
         ended = count_retries(connection, [row.cause_id for row in rows])
     return tuple(CauseRow(
         row.cause_id, wording.cause_title(ErrorKind(row.error_kind), row.title), row.sample, row.problem_count, row.owner_count,
-        row.oldest, row.newest, row.day_count, CauseState(row.state), row.assignee or "", row.ignored_until_at, row.ignored_until_count,
+        row.oldest, row.day_count, CauseState(row.state), row.assignee or "", row.ignored_until_at, row.ignored_until_count,
         *ended.get(row.cause_id, (0, 0))) for row in rows)
 
 

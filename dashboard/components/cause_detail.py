@@ -47,7 +47,7 @@ def show_head(found: CauseDetail) -> None:
     if found.asked_id:
         st.info(_("The cause that you asked for was merged into this one."), icon=":material/merge:")
     st.fragment(_live_lookers, run_every=LOOK_SECONDS)(found.cause_id)
-    for retry in reads.recent_retries((found.cause_id,)):
+    for retry in reads.recent_retries((found.cause_id,)) if found.problem_count else ():  # else nobody can start another
         st.info(plain(retry_words(retry)), icon=":material/history:")
     with st.container(border=True, key=f"cause-{found.cause_id}", gap="small"):
         st.html(_head(found))
@@ -74,7 +74,7 @@ def _head(found: CauseDetail) -> str:
         _("by {actor} {age}").format(actor=found.state_by, age=age(found.state_at)) if found.state_by else "",
         f"“{found.state_reason}”" if found.state_reason else "")))
     numbers = [owner_words(found.owner_count), day_words(found.day_count),
-               _("first seen {age}").format(age=age(found.first_seen_at)), _("last happened {age}").format(age=age(found.last_seen_at)),
+               _("first seen {age}").format(age=age(found.first_seen_at)), _("last seen {age}").format(age=age(found.last_seen_at)),
                success_words(found.retries.succeeded, found.retries.failed)]
     return (f'<div class="rd"><div class="rd-row" style="align-items:baseline"><span class="rd-number">{found.problem_count:,}</span>'
             f'<span class="rd-strong rd-wrap" style="flex:1;min-width:12rem">{escaped(found.title)}</span></div>'

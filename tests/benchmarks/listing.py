@@ -82,7 +82,7 @@ def _queries(redrive: Redrive) -> dict[str, Callable[[], object]]:
         "causes": lambda: listing.cause_rows(redrive, EVERYTHING),
         "causes of failed": lambda: listing.cause_rows(redrive, filters["failed"]),
         "causes of a text": lambda: listing.cause_rows(redrive, filters["a text that 2 % hold"]),
-        "grouping by cause, with states and retries": lambda: listing.cause_rows(redrive, EVERYTHING, limit=200),
+        "grouping by cause, all of them": lambda: listing.cause_rows(redrive, EVERYTHING, limit=200),
         "page of the largest cause": lambda: causes.cause(redrive, listing.cause_rows(redrive, EVERYTHING, limit=1)[0].cause_id),
         "titles of owners": lambda: listing.owner_titles(redrive),
         "overview, all of it": lambda: overview.overview(redrive),

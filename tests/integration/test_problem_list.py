@@ -165,7 +165,7 @@ def test_a_row_says_what_it_is_why_and_who_works_on_it(listed):
 
     assert (row.title, row.owner_title, row.attempts, row.operation_id) == ("Back Pressure", "智能体 Agents_50%", 2, None)
     assert row.reason == "Failed: QueuePool limit of size 5 overflow 10 reached"
-    assert row.cause == "Saving: connection pool exhausted: QueuePool limit of size <n> overflow <n> reached"
+    assert row.cause == "Saving: connection pool exhausted: QueuePool limit of size … overflow … reached"
     assert rows["resources:agents:drift"].operation_id == "o2"
 
 
