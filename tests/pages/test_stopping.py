@@ -199,7 +199,7 @@ def test_poison_is_left_out_by_number_and_an_admin_includes_it_with_a_reason(ope
 
     button(page, "Include them").click().run()
 
-    assert "The limit of tries is overridden" in words_of(page)
+    assert "The limits are overridden" in words_of(page)
     assert button(page, "Confirm").disabled
     page.text_input(key="plan_reason").input("the model was mended").run()
     button(page, "Confirm").click().run()
