@@ -74,8 +74,9 @@ def test_a_model_that_fails_in_the_middle_of_three_hundred_stops_the_operation_b
     photograph(page, "plan-again")
     page.keyboard.press("Control+Enter")
     expect(dialog).to_be_hidden(timeout=PATIENCE)
-    wait_for(lambda: stack.query("select count(*) from ops.problems where owner_id = 'bulk'")[0][0] == 0, seconds=120,
+    wait_for(lambda: stack.query("select count(*) from ops.operations where state = 'completed'")[0][0] == 1, seconds=180,
              what="the rest to be written")
+    assert stack.query("select count(*) from ops.problems where owner_id = 'bulk'") == [(0,)]
     assert requests_of(stack) == 300 + wasted
 
 
