@@ -65,7 +65,7 @@ def database(servers: PrivateServers | GivenServers, template_database: str) -> 
     """The URL of a fresh, migrated database."""
     name = f"test_{next(_numbers)}"
     _administer(servers, f"drop database if exists {name}")
-    _administer(servers, f"create database {name} template {template_database}")
+    _administer(servers, f"create database {name} template {template_database} strategy file_copy")  # half the time of the default
     yield database_url(servers, name)
     _administer(servers, f"drop database {name} with (force)")
 
