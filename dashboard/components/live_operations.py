@@ -114,7 +114,7 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
     `is_held`: the model is out, so what waits goes on waiting. `is_whole`: marks and bar of one that ended too.
     """
     if not progress.is_active and not is_whole:
-        return f'<div class="rd">{_head(progress, outcome_words(progress), _who_and_end(progress))}{_named_causes(progress)}</div>'
+        return f'<div class="rd">{_head(progress, _end_words(progress), _who_and_end(progress))}{_named_causes(progress)}</div>'
     rows = reads.items_of(progress.operation_id, MARKED_ITEMS) if progress.total <= MARKED_ITEMS else ()
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
@@ -122,7 +122,7 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
                            cancelling_count=sum(row.is_cancelling for row in rows), not_started=sum(row.is_not_started for row in rows))
     parts = count_parts(progress.counts, progress.cancelling_count, progress.not_started)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    numbers = pace(progress, is_held=is_held, starts_in=starts_in) if progress.is_active else outcome_words(progress)
+    numbers = pace(progress, is_held=is_held, starts_in=starts_in) if progress.is_active else _end_words(progress)
     lines = [_head(progress, numbers), _state_line(progress, is_held),
              blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
              f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
@@ -142,6 +142,11 @@ def count_parts(counts: dict[ItemState, int], cancelling_count: int, not_started
     told = {ItemState.RUNNING: cancelling_count, ItemState.SKIPPED: not_started}
     parts = [(ITEM_STATES[state], counts[state] - told.get(state, 0)) for state in _BAR_ORDER]
     return [*parts[:4], (NOT_STARTED, not_started), (CANCELLING, cancelling_count), *parts[4:]]
+
+
+def _end_words(progress: Progress) -> str:
+    """In the head; where causes are named the whole sentence stands below, once."""
+    return "" if progress.outcome_causes else outcome_words(progress)
 
 
 def _named_causes(progress: Progress) -> str:

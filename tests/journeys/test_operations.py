@@ -63,7 +63,7 @@ def test_a_retry_of_many_of_which_some_fail_has_a_ledger_that_adds_up(page: Page
 
     expect_outcome(page, r"102 retried, \d+ healthy, \d+ failed again")
     states = dict(stack.query("select state, count(*) from ops.items group by state"))
-    expect(page.get_by_text(f"✕ {states['failed']} failed", exact=True)).to_have_count(2)  # the bar and the sum of the ledger
+    expect(page.get_by_text(f"✕ {states['failed']} failed", exact=True)).to_have_count(3)  # the bar, its group and the sum of the ledger
     causes = page.get_by_role("row").filter(has_text="Model refused").first
     expect(causes).to_contain_text(re.compile(rf"^{states['failed']}\D"))
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
