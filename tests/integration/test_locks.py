@@ -133,7 +133,7 @@ def test_a_force_stop_that_waits_for_one_item_of_its_job_holds_no_later_one(brok
     at_once = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
     with held(broken, f"select 1 from ops.items where item_id = {item_ids[0]}"):
-        stopping_it = beside.submit(cancel.force_stop, at_once, item_ids[1:], operator)
+        stopping_it = beside.submit(cancel.force_stop, at_once, item_ids[1:], operator, "they hang")
         wait_for(lambda: waiting_for_a_lock(broken), what="the force stop to wait")
         free = is_free(broken, f"select 1 from ops.items where item_id = {item_ids[1]}")
 
@@ -162,7 +162,7 @@ def test_a_work_horse_that_hangs_while_it_saves_is_killed_first_and_its_item_can
     saving.execute(text("select 1 from ops.items for update"))
     monkeypatch.setattr(impatient.queue, "stop", lambda _job_id: saving.close() is None)  # its death lets go of the row
 
-    assert cancel.force_stop(impatient, [item_id], operator).cancelled_count == 1
+    assert cancel.force_stop(impatient, [item_id], operator, "it hangs").cancelled_count == 1
 
     assert item_row(impatient, item_id).state == ItemState.CANCELLED
 
