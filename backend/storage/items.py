@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
 from backend.content.status import ItemAction, ItemState, Priority
-from backend.content.written import Spent
 from backend.processes import ProcessName
 from backend.storage.ops_tables import items, operations
 
@@ -191,13 +190,6 @@ def settle(
     if silent_since is not None:
         statement = statement.where(items.c.heartbeat_at < silent_since)
     return connection.execute(statement.values(state=state, settled_at=now, **values)).rowcount == 1
-
-
-def add_cost(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
-    """What an attempt has cost, on top of what its forerunners did, in the transaction that ends it. In money: None, nobody knows."""
-    costs = {"calls": spent.calls, "prompt_tokens": spent.prompt_tokens, "completion_tokens": spent.completion_tokens, "cost": cost}
-    if values := {name: func.coalesce(items.c[name], 0) + cost for name, cost in costs.items() if cost is not None}:
-        connection.execute(update(items).where(items.c.item_id == item_id).values(**values))
 
 
 def jobless(

@@ -8,12 +8,20 @@ ADDED_AT_ONCE = 5000
 
 
 def record(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
-    """What one attempt at an item has used."""
-    tokens = (spent.prompt_tokens or 0) + (spent.completion_tokens or 0)
-    connection.execute(text(
-        "insert into ops.spendings (operation_id, calls, tokens, cost) "
-        "select operation_id, :calls, :tokens, :cost from ops.items where item_id = :item_id"),
-        {"item_id": item_id, "calls": spent.calls, "tokens": tokens, "cost": cost or 0})
+    """What one attempt at an item has used: added to the item, and down for its operation. In money: None, nobody knows."""
+    connection.execute(_RECORD, {
+        "item_id": item_id, "calls": spent.calls, "prompt": spent.prompt_tokens, "completion": spent.completion_tokens, "cost": cost})
+
+
+# Each sum stays unknown (null) until one attempt tells a number.
+_RECORD = text(
+    "with charged as (update ops.items set calls = coalesce(calls, 0) + :calls, "
+    "  prompt_tokens = coalesce(prompt_tokens + cast(:prompt as int), :prompt, prompt_tokens), "
+    "  completion_tokens = coalesce(completion_tokens + cast(:completion as int), :completion, completion_tokens), "
+    "  cost = coalesce(cost + cast(:cost as double precision), :cost, cost) where item_id = :item_id returning operation_id) "
+    "insert into ops.spendings (operation_id, calls, tokens, cost) "
+    "select operation_id, :calls, coalesce(cast(:prompt as int), 0) + coalesce(cast(:completion as int), 0), "
+    "  coalesce(cast(:cost as double precision), 0) from charged")
 
 
 def add_up(connection: Connection) -> int:
