@@ -63,7 +63,10 @@ def _queue_items(redrive: Redrive) -> None:
     operator = Actor("benchmark", Role.ADMIN)
     plan = retry.plan(redrive, Scope.everything(), operator)
     included = [item for item in plan.included if item.action is ItemAction.GENERATE][:ITEMS]
-    retry.confirm(redrive, replace(plan, included=tuple(included)), operator)
+    # As many as run at once must fit into the window, or some are put back.
+    window = max(redrive.operation_limits.same_cause_window, 2 * redrive.settings.concurrency)
+    retry.confirm(redrive, replace(plan, included=tuple(included)), operator,
+                  limits=replace(redrive.operation_limits, same_cause_window=window))
     if dispatcher.dispatch(redrive).queued != ITEMS:
         raise RuntimeError(f"{ITEMS} items should have been queued")
 
