@@ -38,8 +38,7 @@ def test_a_job_that_is_lost_after_it_was_dequeued_is_sent_again(servers, setting
 
 def test_a_job_that_two_workers_get_is_done_once(servers, settings):
     with ModelServer(latency_seconds=0.2) as server:
-        # Nobody hands out anew here, so no canary goes ahead: all items are in the job.
-        stack = Stack(servers, with_model(settings, server, canary_items=0), interactive=2, maintenance=0)
+        stack = Stack(servers, with_model(settings, server), interactive=2, maintenance=0)
         story = retry_all(stack, server, concepts=5)
         dispatcher.dispatch(stack.redrive)
         stack.redrive.redis.flushall()
