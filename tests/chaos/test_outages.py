@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from backend.content.status import BreakerState, FindingKind, ItemState
+from backend.content.status import BreakerState, ItemState
 from backend.storage import breakers
 from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import repeated_calls
@@ -25,16 +25,11 @@ def test_texts_that_arrive_while_postgresql_is_away_are_saved_later_without_the_
         stack.wait_for(lambda: len(stack.redrive.objects.paths("spills/")) >= 4, what="the texts to be spilled")
         stack.let_servers_back()
         progress = story.wait_until_done()
+        # Its worker and the maintenance process both try to save a text; one wins, and nothing is left lying.
+        stack.wait_for(lambda: not stack.redrive.objects.paths("spills/"), what="the spilled texts to be saved")
         found = story.evidence()
-        mended = findings(stack)
 
     assert progress.counts[ItemState.SUCCEEDED] == len(found.calls) == 6
-    assert mended[FindingKind.TEXT_NOT_SAVED] in (4, 5, 6)  # what was asked for beside them may have come as late
-
-
-def findings(stack: Stack) -> dict[str, int]:
-    with stack.redrive.engine.connect() as connection:
-        return dict(connection.exec_driver_sql("select kind, sum(count)::int from ops.findings group by kind").all())
 
 
 def test_a_power_cut_in_the_middle_of_a_bulk_loses_nothing_that_was_saved(servers, settings):
