@@ -29,6 +29,7 @@ from backend.views.availability import is_outage
 log = structlog.get_logger()
 MAINTENANCE_LOCK = 7_203_004
 TICK_SECONDS = 0.1        # from commit to listed stays under a second
+DISPATCH_SECONDS = 1.0    # one turn of a large bulk
 OUTAGE_SECONDS = 1.0      # between tries while PostgreSQL is away
 FAULT_SECONDS = 1.0       # until a duty that failed is tried again
 SPILL_SECONDS = 3.0       # one listing of the object store
@@ -85,8 +86,8 @@ class Beside:
 def duties(redrive: Redrive) -> list[Duty]:
     settings = redrive.settings
     return [
-        Duty("drain", 0.0, _drain),
         Duty("dispatch", 0.2, _dispatch),
+        Duty("drain", 0.0, _drain),
         Duty("supervise", 0.4, supervision.supervise),
         Duty("complete", 0.5, _complete),
         # Before lost items are taken back: what was finished while PostgreSQL was away must not be written again.
@@ -133,7 +134,16 @@ def _drain(redrive: Redrive) -> bool:
 
 
 def _dispatch(redrive: Redrive) -> bool:
+    """Rounds for a second at most: a large bulk is sent quickly, and what was written meanwhile is still drained in between."""
     dispatcher.start_armed(redrive)
+    ends_at = time.monotonic() + DISPATCH_SECONDS
+    while more_waits := _dispatch_round(redrive):
+        if time.monotonic() > ends_at:
+            break
+    return more_waits
+
+
+def _dispatch_round(redrive: Redrive) -> bool:
     has_written = itemising.write_piece(redrive)
     done = dispatcher.dispatch(redrive)
     if done.queued:

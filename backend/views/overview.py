@@ -1,5 +1,6 @@
 """The overview: how bad it is, since when, why, and whether anybody is looking after it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -74,29 +75,27 @@ class Crew:
 
 def overview(redrive: Redrive) -> Overview:
     everything = ProblemFilter()
-    first = listing.problem_page(redrive, everything, page_size=1)
+    as_of, oldest = listing.oldest_problem(redrive)
+    counts = listing.counts(redrive, everything)
     return Overview(
-        first.as_of, listing.counts(redrive, everything), _by_age(redrive), first.rows[0] if first.rows else None,
-        listing.cause_rows(redrive, everything, limit=8))
+        as_of, counts, _by_age(redrive, counts.by_problem_kind), oldest, listing.cause_rows(redrive, everything, limit=8))
 
 
-def _by_age(redrive: Redrive) -> dict[str, dict[ProblemKind, int]]:
+def _by_age(redrive: Redrive, totals: Mapping[ProblemKind, int]) -> dict[str, dict[ProblemKind, int]]:
     """Only the young are looked at, through the index on their age; what is left of the total is old."""
     now = utc_now()
     bounds = [bound for bound, _name in AGES if bound]
-    younger = select(problems.c.problem_kind, *(
-        func.count().filter(problems.c.since_at > now - bound).label(f"younger_{position}") for position, bound in enumerate(bounds)
-    )).where(problems.c.since_at > now - bounds[-1]).group_by(problems.c.problem_kind).subquery("younger")
-    total = select(problems.c.problem_kind, func.count().label("count")).group_by(problems.c.problem_kind).subquery("total")
-    columns = [func.coalesce(younger.c[f"younger_{position}"], 0) for position in range(len(bounds))]
-    query = select(total.c.problem_kind, *columns, total.c.count).join(
-        younger, younger.c.problem_kind == total.c.problem_kind, isouter=True)
-    found: dict[str, dict[ProblemKind, int]] = {name: {} for _bound, name in AGES}
+    query = select(problems.c.problem_kind, *(
+        func.count().filter(problems.c.since_at > now - bound) for bound in bounds
+    )).where(problems.c.since_at > now - bounds[-1]).group_by(problems.c.problem_kind)
     with redrive.engine.connect() as connection:
-        for kind, *counts_up_to in connection.execute(query):
-            for (_bound, name), count, below in zip(AGES, counts_up_to, [0, *counts_up_to], strict=False):
-                if count > below:
-                    found[name][ProblemKind(kind)] = count - below
+        younger = {ProblemKind(kind): counts_up_to for kind, *counts_up_to in connection.execute(query)}
+    found: dict[str, dict[ProblemKind, int]] = {name: {} for _bound, name in AGES}
+    for kind, total in totals.items():
+        counts_up_to = younger.get(kind, [0] * len(bounds))
+        for (_bound, name), count, below in zip(AGES, [*counts_up_to, total], [0, *counts_up_to], strict=True):
+            if count > below:
+                found[name][kind] = count - below
     return found
 
 
