@@ -4,7 +4,8 @@ An entry is {kind, data (JSON)}. The text is in increments with their place in c
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from redis import Redis
@@ -43,24 +44,37 @@ def forget(redis: Redis, chapter_id: str) -> None:
 class Feed:
     """The writer's end. Redis that is away never stops the writing: `append` then says False."""
 
-    def __init__(self, redis: async_redis.Redis, chapter_id: str) -> None:
-        self._redis = redis
+    def __init__(self, redis_url: str, chapter_id: str) -> None:
+        self._redis = async_redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
         self._key = key_of(chapter_id)
         self._is_begun = False
 
     async def append(self, *entries: tuple[str, dict[str, object]]) -> bool:
-        """False: the stream vanished, or Redis is away; whoever watches it has lost what was in it."""
+        """False: the stream vanished, or Redis is away; whoever watches it has lost what was in it. Then `rewrite`."""
+        return await self._write(entries, is_anew=False)
+
+    async def rewrite(self, *entries: tuple[str, dict[str, object]]) -> bool:
+        """Everything from the beginning. False: Redis is away."""
+        return await self._write(entries, is_anew=True)
+
+    async def close(self) -> None:
+        with suppress(RedisError, OSError):
+            await self._redis.aclose()
+
+    async def _write(self, entries: Sequence[tuple[str, dict[str, object]]], *, is_anew: bool) -> bool:
+        continues = self._is_begun and not is_anew  # a stream that vanished is not continued: its beginning is lost
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
-                for at, (kind, data) in enumerate(entries):
-                    pipe.xadd(self._key, {"kind": kind, "data": json.dumps(data, ensure_ascii=False)}, nomkstream=self._is_begun and at == 0)
+                if is_anew:
+                    pipe.delete(self._key)
+                for kind, data in entries:
+                    pipe.xadd(self._key, {"kind": kind, "data": json.dumps(data, ensure_ascii=False)}, nomkstream=continues)
                 pipe.expire(self._key, KEPT_SECONDS)
                 told = await pipe.execute()
         except (RedisError, OSError):
             return False
-        is_whole = told[0] is not None
         self._is_begun = True
-        return is_whole
+        return told[-2] is not None
 
 
 class Watcher:
