@@ -26,7 +26,7 @@ from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ContentStatus, ItemAction, ItemState
-from backend.content.written import Chapter, ChapterBrief, ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
+from backend.content.written import ChapterBrief, ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import chapters, contents, groups, items, leases, task_records

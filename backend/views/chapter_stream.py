@@ -114,7 +114,7 @@ async def _from_postgres(redrive: Redrive, chapter_id: str, message: str) -> lis
 
 def _saved_events(saved: _Saved | None, message: str) -> list[StreamEvent]:
     if saved is None or not saved.is_completed:
-        return [StreamEvent(SAVED_ID, EventKind.ERROR, {"message": saved and saved.error_message or message})]
+        return [StreamEvent(SAVED_ID, EventKind.ERROR, {"message": (saved and saved.error_message) or message})]
     return [
         StreamEvent(SAVED_ID, EventKind.RESTART, {}),
         StreamEvent(SAVED_ID, EventKind.SUMMARY, {"title": saved.title}),

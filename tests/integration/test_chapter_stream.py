@@ -5,7 +5,8 @@ import random
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings as hypothesis_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 from sqlalchemy import text

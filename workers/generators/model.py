@@ -22,8 +22,8 @@ from backend.content.keys import ContentKind
 from backend.content.written import Chapter, ChapterBrief, ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
 from backend.settings import Settings
 from workers.generators.answer import Answer, content_of
-from workers.generators.endpoint import Endpoint
 from workers.generators.chapter_prompt import write_chapter_prompt
+from workers.generators.endpoint import Endpoint
 from workers.generators.partial import PartialChapter
 from workers.generators.prompt import Prompt, write_prompt
 from workers.generators.protocol import Telling
