@@ -114,7 +114,8 @@ def regenerate(
         novel = _locked(connection, row.novel_id)
         key = ContentKey(ContentKind.CHAPTER, row.novel_id, str(row.chapter_number))
         if items.keys_in_work(connection, [key]):
-            raise ChapterRefused(_("Chapter {number} is being written already. Wait for it, or cancel it.").format(number=row.chapter_number))
+            raise ChapterRefused(_("Chapter {number} is being written already. Wait for it, or cancel it.").format(
+                number=row.chapter_number))
         operation_id = _begin_operation(redrive, connection, novel, key, ItemAction.DRAFT, ProblemKind.DRIFTED, actor, note)
         draft_id = drafts.insert_draft(
             connection, row, actor_id=actor.actor_id, note=note.strip(), model=model or "", temperature=temperature,
@@ -163,7 +164,8 @@ def _publish(
     connection: Connection, actor: Actor, row: ChapterRow, draft: DraftRow, expected_version: str, action: str,
 ) -> Published:
     if row.version != expected_version:
-        raise TextMovedOn(_("The text of chapter {number} was changed in the meantime. Look at it again.").format(number=row.chapter_number))
+        raise TextMovedOn(_("The text of chapter {number} was changed in the meantime. Look at it again.").format(
+            number=row.chapter_number))
     options: tuple[ChapterOption, ...] = draft.options
     is_kept = chapters.swap(connection, row, draft.title, draft.content, options, utc_now())
     audit.record(connection, actor, action=action, scope=_scope(draft), result=draft.draft_id)

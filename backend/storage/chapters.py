@@ -145,7 +145,8 @@ def finish(connection: Connection, novel_id: str, chapter_number: int, written: 
     """Text, options and status. Options that readers chose from stay. False: there is no such row any more."""
     chapter_id = connection.scalar(
         update(chapters).where(chapters.c.novel_id == novel_id, chapters.c.chapter_number == chapter_number)
-        .values(title=written.title, content=written.content, status=ChapterStatus.COMPLETED, error_message=None, generation_completed_at=now)
+        .values(title=written.title, content=written.content, status=ChapterStatus.COMPLETED, error_message=None,
+                generation_completed_at=now)
         .returning(chapters.c.id))
     if chapter_id is None:
         return False

@@ -124,7 +124,8 @@ def chapter(redrive: Redrive, novel_id: str, chapter_number: int) -> ChapterView
         key = ContentKey(ContentKind.CHAPTER, novel_id, str(chapter_number))
         verdict = next((found for found in judge_owner(facts, now, redrive.limits) if found.key == key), None)
         row = chapters.find_chapter(connection, novel_id, chapter_number)
-        if row is None and verdict is None and not (chapter_number > 1 and chapters.latest_number(connection, novel_id) >= chapter_number - 1):
+        is_next = 1 < chapter_number <= chapters.latest_number(connection, novel_id) + 1  # its choice may be missing
+        if row is None and verdict is None and not is_next:
             return None
         return _view(connection, now, novel, chapter_number, row, verdict)
 
@@ -200,4 +201,5 @@ def _option_pieces(old: tuple[ChapterOption, ...], new: tuple[ChapterOption, ...
     return tuple(pieces_of(words(old, at), words(new, at)) for at in range(max(len(old), len(new))))
 
 
-__all__ = ["ChapterView", "Choice", "Comparison", "Draft", "Piece", "PieceKind", "Statistics", "TryRow", "chapter", "chapter_number_of", "compare"]
+__all__ = ["ChapterView", "Choice", "Comparison", "Draft", "Piece", "PieceKind", "Statistics", "TryRow", "chapter", "chapter_number_of",
+           "compare"]

@@ -72,7 +72,9 @@ def test_a_failed_chapter_is_archived_and_written_again(redrive, operator):
     assert (generation.route, generation.chapter_number, outcome) == (Route.FAILED, 3, {"succeeded": 1})
     found = view(redrive)
     assert (found.state, found.chapter_id) == (StripState.COMPLETED, generation.chapter_id)
-    assert found.choice and found.choice.text == "Go on" and len(found.options) == 3
+    assert found.choice
+    assert found.choice.text == "Go on"
+    assert len(found.options) == 3
     assert [(draft.content, draft.error_message) for draft in found.failed_tries] == [("Half a", "The model sent nothing.")]
     assert "Go on" in found.content
 
@@ -149,7 +151,8 @@ def test_an_offline_fault_keeps_what_was_told(settings, redrive, operator):
     assert work(faulty) == {"failed": 1}
 
     found = view(redrive)
-    assert found.state is StripState.FAILED and found.content.startswith("(Sample text")
+    assert found.state is StripState.FAILED
+    assert found.content.startswith("(Sample text")
     faulty.close()
 
 
@@ -207,7 +210,10 @@ def test_a_draft_stands_beside_the_published_text(redrive, operator):
     assert (found.content, [(draft.draft_id, draft.state) for draft in found.drafts]) == (
         "Once upon a time.", [(draft_id, DraftState.READY)])
     compared = views.compare(redrive, draft_id)
-    assert compared and compared.published == "Once upon a time." and compared.draft.content == "A new text." and compared.chosen == (0,)
+    assert compared
+    assert compared.published == "Once upon a time."
+    assert compared.draft.content == "A new text."
+    assert compared.chosen == (0,)
 
 
 def test_accepting_keeps_chosen_options_and_flags_later_chapters(redrive, operator):
@@ -294,7 +300,8 @@ def test_a_time_limit_fails_the_chapter_with_its_partial_text(settings, redrive,
     assert work(slow) == {"failed": 1}
 
     found = view(redrive)
-    assert "0.7 seconds" in found.error_message and found.content.startswith("(Sample text")
+    assert "0.7 seconds" in found.error_message
+    assert found.content.startswith("(Sample text")
     slow.close()
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from workers.generators.partial import PartialChapter
 
-CHARACTERS = st.sampled_from(["中", "文", "a", '"', "\\", "\n", "\t", "🙂", "\u2028", "é", "{", "}", "[", "]", ",", ":", "\x01", "/", "\\u4e2d"])
+CHARACTERS = st.sampled_from(["中", "文", "a", '"', "\\", "\n", "\t", "🙂", "\u2028", "é", "{", "}", "[", "]", ",", ":", "\x01", "/",
+                              "\\u4e2d"])
 TEXTS = st.lists(CHARACTERS, max_size=50).map("".join)
 
 
