@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(7.0, gt=0, description="A queued item whose job stands nowhere for so long is sent again.")
     stop_seconds: float = Field(20.0, gt=0, description="How long a process may take to stop before it is killed.")
 
+    chapter_seconds: float = Field(
+        600.0, gt=0, description="A chapter that is still being written after so long has failed; what is there of it is kept.")
     save_patience_seconds: float = Field(
         10.0, ge=0,
         description="A finished text that PostgreSQL does not take for so long is spilled to the object store, and saved later.")

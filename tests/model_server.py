@@ -45,6 +45,7 @@ class ModelServer(ThreadingHTTPServer):
     def __init__(
         self, port: int = 0, *, latency_seconds: float | Latency = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
         retry_after_seconds: float = 0.2, faults: Faults | None = None, script: Iterable[str] = (),
+        texts: Callable[[str], str | None] = lambda _prompt: None,
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.latency_seconds = latency_seconds  # before each answer; may be changed while it serves
@@ -53,6 +54,7 @@ class ModelServer(ThreadingHTTPServer):
         self.retry_after_seconds = retry_after_seconds
         self.faults = faults
         self.script: deque[str] = deque(script)  # behaviours of the next requests; they come before faults
+        self.texts = texts                      # what it writes for a prompt; None: a document that fits the schema
         self.stopping = threading.Event()
         self._requests: list[Request] = []
         self._changed = threading.Condition()

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol
@@ -38,6 +39,7 @@ class Policy(Protocol):
     piece_seconds: float
     retry_after_seconds: float
     stopping: threading.Event
+    texts: Callable[[str], str | None]
 
     def latency_of(self, concept: str) -> float: ...
     def next_behaviour(self) -> Behaviour: ...
@@ -98,7 +100,8 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour is Behaviour.GARBAGE:
             return self._send_bytes(
                 200, b'data: {"choices": [\n\n', content_type=_EVENTS if request.is_stream else "application/json")
-        text = answer_text(behaviour, schema=_form(body).get("schema", {}), concept=request.concept)
+        text = self.server.texts(_last_message(body)) or answer_text(
+            behaviour, schema=_form(body).get("schema", {}), concept=request.concept)
         return self._stream(request, body, text) if request.is_stream else self._complete(request, body, text)
 
     def _complete(self, request: Request, body: Json, text: str) -> int:

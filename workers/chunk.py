@@ -12,17 +12,20 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from backend.actions import attempts, breaker, withdrawals
+from backend.actions import attempts, breaker, chapter_attempts, withdrawals
 from backend.actions.attempts import Attempt
 from backend.actions.settling import save_error
 from backend.content.errors import ErrorKind, ItemError
+from backend.i18n import _
+from backend.jobs.chapter_feed import Feed
 from backend.redrive import Redrive
 from backend.storage.items import StoredItem
 from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
 from workers import failpoints, shutdown
+from workers.chapter_telling import ChapterTelling
 from workers.generators.choose import choose_generator
-from workers.generators.protocol import Generator, WrittenConcept, write
+from workers.generators.protocol import Generator, WrittenContent, write
 from workers.patience import patiently
 from workers.safekeeping import Safekeeping
 from workers.watch import Running, Watch
@@ -90,11 +93,22 @@ class Chunk:
     async def _run_attempt(self, attempt: Attempt) -> str:
         item_id = attempt.item.item_id
         failpoints.reach("after_claim")
-        self._running[item_id] = Running(attempt.item)
+        telling = self._telling(attempt) if attempt.stream_id else None
+        self._running[item_id] = Running(attempt.item, telling=telling)
         try:
             return await self._write_and_save(attempt)
         finally:
             del self._running[item_id]
+            if telling:
+                await telling.close()
+
+    def _telling(self, attempt: Attempt) -> ChapterTelling:
+        """Tells the watchers of a chapter."""
+        async def keep(title: str, content: str) -> None:
+            await self._in_thread(chapter_attempts.keep_partial, self._redrive, attempt.item, attempt.stream_id, title, content)
+
+        url = self._redrive.settings.redis_url
+        return ChapterTelling(Feed(url.get_secret_value() if url else "", attempt.stream_id), keep)
 
     async def _begin(self, item_id: int) -> Attempt | str:
         """The attempt, or in a word why there is none."""
@@ -141,6 +155,8 @@ class Chunk:
         failpoints.reach("after_model")
         try:
             outcome = await self._safekeeping.save(attempt, written, bound)
+            if outcome == "succeeded" and (telling := self._running[item.item_id].telling):
+                await telling.complete(written.content)
         except ItemError as error:
             outcome = await self._fail(attempt, error, bound)
         except Exception as exc:  # boundary
@@ -149,16 +165,18 @@ class Chunk:
         await self._note_answer(attempt)  # a finished text comes first
         return outcome
 
-    async def _write(self, attempt: Attempt) -> WrittenConcept:
+    async def _write(self, attempt: Attempt) -> WrittenContent:
         """Ask the model. Raises CancelledError when the item was told to stop, or the worker stops, before the answer is there."""
         running = self._running[attempt.item.item_id]
 
-        async def in_turn() -> WrittenConcept:
+        async def in_turn() -> WrittenContent:
             async with self._writing:
                 await self._watch.catch_up()
                 if running.is_told_to_stop:
                     raise asyncio.CancelledError
-                return await write(self._generator, attempt.item.key.kind, brief=attempt.brief, spent=running.spent)
+                writing = write(
+                    self._generator, attempt.item.key.kind, brief=attempt.brief, spent=running.spent, telling=running.telling)
+                return await (self._in_time(writing) if running.telling else writing)
 
         if self._is_broken_off:  # it was being begun when the others were
             raise asyncio.CancelledError
@@ -168,6 +186,15 @@ class Chunk:
         finally:
             running.writing = None
 
+    async def _in_time(self, writing: Awaitable[WrittenContent]) -> WrittenContent:
+        """A chapter that is still being written at its time limit has failed. Raises ItemError."""
+        seconds = self._redrive.settings.chapter_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await writing
+        except TimeoutError as exc:
+            raise ItemError(ErrorKind.JOB_TIMEOUT, _("It was not complete after {seconds:g} seconds.").format(seconds=seconds)) from exc
+
     async def _interrupted(self, attempt: Attempt, bound: structlog.stdlib.BoundLogger) -> str:
         """The model call was broken off: cancelled by a person, or given back because the worker stops."""
         item, running = attempt.item, self._running[attempt.item.item_id]
@@ -175,10 +202,14 @@ class Chunk:
         if not (is_told or self._is_stopping):
             raise asyncio.CancelledError
         withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
+        if running.telling:
+            await running.telling.keep()
         await self._note_aborted(attempt)
         with contextlib.suppress(ItemError):  # the database is away: the lease runs out and the item is taken back
             is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item, running.spent))
             bound.info(("item_cancelled" if is_told else "item_given_back") if is_ours else "item_late")
+            if is_ours and is_told and running.telling:
+                await running.telling.fail(_("Cancelled before it was complete."))
         return "cancelled" if is_told else "given_back"
 
     async def _write_failed(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
@@ -221,9 +252,14 @@ class Chunk:
 
     async def _fail(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
         bound.warning("item_failed", error_kind=error.kind.value, error=error.message)
-        spent = self._running[attempt.item.item_id].spent
+        running = self._running[attempt.item.item_id]
+        spent, telling = running.spent, running.telling
+        if telling:
+            await telling.keep()
         try:
-            await self._patiently(lambda: self._in_thread(attempts.fail, self._redrive, attempt, error, spent))
+            is_ours = await self._patiently(lambda: self._in_thread(attempts.fail, self._redrive, attempt, error, spent))
+            if is_ours and telling:
+                await telling.fail(error.message)
         except ItemError as gone:  # the lease runs out and the item is taken back
             bound.error("failure_not_recorded", error=gone.message)
         return "failed"

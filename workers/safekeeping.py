@@ -14,7 +14,7 @@ from backend.actions.attempts import Attempt
 from backend.content.errors import ItemError
 from backend.redrive import Redrive
 from backend.storage.objects import StoreUnreachable
-from workers.generators.protocol import WrittenConcept
+from workers.generators.protocol import WrittenContent
 
 SPILL_AFTER_SECONDS = 0.3          # a save takes 0.01 to 0.1 s; what takes longer waits for a row or for PostgreSQL
 LONGEST_PATIENCE_SECONDS = 3600.0  # for a finished text that neither the database nor the object store takes
@@ -36,7 +36,7 @@ class Safekeeping:
     def close(self) -> None:
         self._store_thread.shutdown(wait=False)
 
-    async def save(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> str:
+    async def save(self, attempt: Attempt, written: WrittenContent, bound: structlog.stdlib.BoundLogger) -> str:
         """Save it; a database that stays away gets the text later, from the object store. The outcome in a word.
 
         Raises ItemError when the text is not taken for a reason of its own.
@@ -62,7 +62,7 @@ class Safekeeping:
             bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
             return "succeeded" if is_ours else "late"
 
-    async def _spill(self, attempt: Attempt, written: WrittenConcept, bound: structlog.stdlib.BoundLogger) -> bool:
+    async def _spill(self, attempt: Attempt, written: WrittenContent, bound: structlog.stdlib.BoundLogger) -> bool:
         try:
             path = await self._in(self._store_thread, spills.spill, self._redrive, attempt.item, written)
         except (StoreUnreachable, ValueError) as exc:  # ValueError: no bytes can be made of it, and its save says so too

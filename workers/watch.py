@@ -13,7 +13,8 @@ from backend.redrive import Redrive
 from backend.storage import leases, stopping
 from backend.storage.items import StoredItem
 from backend.storage.recorded import in_one_line
-from workers.generators.protocol import WrittenConcept
+from workers.chapter_telling import ChapterTelling
+from workers.generators.protocol import WrittenContent
 
 LOOK_SECONDS = 0.5   # how often a worker asks whether it is to stop something
 FROZEN_SHARE = 0.5   # of a lease without a look: the process was frozen, and somebody else may hold its items by now
@@ -24,8 +25,9 @@ log = structlog.get_logger()
 class Running:
     item: StoredItem
     spent: Spent = field(default_factory=Spent)
-    writing: asyncio.Task[WrittenConcept] | None = None  # while the model is being asked: it may be stopped then, and only then
+    writing: asyncio.Task[WrittenContent] | None = None  # while the model is being asked: it may be stopped then, and only then
     is_told_to_stop: bool = False
+    telling: ChapterTelling | None = None  # of a chapter: its watchers
 
     def break_off(self) -> None:
         if self.writing:

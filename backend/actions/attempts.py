@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backend.actions import breaker, costs
+from backend.actions import breaker, chapter_attempts, costs
 from backend.actions.breaker import Flow
 from backend.actions.settling import fail as settle_and_declare_failed
 from backend.actions.settling import save_error, settle, settle_failed
@@ -19,27 +19,30 @@ from backend.clock import utc_now
 from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.facts import KeyFacts, OwnerFacts
 from backend.content.framework import Concept
-from backend.content.keys import ContentKey
+from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.language import language_of
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ContentStatus, ItemAction, ItemState
-from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
+from backend.content.written import ChapterBrief, ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import contents, groups, items, leases, task_records
+from backend.storage import chapters, contents, groups, items, leases, task_records
+from backend.storage.chapters import LockedNovel
 from backend.storage.contents import LockedRoadmap
 from backend.storage.engine import wait_at_most
-from backend.storage.facts import load_key_facts
+from backend.storage.facts import load_facts, load_key_facts
 from backend.storage.items import StoredItem
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     item: StoredItem
-    brief: ConceptBrief
+    brief: ConceptBrief | ChapterBrief
     is_model_troubled: bool = False  # its breaker has counted failures: an answer is worth noting
+    stream_id: str = ""              # of a chapter or draft: whose stream its watchers follow
 
 
 class NotBegun(StrEnum):
@@ -80,23 +83,10 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
             return NotBegun.TAKEN, item
         model = breaker.current(redrive, connection)
         flow = breaker.flow(redrive, model, now)
-        if item.action is ItemAction.GENERATE and flow is Flow.HELD:
+        if item.action is not ItemAction.REPAIR and flow is Flow.HELD:
             return NotBegun.HELD, None
-        verdict = _judge_again(redrive, connection, item.key, now)  # before the lock: items of one roadmap wait for each other
-        roadmap = contents.lock_roadmap(connection, item.key.owner_id)
-        concept = roadmap.framework.concept(item.key.part) if roadmap else None
-        declared = concept.declared(item.key.kind) if concept else None
-        started = leases.start(connection, item, now, declared)
-        if started is None:
-            return NotBegun.TAKEN, item
-        item = started
-        if item.task_id:
-            task_records.begin_task(connection, item.task_id, now)
-        if roadmap is None or concept is None or verdict is None:
-            gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted in the meantime."))
-            settle_failed(connection, item, gone, now)
-            return NotBegun.FAILED, item
-        begun = _begin_claimed(connection, item, verdict, roadmap, concept, now)
+        begin_kind = _begin_chapter if item.key.kind is ContentKind.CHAPTER else _begin_concept
+        begun = begin_kind(redrive, connection, item, now)
         if not isinstance(begun, Attempt):
             return begun
         if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
@@ -104,6 +94,50 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
         if not groups.may_call(connection, item.item_id):
             raise _Braked
         return replace(begun, is_model_troubled=not model.is_untroubled)
+
+
+def _begin_concept(
+    redrive: Redrive, connection: Connection, item: StoredItem, now: datetime,
+) -> Attempt | tuple[NotBegun, StoredItem]:
+    verdict = _judge_again(redrive, connection, item.key, now)  # before the lock: items of one roadmap wait for each other
+    roadmap = contents.lock_roadmap(connection, item.key.owner_id)
+    concept = roadmap.framework.concept(item.key.part) if roadmap else None
+    started = _start(connection, item, concept.declared(item.key.kind) if concept else None, now)
+    if started is None:
+        return NotBegun.TAKEN, item
+    if roadmap is None or concept is None or verdict is None:
+        gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted in the meantime."))
+        settle_failed(connection, started, gone, now)
+        return NotBegun.FAILED, started
+    return _begin_claimed(connection, started, verdict, roadmap, concept, now)
+
+
+def _begin_chapter(
+    redrive: Redrive, connection: Connection, item: StoredItem, now: datetime,
+) -> Attempt | tuple[NotBegun, StoredItem]:
+    novel = chapters.lock_novel(connection, item.key.owner_id)
+    verdict = _judge_again(redrive, connection, item.key, now)
+    started = _start(connection, item, chapter_attempts.declared(connection, item.key), now)
+    if started is None:
+        return NotBegun.TAKEN, item
+    is_healthy = verdict is not None and verdict.state is not KeyState.PROBLEM
+    if is_healthy and item.action is not ItemAction.DRAFT:
+        settle(connection, started, ItemState.SKIPPED, now, skip_rule=ExclusionRule.NOT_BROKEN if verdict.state is KeyState.HEALTHY
+               else ExclusionRule.ALREADY_RUNNING)
+        return NotBegun.SKIPPED, started
+    gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The novel or the draft was deleted in the meantime."))
+    work = chapter_attempts.begin(connection, started, novel, now) if novel else None
+    if not isinstance(work, chapter_attempts.ChapterWork):
+        settle_and_declare_failed(connection, started, work or gone, now)
+        return NotBegun.FAILED, started
+    return Attempt(started, work.brief, stream_id=work.stream_id)
+
+
+def _start(connection: Connection, item: StoredItem, declared: str | None, now: datetime) -> StoredItem | None:
+    started = leases.start(connection, item, now, declared)
+    if started is not None and started.task_id:
+        task_records.begin_task(connection, started.task_id, now)
+    return started
 
 
 def _begin_claimed(
@@ -136,12 +170,18 @@ def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now:
 
     An item that a lost worker left behind finds its own mark "generating"; that is no life.
     """
-    found = load_key_facts(connection, key)
+    found = _chapter_facts(connection, key) if key.kind is ContentKind.CHAPTER else load_key_facts(connection, key)
     if found is None:
         return None
     # The item exists because the key was broken: grace and silence of a young owner are over for it.
     key_facts = replace(found[0], expected_since=datetime.min.replace(tzinfo=UTC))
     return judge(key_facts, replace(found[1], live_keys=found[1].live_keys - {key}), now, redrive.limits)
+
+
+def _chapter_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    owner = Owner(OwnerKind.NOVEL, key.owner_id)
+    facts = load_facts(connection, [owner], every_key=True).get(owner)
+    return next(((found, facts) for found in facts.keys if found.key == key), None) if facts else None
 
 
 def _brief(roadmap: LockedRoadmap, concept: Concept) -> ConceptBrief:
@@ -183,10 +223,11 @@ def save_item(
         with redrive.engine.begin() as connection:
             if wait_seconds:
                 wait_at_most(connection, wait_seconds)
-            roadmap = contents.lock_roadmap(connection, item.key.owner_id)
+            is_chapter = item.key.kind is ContentKind.CHAPTER
+            owner = (chapters.lock_novel if is_chapter else contents.lock_roadmap)(connection, item.key.owner_id)
             now = utc_now()
             held = item if before is ItemState.RUNNING else leases.hold_for_text(connection, item, now)
-            return held is not None and _save(redrive, connection, held, written, roadmap, content_url, now)
+            return held is not None and _save(redrive, connection, held, written, owner, content_url, now)
     except (DBAPIError, PoolTimeout) as exc:
         raise save_error(exc) from exc
 
@@ -203,11 +244,11 @@ def _path_part(text: str) -> str:
 
 
 def _save(
-    redrive: Redrive, connection: Connection, item: StoredItem, written: Written, roadmap: LockedRoadmap | None, content_url: str,
-    now: datetime,
+    redrive: Redrive, connection: Connection, item: StoredItem, written: Written, owner: LockedRoadmap | LockedNovel | None,
+    content_url: str, now: datetime,
 ) -> bool:
-    concept = roadmap.framework.concept(item.key.part) if roadmap else None
-    if concept is None:
+    concept = owner.framework.concept(item.key.part) if isinstance(owner, LockedRoadmap) else None
+    if concept is None and not isinstance(owner, LockedNovel):
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap or the concept was deleted while it was being written."))
     is_ours = items.settle(
         connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
@@ -215,8 +256,10 @@ def _save(
     if not is_ours:
         return False
     costs.add(redrive, connection, item.item_id, Spent(written.calls, written.prompt_tokens, written.completion_tokens), written.generator)
-    fields = _insert(connection, item.key, written.content, content_url, now)
-    contents.patch_concept(connection, item.key.owner_id, concept, fields)
+    if concept is None:
+        chapter_attempts.finish(connection, item, written.content, now)
+    else:
+        contents.patch_concept(connection, item.key.owner_id, concept, _insert(connection, item.key, written.content, content_url, now))
     if item.task_id:
         task_records.record_progress(connection, item.task_id, now)
     return True

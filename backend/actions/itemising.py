@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from backend.clock import utc_now
-from backend.content.keys import ContentKind
+from backend.content.keys import ContentKind, OwnerKind
 from backend.content.status import TaskType
 from backend.redrive import Redrive
 from backend.storage import frozen, items, stopping
@@ -71,7 +71,7 @@ def _write(connection: Connection, operation_id: str, rows: Sequence[ItemRow], r
     by_owner = _by_owner(rows)
     task_ids = {owner_id: str(uuid4()) for owner_id in by_owner}
     items.insert_tasks(connection, [
-        {"task_id": task_ids[owner_id], "roadmap_id": owner_id, **_task_kind(owned)} for owner_id, owned in by_owner.items()
+        {"task_id": task_ids[owner_id], **_owner_columns(owner_id, owned), **_task_kind(owned)} for owner_id, owned in by_owner.items()
     ], json.dumps({"source": "redrive", "operation_id": operation_id, "reason": reason}))
     items.insert_items(connection, operation_id, rows, task_ids)
 
@@ -83,15 +83,20 @@ def _by_owner(rows: Sequence[ItemRow]) -> dict[str, list[ItemRow]]:
     return by_owner
 
 
+def _owner_columns(owner_id: str, owned: Sequence[ItemRow]) -> dict[str, str | None]:
+    is_novel = ContentKind(owned[0].kind).owner_kind is OwnerKind.NOVEL
+    return {"roadmap_id": None if is_novel else owner_id, "novel_id": owner_id if is_novel else None}
+
+
 def _task_kind(owned: Sequence[ItemRow]) -> dict[str, str | None]:
     kinds, concepts = {row.kind for row in owned}, {row.part for row in owned}
     task_type = TaskType.RETRY_BATCH
     if len(kinds) == 1:
         task_type = {
             ContentKind.TUTORIAL: TaskType.RETRY_TUTORIAL, ContentKind.RESOURCES: TaskType.RETRY_RESOURCES,
-            ContentKind.QUIZ: TaskType.RETRY_QUIZ}[ContentKind(next(iter(kinds)))]
+            ContentKind.QUIZ: TaskType.RETRY_QUIZ, ContentKind.CHAPTER: TaskType.CHAPTER}[ContentKind(next(iter(kinds)))]
     return {
         "task_type": task_type,
-        "concept_id": next(iter(concepts)) if len(concepts) == 1 else None,
-        "content_type": next(iter(kinds)) if len(kinds) == 1 else None,
+        "concept_id": next(iter(concepts)) if len(concepts) == 1 and task_type is not TaskType.CHAPTER else None,
+        "content_type": next(iter(kinds)) if len(kinds) == 1 and task_type is not TaskType.CHAPTER else None,
     }

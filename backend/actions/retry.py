@@ -96,8 +96,10 @@ def confirm(
         if not left:
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
-        operation_id = _store(redrive, connection, accepted, left, actor, reason, limits or default_limits(redrive, accepted))
-        return Confirmed(operation_id, len(left), len(taken), _armed_seconds(redrive, len(left)))
+        armed_seconds = _armed_seconds(redrive, len(left))
+        operation_id = store(redrive, connection, accepted, left, actor, reason, limits or default_limits(redrive, accepted),
+                             armed_seconds=armed_seconds)
+        return Confirmed(operation_id, len(left), len(taken), armed_seconds)
 
 
 def default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
@@ -106,14 +108,14 @@ def default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
     return replace(limits, budget_calls=None) if accepted.overrides_limits else limits
 
 
-def _store(
+def store(
     redrive: Redrive, connection: Connection, accepted: Plan, left: Sequence[PlannedItem], actor: Actor, reason: str,
-    limits: OperationLimits,
+    limits: OperationLimits, *, armed_seconds: float,
 ) -> str:
+    """The operation of those items of a plan, in the transaction of the caller, who knows that nobody else works on them."""
     operation_id = uuid4().hex
     name = describe_scope(connection, accepted.scope)
     is_small, now = len(left) <= redrive.settings.interactive_items, utc_now()
-    armed_seconds = _armed_seconds(redrive, len(left))
     waits = armed_seconds > 0 or itemising.is_large(len(left))  # until it cannot be undone any more, or until all its items are written
     items.insert_operation(
         connection, operation_id=operation_id, request_id=accepted.request_id, name=name,

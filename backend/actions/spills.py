@@ -17,7 +17,7 @@ from backend.actions import attempts
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
-from backend.content.written import Quiz, Resources, Tutorial, Written
+from backend.content.written import Chapter, Quiz, Resources, Tutorial, Written
 from backend.redrive import Redrive
 from backend.storage import items
 from backend.storage.engine import is_locked
@@ -29,7 +29,8 @@ log = structlog.get_logger()
 SPILLED = "spills"
 SET_ASIDE = "spills-set-aside"
 LONGEST_WAIT_SECONDS = 0.2  # for a row that somebody else holds: other texts wait too
-_CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz})
+_CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz,
+                             ContentKind.CHAPTER: Chapter})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from backend.actions import costs, settling
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKind
 from backend.content.status import ItemState
 from backend.content.written import Spent
 from backend.i18n import _
@@ -114,6 +115,9 @@ def cancel_all(
     cancelled = tuple(item for item in changed if item.state is ItemState.CANCELLED)
     if ends_tasks:
         task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
+    for item in cancelled:
+        if item.key.kind is ContentKind.CHAPTER:  # its row was written with its item
+            settling.put_back_status(connection, None, item, now)
     for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
         task_records.record_progress(connection, task_id, now)
     return Withdrawn(

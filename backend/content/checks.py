@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.written import Question, Quiz, Resources, Tutorial
+from backend.content.written import Chapter, Question, Quiz, Resources, Tutorial
 from backend.i18n import _
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # in a str of Python each surrogate is a lone one
 _INVISIBLE = re.compile("[\\s\u200b\u200c\u200d\u2060\ufeff]+")  # str.strip() keeps all but the first
 
 
-def check(content: Tutorial | Resources | Quiz) -> None:
+def check(content: Tutorial | Resources | Quiz | Chapter) -> None:
     """Nothing, when the content may be saved.
 
     Raises ItemError: CONTENT_EMPTY, CONTENT_UNSTORABLE, or MODEL_INVALID_JSON for an answer or an address that
@@ -31,6 +31,8 @@ def check(content: Tutorial | Resources | Quiz) -> None:
             check_resources(content)
         case Quiz():
             check_quiz(content)
+        case Chapter():
+            check_chapter(content)
         case _:
             assert_never(content)
 
@@ -58,6 +60,17 @@ def check_quiz(quiz: Quiz) -> None:
     _check_texts(quiz)
     for number, question in enumerate(quiz.questions, start=1):
         _check_answers(question, number)
+
+
+def check_chapter(chapter: Chapter) -> None:
+    if _is_blank(chapter.content):
+        raise ItemError(ErrorKind.CONTENT_EMPTY, _("The chapter has no text."))
+    if not chapter.options:
+        raise ItemError(ErrorKind.CONTENT_EMPTY, _("The chapter has no options."))
+    for path, text in texts_in(chapter):
+        check_storable(text, path)
+        if _is_blank(text) and not path.endswith(".impact"):
+            raise ItemError(ErrorKind.CONTENT_EMPTY, _("{where} is blank.").format(where=path))
 
 
 def check_storable(text: str, where: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
+from backend.content.keys import WRITABLE_KINDS, ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
@@ -175,7 +175,7 @@ def _exclusion(candidate: Candidate, allowance: Allowance) -> ExclusionRule | No
         return ExclusionRule.ALREADY_RUNNING
     if candidate.key.kind is ContentKind.FRAMEWORK:
         return ExclusionRule.UNREADABLE
-    if candidate.key.kind not in CONCEPT_KINDS:
+    if candidate.key.kind not in WRITABLE_KINDS:
         return ExclusionRule.NOT_SUPPORTED
     if candidate.problem_kind is ProblemKind.CANCELLED:
         return ExclusionRule.CREATION_CANCELLED

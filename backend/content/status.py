@@ -119,4 +119,5 @@ class FindingKind(StrEnum):
 
 class ItemAction(StrEnum):
     GENERATE = "generate"  # the model writes it
+    DRAFT = "draft"        # the model writes it anew, beside what is published
     REPAIR = "repair"      # it is saved; only its status is put right, for nothing

@@ -44,7 +44,18 @@ class Quiz(_Written):
     questions: list[Question]
 
 
-ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz)
+class Choosable(_Written):
+    text: str = Field(description="What the reader may choose to do, in one sentence")
+    impact: str = Field(description="What follows from it, for the writer of the next chapter")
+
+
+class Chapter(_Written):
+    title: str
+    content: str = Field(description="The chapter itself: paragraphs of plain text")
+    options: list[Choosable] = Field(description="Two to four ways to go on")
+
+
+ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz, Chapter)
 
 
 @dataclass(slots=True)
@@ -84,3 +95,28 @@ class ConceptBrief:
     estimated_hours: float | None = None
     prerequisites: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierChapter:
+    chapter_number: int
+    title: str
+    content: str
+    chosen: str  # option that readers chose at its end, "" if none
+
+
+@dataclass(frozen=True, slots=True)
+class ChapterBrief:
+    """What a generator is told about one chapter of a novel."""
+
+    novel_id: str
+    novel_title: str
+    setting: str
+    language: str
+    chapter_number: int
+    earlier: tuple[EarlierChapter, ...] = ()  # by number
+    choice: str = ""         # of the chapter before
+    choice_impact: str = ""
+    note: str = ""           # of an editor, to the writer
+    model: str = ""          # "": that of the settings
+    temperature: float | None = None

@@ -92,7 +92,8 @@ def planned_repairs(connection: Connection, operation_id: str, limit: int) -> li
 
 def planned_items(connection: Connection, operation_id: str, limit: int) -> list[StoredItem]:
     """The next items that may call the model, locked for this transaction: canaries first, then of each open group its share."""
-    found = _locked(connection, "p.group_id is null and p.action = 'generate'", operation_id, limit)  # from before there were groups
+    # Drafts, and what was planned before there were groups.
+    found = _locked(connection, "p.group_id is null and p.action <> 'repair'", operation_id, limit)
     if len(found) < limit:
         found += _locked_canaries(connection, operation_id, limit - len(found))
     if len(found) < limit:

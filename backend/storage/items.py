@@ -100,6 +100,10 @@ def planned_count(connection: Connection, operation_id: str) -> int:
     return connection.scalar(select(operations.c.planned_count).where(operations.c.operation_id == operation_id)) or 0
 
 
+def item_ids_of(connection: Connection, operation_id: str) -> list[int]:
+    return list(connection.scalars(select(items.c.item_id).where(items.c.operation_id == operation_id).order_by(items.c.item_id)))
+
+
 MANY_KEYS = 5_000  # above this all that is unfinished is read: sending so many keys takes longer
 
 
@@ -224,13 +228,14 @@ def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: 
 
 
 def insert_tasks(connection: Connection, tasks: Sequence[dict[str, Any]], user_request: str) -> None:
-    """One task of the platform for each owner, for the owner's own user."""
-    names = ("task_id", "task_type", "roadmap_id", "concept_id", "content_type")
+    """One task of the platform for each roadmap or novel, for its own user."""
+    names = ("task_id", "task_type", "roadmap_id", "novel_id", "concept_id", "content_type")
     arrays = ", ".join(f"cast(:{name} as text[])" for name in names)
     connection.execute(text(
         f"insert into public.tasks ({', '.join(names)}, user_id, status, current_step, user_request, created_at, updated_at) "
-        f"select u.*, r.user_id, 'pending', 'queued', cast(:user_request as json), now(), now() "
-        f"from unnest({arrays}) as u({', '.join(names)}) join public.roadmap_metadata r using (roadmap_id)"),
+        f"select u.*, coalesce(r.user_id, n.user_id), 'pending', 'queued', cast(:user_request as json), now(), now() "
+        f"from unnest({arrays}) as u({', '.join(names)}) left join public.roadmap_metadata r using (roadmap_id) "
+        "left join public.novels n on n.id = u.novel_id where coalesce(r.user_id, n.user_id) is not null"),
         {"user_request": user_request, **{name: [task[name] for task in tasks] for name in names}})
 
 

@@ -46,6 +46,13 @@ def _claim(item: StoredItem, now: datetime) -> Update:
     ).values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid)
 
 
+def holds(connection: Connection, item: StoredItem) -> bool:
+    """Does this attempt still hold the item? It stays so until the transaction ends."""
+    return connection.scalar(
+        select(items.c.item_id).where(items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt)
+        .with_for_update(read=True)) is not None
+
+
 def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datetime) -> None:
     """Show that these running (item_id, attempt) are alive. One that is locked is passed over: somebody is settling it,
     and whoever waited for that would let all the others look dead.

@@ -342,3 +342,29 @@ audit_log = Table(
     Column("task_id", Text),                                   # when it is about one task alone
     Index("ix_audit_log_at", "at"),
 )
+
+# Texts of a chapter beside the published one; see content.chapters.DraftKind.
+drafts = Table(
+    "drafts", ops,
+    Column("draft_id", Text, primary_key=True),
+    Column("novel_id", Text, nullable=False),
+    Column("chapter_id", Text, nullable=False),                # the row it was written for, or taken from
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("chapter_number", Integer, nullable=False),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("content", Text, nullable=False, server_default=""),
+    Column("error_message", Text, nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),   # to the writer
+    Column("model", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),  # of a rejection
+    Column("base_version", Text, nullable=False, server_default=""),  # content.chapters.version_of what was published then
+    Column("options", JSONB, nullable=False, server_default="[]"),    # [{"text", "impact"}]
+    Column("temperature", Double),
+    Column("item_id", BigInteger),                             # that writes it
+    _time("created_at", nullable=False, server_default=func.now()),
+    _time("settled_at"),
+    Index("ix_drafts_chapter", "novel_id", "chapter_number", "created_at"),
+    Index("ix_drafts_item_id", "item_id", postgresql_where=text("item_id is not null")),
+)

@@ -29,7 +29,7 @@ select distinct on (owner_id, kind, part) owner_id, kind, part, action = 'genera
        coalesce(settled_at, created_at) as at,
        max(settled_at) filter (where state = 'succeeded') over (partition by owner_id, kind, part) as succeeded_at
 from ops.items where owner_id = any(:owner_ids) {condition}
-    and (state = 'succeeded' or state in ('queued', 'running', 'failed') and action = 'generate')
+    and (state = 'succeeded' and action <> 'draft' or state in ('queued', 'running', 'failed') and action = 'generate')
 order by owner_id, kind, part, action = 'generate' desc, item_id desc
 """
 

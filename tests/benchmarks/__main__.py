@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cancelling, changes, chunk, confirm, listing, rebuild, sessions, start
+from tests.benchmarks import cancelling, changes, chapter_watchers, chunk, confirm, listing, long_chapter, rebuild, sessions, start
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "f": sessions.run,
     "g": start.run,
     "h": cancelling.run,
+    "m": chapter_watchers.run,
+    "n": long_chapter.run,
 }
 
 

@@ -45,7 +45,7 @@ def decision(candidate: Candidate, *, is_named: bool = False) -> PlannedItem | E
 EXCLUDED = {
     ExclusionRule.ALREADY_RUNNING: (make_candidate(is_taken=True), make_candidate(is_taken=False)),
     ExclusionRule.POISON: (make_candidate(attempts_today=5), make_candidate(attempts_today=4)),
-    ExclusionRule.NOT_SUPPORTED: (make_candidate(key=ContentKey(ContentKind.CHAPTER, "n1", "3")), make_candidate()),
+    ExclusionRule.NOT_SUPPORTED: (make_candidate(key=ContentKey(ContentKind.COVER, "r1")), make_candidate()),
     ExclusionRule.UNREADABLE: (make_candidate(ProblemKind.UNREADABLE, key=ContentKey(ContentKind.FRAMEWORK, "r1")), make_candidate()),
     ExclusionRule.CREATION_CANCELLED: (make_candidate(ProblemKind.CANCELLED), make_candidate(ProblemKind.MISSING)),
     ExclusionRule.CAUSE_IGNORED: (make_candidate(is_cause_ignored=True), make_candidate(is_cause_ignored=False)),
@@ -166,7 +166,8 @@ def test_every_candidate_is_either_included_or_excluded_in_its_order():
 
 def test_a_plan_knows_its_keys_and_how_many_of_them_are_only_repaired():
     keys = [ContentKey(ContentKind.QUIZ, "r1", part) for part in "ab"]
-    included = tuple(PlannedItem(key, action, ProblemKind.DRIFTED, "", "") for key, action in zip(keys, ItemAction, strict=True))
+    included = tuple(PlannedItem(key, action, ProblemKind.DRIFTED, "", "")
+                     for key, action in zip(keys, (ItemAction.GENERATE, ItemAction.REPAIR), strict=True))
 
     plan = Plan("request", Scope.everything(), included, (), Estimate(1, None, None), ago())
 

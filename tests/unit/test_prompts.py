@@ -34,7 +34,7 @@ def test_every_prompt_renders_without_a_placeholder_left(kind, brief, language):
 def test_no_prompt_file_is_left_without_a_use():
     names = {path.name for path in Path(prompt.__file__).with_name("prompts").iterdir()}
 
-    used = ["writer", "facts", "again", *CONCEPT_KINDS]
+    used = ["writer", "facts", "again", *CONCEPT_KINDS, "novelist", "chapter", "chapter-first"]
     assert names == {f"{name}.{language}.md" for name in used for language in ("en", "zh")}
 
 

@@ -19,11 +19,14 @@ from pydantic import ValidationError
 
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
+from backend.content.written import Chapter, ChapterBrief, ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
 from backend.settings import Settings
 from workers.generators.answer import Answer, content_of
+from workers.generators.chapter_prompt import write_chapter_prompt
 from workers.generators.endpoint import Endpoint
+from workers.generators.partial import PartialChapter
 from workers.generators.prompt import Prompt, write_prompt
+from workers.generators.protocol import Telling
 from workers.generators.wire import Completion, Usage
 
 _PATH = "/chat/completions"  # posted with the client's own verb: its typed call costs 4 ms more for each stream
@@ -40,6 +43,9 @@ class _Tally:
 
     spent: Spent
     retries_left: int
+    telling: Telling | None = None
+    model: str = ""
+    temperature: float | None = None
 
     @contextmanager
     def calling(self, endpoint: Endpoint) -> Iterator[None]:
@@ -67,6 +73,24 @@ class _Tally:
             self.spent.completion_tokens = (self.spent.completion_tokens or 0) + (usage.completion_tokens or 0)
 
 
+class Told:
+    """Passes on what is new of a chapter's text, piece by piece."""
+
+    def __init__(self, telling: Telling) -> None:
+        self._telling = telling
+        self._partial = PartialChapter()
+        self._heard = 0
+        telling.begin()
+
+    def listen(self, pieces: list[str]) -> None:
+        for piece in pieces[self._heard:]:
+            self._partial.feed(piece)
+        self._heard = len(pieces)
+        text = self._partial.take()
+        if text:
+            self._telling.tell(self._partial.title, text)
+
+
 class ModelGenerator:
     """Lives in the event loop it is first used in, and holds connections until `close`."""
 
@@ -90,27 +114,33 @@ class ModelGenerator:
     async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]:
         return await self._write(ContentKind.QUIZ, brief, model=Quiz, spent=spent or Spent())
 
+    async def write_chapter(self, brief: ChapterBrief, spent: Spent | None = None, telling: Telling | None = None) -> Written[Chapter]:
+        tally = _Tally(spent or Spent(), self._retries, telling, brief.model, brief.temperature)
+        return await self._written(write_chapter_prompt(brief), Chapter, tally)
+
     async def close(self) -> None:
         await self._client.close()
 
     async def _write(
         self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT], spent: Spent,
     ) -> Written[ContentT]:
-        tally = _Tally(spent, retries_left=self._retries)
-        prompt = write_prompt(kind, brief)
+        return await self._written(write_prompt(kind, brief), model, _Tally(spent, retries_left=self._retries))
+
+    async def _written(self, prompt: Prompt, model: type[ContentT], tally: _Tally) -> Written[ContentT]:
         try:
             content = await self._ask(prompt, model, tally=tally)
         except ItemError as error:
             if error.kind is not ErrorKind.MODEL_INVALID_JSON:
                 raise
             content = await self._ask(prompt.again(error.message), model, tally=tally)
+        spent = tally.spent
         return Written(
-            content=content, generator=self.name, is_sample=self.is_sample, calls=spent.calls,
+            content=content, generator=tally.model or self.name, is_sample=self.is_sample, calls=spent.calls,
             prompt_tokens=spent.prompt_tokens, completion_tokens=spent.completion_tokens)
 
     async def _ask(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> ContentT:
-        # A tutorial is long: streamed, its silence is measured from piece to piece and not until its end.
-        ask = self._ask_for_stream if model is Tutorial else self._ask_for_whole
+        # Tutorials and chapters are long: streamed, its silence is measured from piece to piece and not until its end.
+        ask = self._ask_for_stream if model in (Tutorial, Chapter) else self._ask_for_whole
         with self._explaining():
             answer = await ask(prompt, model, tally=tally)
         return content_of(answer, model, endpoint=self._endpoint)
@@ -118,7 +148,7 @@ class ModelGenerator:
     async def _ask_for_whole(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> Answer:
         with tally.calling(self._endpoint):
             reply = await self._client.post(
-                _PATH, body=self._body(prompt, model), cast_to=httpx2.Response, options={"max_retries": tally.retries_left})
+                _PATH, body=self._body(prompt, model, tally), cast_to=httpx2.Response, options={"max_retries": tally.retries_left})
         tally.add_retries(reply.request)
         try:
             completion = Completion.model_validate_json(reply.content)
@@ -146,19 +176,22 @@ class ModelGenerator:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     async def _read_stream(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> Answer:
-        body = {**self._body(prompt, model), "stream": True, "stream_options": {"include_usage": True}}
+        body = {**self._body(prompt, model, tally), "stream": True, "stream_options": {"include_usage": True}}
         with tally.calling(self._endpoint):
             stream = await self._client.post(
                 _PATH, body=body, cast_to=object, options={"max_retries": tally.retries_left}, stream=True, stream_cls=AsyncStream[object])
         request = stream.response.request
         tally.add_retries(request)
         answer = Answer()
+        told = Told(tally.telling) if tally.telling else None
         is_completion = False
         async with stream:
             try:
                 async for piece in stream:
                     _add(answer, Completion.model_validate(piece))
                     is_completion = True
+                    if told:
+                        told.listen(answer.pieces)
             except openai.APIError as exc:
                 answer.lost = exc
             else:
@@ -168,9 +201,10 @@ class ModelGenerator:
                     answer.lost = openai.APIConnectionError(request=request)
         return answer
 
-    def _body(self, prompt: Prompt, model: type[ContentT]) -> dict[str, object]:
+    def _body(self, prompt: Prompt, model: type[ContentT], tally: _Tally) -> dict[str, object]:
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
-        return {"model": self.name, "messages": messages, "response_format": _response_format(model)}
+        body = {"model": tally.model or self.name, "messages": messages, "response_format": _response_format(model)}
+        return body if tally.temperature is None else {**body, "temperature": tally.temperature}
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:

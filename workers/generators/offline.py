@@ -8,6 +8,8 @@ from collections import defaultdict
 
 from backend.content.keys import ContentKind
 from backend.content.written import (
+    Chapter,
+    ChapterBrief,
     ConceptBrief,
     ContentT,
     Question,
@@ -20,7 +22,9 @@ from backend.content.written import (
 )
 from backend.settings import Settings
 from workers.generators.faults import OfflineFaults
+from workers.generators.offline_chapter import chapter_for, seeded_chapter
 from workers.generators.prompt import Language, language_of
+from workers.generators.protocol import Telling
 from workers.generators.samples import Block, blocks_of, fill, minutes_for, seeded, words_of
 
 _ORDERS = (
@@ -28,6 +32,7 @@ _ORDERS = (
     ("ready", "why", "example", "idea", "mistakes", "practice", "summary"),
     ("why", "idea", "ready", "practice", "example", "mistakes", "summary"),
 )
+_CHAPTER_PIECE = 12  # characters
 _QUESTIONS = {"easy": 2, "medium": 2, "hard": 1}
 _SUMMARIES: dict[Language, str] = {
     "en": "After this tutorial you can explain $concept in your own words, place it within $module, and try it "
@@ -67,6 +72,22 @@ class OfflineGenerator:
     async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]:
         await self._work(ContentKind.QUIZ, brief, spent or Spent())
         return self._written(quiz_for(brief))
+
+    async def write_chapter(self, brief: ChapterBrief, spent: Spent | None = None, telling: Telling | None = None) -> Written[Chapter]:
+        """Told piece by piece. It takes as long as eight other texts: somebody looks on."""
+        (spent or Spent()).calls += 1
+        chapter = chapter_for(brief)
+        fault = self._faults.draw(seeded_chapter(brief, "fault", next(self._calls)))
+        told = chapter.content[:len(chapter.content) // 2] if fault else chapter.content
+        if telling:
+            telling.begin()
+        for start in range(0, len(told), _CHAPTER_PIECE):
+            await asyncio.sleep(8 * self._delay_seconds * _CHAPTER_PIECE / len(chapter.content))
+            if telling:
+                telling.tell(chapter.title, told[start:start + _CHAPTER_PIECE])
+        if fault:
+            raise fault
+        return self._written(chapter)
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -26,15 +26,15 @@ class Prompt:
 
     def again(self, reason: str) -> "Prompt":
         """The same request after an answer that could not be used."""
-        told = _fill("again", self.language, reason=reason)
+        told = fill("again", self.language, reason=reason)
         return replace(self, user=f"{self.user}\n\n{told}")
 
 
 def write_prompt(kind: ContentKind, brief: ConceptBrief) -> Prompt:
     language = language_of(brief)
-    facts = _fill("facts", language, **_facts(brief, language))
+    facts = fill("facts", language, **_facts(brief, language))
     return Prompt(
-        system=_fill("writer", language), user=_fill(kind.value, language, facts=facts), language=language)
+        system=fill("writer", language), user=fill(kind.value, language, facts=facts), language=language)
 
 
 def language_of(brief: ConceptBrief) -> Language:
@@ -57,9 +57,17 @@ def _facts(brief: ConceptBrief, language: Language) -> dict[str, str]:
     }
     # One line each, and no </facts>: the words of a roadmap stay where the prompt says they are.
     return {
-        name: " ".join(_FACTS_TAG.sub("", words).split()) or _NOT_STATED[language]
+        name: one_line(words) or _NOT_STATED[language]
         for name, words in facts.items()
     }
+
+
+def without_tags(words: str) -> str:
+    return _FACTS_TAG.sub("", words).strip()
+
+
+def one_line(words: str) -> str:
+    return " ".join(_FACTS_TAG.sub("", words).split())
 
 
 @cache
@@ -67,5 +75,5 @@ def _template(name: str, language: Language) -> Template:
     return Template((_FOLDER / f"{name}.{language}.md").read_text(encoding="utf-8").strip())
 
 
-def _fill(name: str, language: Language, **words: str) -> str:
+def fill(name: str, language: Language, **words: str) -> str:
     return _template(name, language).substitute(words)

@@ -5,9 +5,20 @@ from types import MappingProxyType
 from typing import Protocol
 
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
+from backend.content.written import Chapter, ChapterBrief, ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
 
 WrittenConcept = Written[Tutorial] | Written[Resources] | Written[Quiz]
+WrittenContent = WrittenConcept | Written[Chapter]
+
+
+class Telling(Protocol):
+    """Who is told of a chapter while it is written. Never waits, never raises."""
+
+    def begin(self) -> None:
+        """The text begins, or begins anew: what was told before is void."""
+
+    def tell(self, title: str, text: str) -> None:
+        """The title, and what is new of the text."""
 
 
 class Generator(Protocol):
@@ -22,6 +33,7 @@ class Generator(Protocol):
     async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]: ...
     async def write_resources(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Resources]: ...
     async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]: ...
+    async def write_chapter(self, brief: ChapterBrief, spent: Spent | None = None, telling: Telling | None = None) -> Written[Chapter]: ...
     async def close(self) -> None: ...
 
 
@@ -33,11 +45,16 @@ WRITERS: Mapping[ContentKind, Callable[[Generator, ConceptBrief, Spent], Awaitab
 })
 
 
-async def write(generator: Generator, kind: ContentKind, *, brief: ConceptBrief, spent: Spent | None = None) -> WrittenConcept:
-    """The content of that kind for the concept. What it costs is added to `spent`, also when it fails or is broken off.
+async def write(
+    generator: Generator, kind: ContentKind, *, brief: ConceptBrief | ChapterBrief, spent: Spent | None = None,
+    telling: Telling | None = None,
+) -> WrittenContent:
+    """The content of that kind for the concept or the novel. What it costs is added to `spent`, also when it fails or is broken off.
 
     Raises ItemError, and ValueError for a kind that a concept does not have.
     """
+    if isinstance(brief, ChapterBrief):
+        return await generator.write_chapter(brief, spent or Spent(), telling)
     if kind not in WRITERS:
         raise ValueError(f"a concept has no {kind}; it has {', '.join(WRITERS)}")
     return await WRITERS[kind](generator, brief, spent or Spent())

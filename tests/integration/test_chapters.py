@@ -1,0 +1,307 @@
+"""Chapters from the click to the row: routing, retry, workers in this process, drafts, versions."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text
+
+from backend.actions import attempts, chapters, dispatcher, retry
+from backend.actions.actors import Actor, ReasonNeeded, Role
+from backend.actions.attempts import Attempt
+from backend.actions.cancel import cancel_operation
+from backend.bootstrap import connect
+from backend.content.chapters import DraftState, Route, StripState
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.scopes import Scope
+from backend.content.status import ItemState
+from backend.content.stopping import CancelReason
+from backend.content.written import Chapter, Choosable, Written
+from backend.storage.ops_tables import items
+from backend.views import chapters as views
+from backend.views.detection import counts_and_problems
+from backend.views.novels import novel_page, novel_row
+from tests.factories import add_novel
+from workers.chunk import run_chunk
+
+FAILED = {"status": "failed", "content": "Half a", "error_message": "The model sent nothing.", "has_options": False}
+CHAPTER = Chapter(title="New", content="A new text.", options=[Choosable(text="Go", impact="Far"), Choosable(text="Stay", impact="")])
+
+
+def three_chapters(redrive, last=FAILED) -> str:
+    return add_novel(redrive.engine, chapters=[{}, {}, last])
+
+
+def queued(redrive) -> list[int]:
+    dispatcher.dispatch(redrive)
+    with redrive.engine.connect() as connection:
+        return list(connection.scalars(select(items.c.item_id).where(items.c.state == ItemState.QUEUED).order_by(items.c.item_id)))
+
+
+def work(redrive) -> dict[str, int]:
+    return run_chunk(redrive, queued(redrive))
+
+
+def begun(redrive) -> Attempt:
+    found = attempts.begin(redrive, queued(redrive)[0])
+    assert isinstance(found, Attempt), found
+    return found
+
+
+def written(content=CHAPTER) -> Written:
+    return Written(content, generator="test-model", is_sample=False)
+
+
+def count(redrive, query: str) -> int:
+    with redrive.engine.connect() as connection:
+        return connection.scalar(text(query))
+
+
+def view(redrive, number: int = 3) -> views.ChapterView:
+    found = views.chapter(redrive, "n1", number)
+    assert found is not None
+    return found
+
+
+def test_a_failed_chapter_is_archived_and_written_again(redrive, operator):
+    three_chapters(redrive)
+
+    generation = chapters.generate(redrive, operator, "n1")
+    outcome = work(redrive)
+
+    assert (generation.route, generation.chapter_number, outcome) == (Route.FAILED, 3, {"succeeded": 1})
+    found = view(redrive)
+    assert (found.state, found.chapter_id) == (StripState.COMPLETED, generation.chapter_id)
+    assert found.choice
+    assert found.choice.text == "Go on"
+    assert len(found.options) == 3
+    assert [(draft.content, draft.error_message) for draft in found.failed_tries] == [("Half a", "The model sent nothing.")]
+    assert "Go on" in found.content
+
+
+def test_ten_simultaneous_clicks_are_one_generation(settings, redrive, operator):
+    three_chapters(redrive)
+    wide = connect(settings, pool_size=10)
+    together = threading.Barrier(10)
+
+    def click(_number: int):
+        together.wait()
+        return chapters.generate(wide, operator, "n1", 3)
+
+    with ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(click, range(10)))
+    wide.close()
+
+    assert sorted(generation.route for generation in found) == [Route.FAILED] + [Route.GENERATING] * 9
+    assert len({(generation.chapter_id, generation.operation_id) for generation in found}) == 1
+    assert count(redrive, "select count(*) from ops.items") == 1
+    assert count(redrive, "select count(*) from user_choices where chapter_id = 'n1-2'") == 1
+
+
+def test_the_first_chapter_needs_no_choice(redrive, operator):
+    add_novel(redrive.engine)
+
+    generation = chapters.generate(redrive, operator, "n1")
+    work(redrive)
+
+    assert (generation.route, generation.chapter_number, view(redrive, 1).state) == (Route.NONE, 1, StripState.COMPLETED)
+
+
+def test_a_missing_choice_names_the_chapter_before(redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, {}])
+
+    with pytest.raises(chapters.ChoiceMissing, match="end of chapter 2"):
+        chapters.generate(redrive, operator, "n1", 3)
+
+    assert count(redrive, "select count(*) from ops.items") == 0
+
+
+def test_a_completed_chapter_is_refused_and_a_running_one_is_joined(redrive, operator):
+    three_chapters(redrive, {})
+
+    assert chapters.generate(redrive, operator, "n1").is_refused
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update chapters set status = 'failed' where id = 'n1-3'"))
+    first = chapters.generate(redrive, operator, "n1")
+    second = chapters.generate(redrive, operator, "n1")
+
+    assert (second.route, second.chapter_id, second.operation_id) == (Route.GENERATING, first.chapter_id, first.operation_id)
+
+
+def test_a_failure_keeps_the_partial_text(redrive, settings, operator):
+    from backend.actions.chapter_attempts import keep_partial
+
+    three_chapters(redrive)
+    chapters.generate(redrive, operator, "n1")
+    attempt = begun(redrive)
+    keep_partial(redrive, attempt.item, attempt.stream_id, "T", "So far")
+
+    attempts.fail(redrive, attempt, ItemError(ErrorKind.MODEL_CUT_STREAM, "It broke."))
+
+    found = view(redrive)
+    assert (found.state, found.content, found.error_message) == (StripState.FAILED, "So far", "It broke.")
+    assert not attempts.save(redrive, attempt, written())
+
+
+def test_an_offline_fault_keeps_what_was_told(settings, redrive, operator):
+    faulty = connect(settings.model_copy(update={"offline_faults": "cut_stream:1"}))
+    three_chapters(redrive)
+    chapters.generate(redrive, operator, "n1")
+
+    assert work(faulty) == {"failed": 1}
+
+    found = view(redrive)
+    assert found.state is StripState.FAILED
+    assert found.content.startswith("(Sample text")
+    faulty.close()
+
+
+def test_a_chapter_that_is_cancelled_before_it_began_is_failed_and_not_left_generating(redrive, operator):
+    three_chapters(redrive)
+    generation = chapters.generate(redrive, operator, "n1")
+
+    cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
+
+    assert view(redrive).state is StripState.FAILED
+
+
+def test_readers_choices_of_a_broken_chapter_outlive_its_retry(redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, {"content": "  "}, {}])
+
+    generation = chapters.generate(redrive, operator, "n1", 2)
+    work(redrive)
+
+    assert generation.route is Route.FAILED
+    found = view(redrive, 2)
+    assert (found.state, [option.text for option in found.options], found.chosen) == (StripState.COMPLETED, ["Go on", "Go on"], (0,))
+
+
+def test_everything_that_is_broken_is_retried_by_one_action(redrive, operator):
+    add_novel(redrive.engine, "n1", chapters=[{}, FAILED])
+    add_novel(redrive.engine, "n2", chapters=[{"has_options": False}])
+    add_novel(redrive.engine, "n3")
+    add_novel(redrive.engine, "n4", chapters=[{"status": "generating", "content": "Stale half", "has_options": False}])
+    assert counts_and_problems(redrive).problems
+
+    confirmed = retry.confirm(redrive, retry.plan(redrive, Scope.everything(), operator), operator)
+    outcome = work(redrive)
+    dispatcher.complete_operations(redrive)
+
+    assert (confirmed.item_count, outcome) == (4, {"succeeded": 4})
+    assert not counts_and_problems(redrive).problems
+    assert views.chapter(redrive, "n4", 1).failed_tries[0].content == "Stale half"
+    assert count(redrive, "select count(*) from tasks where task_type = 'chapter' and status = 'completed' and novel_id is not null") == 4
+
+
+def drafted(redrive, operator, content=CHAPTER, number: int = 1) -> str:
+    regeneration = chapters.regenerate(redrive, operator, f"n1-{number}", note="Shorter.", model="other", temperature=0.5)
+    attempt = begun(redrive)
+    assert (attempt.brief.note, attempt.brief.model, attempt.brief.temperature) == ("Shorter.", "other", 0.5)
+    assert attempts.save(redrive, attempt, written(content))
+    return regeneration.draft_id
+
+
+def test_a_draft_stands_beside_the_published_text(redrive, operator):
+    three_chapters(redrive, {})
+
+    draft_id = drafted(redrive, operator)
+
+    found = view(redrive, 1)
+    assert (found.content, [(draft.draft_id, draft.state) for draft in found.drafts]) == (
+        "Once upon a time.", [(draft_id, DraftState.READY)])
+    compared = views.compare(redrive, draft_id)
+    assert compared
+    assert compared.published == "Once upon a time."
+    assert compared.draft.content == "A new text."
+    assert compared.chosen == (0,)
+
+
+def test_accepting_keeps_chosen_options_and_flags_later_chapters(redrive, operator):
+    three_chapters(redrive, {})
+    draft_id = drafted(redrive, operator)
+
+    published = chapters.accept(redrive, operator, draft_id, expected_version=view(redrive, 1).version)
+
+    assert (published.options_kept, published.later_chapters) == (True, (2, 3))
+    found = view(redrive, 1)
+    assert (found.content, found.version, [option.text for option in found.options]) == ("A new text.", published.version, ["Go on"] * 2)
+    assert view(redrive, 3).older_text == (1,)
+    assert view(redrive, 1).older_text == ()
+
+
+def test_options_nobody_chose_are_those_of_the_draft_and_a_roll_back_brings_the_old_ones(redrive, operator):
+    three_chapters(redrive, {})
+    draft_id = drafted(redrive, operator, number=3)
+    published = chapters.accept(redrive, operator, draft_id, expected_version=view(redrive).version)
+    assert [option.text for option in view(redrive).options] == ["Go", "Stay"]
+
+    version = view(redrive).versions[0]
+    back = chapters.roll_back(redrive, operator, "n1-3", version.draft_id, expected_version=published.version)
+
+    found = view(redrive)
+    assert (found.content, [option.text for option in found.options], back.options_kept) == ("Once upon a time.", ["Go on"] * 2, False)
+    assert [draft.content for draft in found.versions] == ["A new text.", "Once upon a time."]
+
+
+def test_the_second_editor_learns_that_the_text_moved_on(redrive, operator):
+    three_chapters(redrive, {})
+    seen = view(redrive, 1).version
+    first = drafted(redrive, operator)
+    second = drafted(redrive, operator, CHAPTER.model_copy(update={"content": "Another."}))
+    chapters.accept(redrive, operator, first, expected_version=seen)
+
+    with pytest.raises(chapters.TextMovedOn, match="changed in the meantime"):
+        chapters.accept(redrive, operator, second, expected_version=seen)
+
+    found = view(redrive, 1)
+    assert found.content == "A new text."
+    assert next(draft for draft in found.drafts if draft.draft_id == second).is_outdated
+
+
+def test_a_rejection_needs_a_reason_and_is_final(redrive, operator):
+    three_chapters(redrive, {})
+    draft_id = drafted(redrive, operator)
+
+    with pytest.raises(ReasonNeeded):
+        chapters.reject(redrive, operator, draft_id, reason=" ")
+    chapters.reject(redrive, operator, draft_id, reason="Too short.")
+
+    with pytest.raises(chapters.ChapterRefused):
+        chapters.accept(redrive, operator, draft_id, expected_version=view(redrive, 1).version)
+
+
+def test_a_viewer_may_not(redrive):
+    three_chapters(redrive)
+
+    with pytest.raises(Exception, match="needs the role operator"):
+        chapters.generate(redrive, Actor("viewer", Role.VIEWER), "n1")
+
+
+def test_the_page_of_novels_has_problems_first_and_finds_words(redrive):
+    add_novel(redrive.engine, "n0", chapters=[{}, {}])
+    three_chapters(redrive)
+    counts_and_problems(redrive)
+
+    page = novel_page(redrive)
+
+    assert [(row.novel_id, [cell.state.value for cell in row.strip]) for row in page.rows] == [
+        ("n1", ["completed", "completed", "failed"]), ("n0", ["completed", "completed"])]
+    assert [row.novel_id for row in novel_page(redrive, state=StripState.FAILED).rows] == ["n1"]
+    assert [row.novel_id for row in novel_page(redrive, search="half A").rows] == ["n1"]
+    assert novel_page(redrive, language="zh").total == 0
+    assert novel_row(redrive, "nowhere") is None
+
+
+def test_a_time_limit_fails_the_chapter_with_its_partial_text(settings, redrive, operator):
+    slow = connect(settings.model_copy(update={"offline_delay_seconds": 0.5, "chapter_seconds": 0.7}))
+    three_chapters(redrive)
+    chapters.generate(redrive, operator, "n1")
+
+    assert work(slow) == {"failed": 1}
+
+    found = view(redrive)
+    assert "0.7 seconds" in found.error_message
+    assert found.content.startswith("(Sample text")
+    slow.close()
+
+
