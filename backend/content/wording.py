@@ -79,7 +79,7 @@ EXCLUSION_RULES = {
     ExclusionRule.ALREADY_RUNNING: _("Already being worked on."),
     ExclusionRule.NOT_BROKEN: _("Not broken any more."),
     ExclusionRule.POISON: _("Poison: tried too often in the last 24 hours. An admin may override this with a reason."),
-    ExclusionRule.NOT_SUPPORTED: _("Chapters and covers cannot be written again yet; they are only listed."),
+    ExclusionRule.NOT_SUPPORTED: _("Covers cannot be made again yet; they are only listed."),
     ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
     ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
