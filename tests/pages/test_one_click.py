@@ -8,7 +8,7 @@ from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.content.scopes import Scope
 from backend.storage.ops_tables import operations
-from tests.factories import add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
+from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
 from tests.pages.conftest import OpenPage, button, forget_reads, has_button, type_count, words_of
 
 EVERYTHING = "Retry everything that is broken"
@@ -78,7 +78,7 @@ def test_undo_too_late_says_what_to_do_instead(open_page: OpenPage, redrive):
 
 def test_what_is_left_out_of_a_small_retry_is_told_with_the_rule(open_page: OpenPage, redrive):
     add_broken(redrive)
-    add_novel(redrive.engine, chapters=[{"status": "failed", "content": ""}])
+    add_roadmap(redrive.engine, "bare", has_cover=False)
     page = open_page("problems")
 
     button(page, EVERYTHING).click().run()
@@ -88,7 +88,7 @@ def test_what_is_left_out_of_a_small_retry_is_told_with_the_rule(open_page: Open
 
 
 def test_with_nothing_to_retry_the_dialog_says_why(open_page: OpenPage, redrive):
-    add_novel(redrive.engine, chapters=[{"status": "failed", "content": ""}])
+    add_roadmap(redrive.engine, "bare", has_cover=False)
     page = open_page("problems")
 
     button(page, EVERYTHING).click().run()
