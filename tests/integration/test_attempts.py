@@ -10,7 +10,7 @@ from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
-from backend.content.written import Question, Quiz, Resource, Resources, Tutorial, Written
+from backend.content.written import Chapter, Choosable, Question, Quiz, Resource, Resources, Tutorial, Written
 from backend.storage.ops_tables import items
 from backend.storage.platform_tables import roadmap_metadata, tasks
 from backend.views import roadmap as roadmap_view
@@ -21,7 +21,9 @@ TUTORIAL = Tutorial(title="Caching", summary="What it is.", body_markdown="# Cac
 RESOURCES = Resources(
     resources=[Resource(title="A", url="https://example.org/a", type="article", description="Good.")], search_queries=["caching"])
 QUIZ = Quiz(questions=[Question(question="Q?", options=["a", "b"], correct_options=[0], explanation="E", difficulty="easy")])
-CONTENT = {ContentKind.TUTORIAL: TUTORIAL, ContentKind.RESOURCES: RESOURCES, ContentKind.QUIZ: QUIZ}
+CHAPTER = Chapter(title="The pier", content="She went down to the water.", options=[Choosable(text="Swim", impact="It is cold."),
+                                                                                   Choosable(text="Wait", impact="It gets dark.")])
+CONTENT = {ContentKind.TUTORIAL: TUTORIAL, ContentKind.RESOURCES: RESOURCES, ContentKind.QUIZ: QUIZ, ContentKind.CHAPTER: CHAPTER}
 
 
 def queued(redrive, operator, *keys: ContentKey) -> list[int]:
