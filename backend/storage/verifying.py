@@ -35,10 +35,11 @@ def listed(connection: Connection, operation_id: str) -> list[Found]:
 
 
 def written_and_unlisted(connection: Connection, operation_id: str) -> tuple[int, int]:
-    """(keys that were written or repaired and are no problem, those of them whose roadmap is gone)."""
+    """(keys that were written or repaired and are no problem, those of them whose roadmap or novel is gone)."""
     row = connection.execute(text(
-        "select count(*) as count, count(*) filter (where r.roadmap_id is null) as gone from ops.items i "
-        "left join public.roadmap_metadata r on r.roadmap_id = i.owner_id and r.deleted_at is null "
+        "select count(*) as count, count(*) filter (where coalesce(r.roadmap_id, n.id) is null) as gone from ops.items i "
+        "left join public.roadmap_metadata r on i.kind <> 'chapter' and r.roadmap_id = i.owner_id and r.deleted_at is null "
+        "left join public.novels n on i.kind = 'chapter' and n.id = i.owner_id "
         "where i.operation_id = :operation_id and i.state = 'succeeded' and not exists ("
         "  select 1 from ops.problems p where (p.kind, p.owner_id, p.part) = (i.kind, i.owner_id, i.part))"),
         {"operation_id": operation_id}).one()

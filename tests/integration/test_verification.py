@@ -8,6 +8,7 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.views import operations
+from tests.factories import add_novel
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
 CAUSE = "Refused by the model"
@@ -35,6 +36,21 @@ def test_twenty_one_retried_twenty_healthy_one_failed_again_by_its_new_cause(red
     assert (cause["words"], cause["count"]) == ("Model refused: The model refused.", 1)
     found = operations.progress(redrive, stand.operation_id)
     assert [(named.words, named.count) for named in found.outcome_causes] == [("Model refused: The model refused.", 1)]
+
+
+def test_a_chapter_that_was_written_is_healthy_and_gone_only_with_its_novel(redrive, stand):
+    add_novel(redrive.engine, "n1", chapters=[{}, {"status": "failed", "content": ""}])
+    add_novel(redrive.engine, "n2", chapters=[{"status": "failed", "content": ""}])
+    stand.confirm()
+    stand.round()
+    with redrive.engine.begin() as connection:
+        connection.execute(text("delete from options where chapter_id in (select id from chapters where novel_id = 'n2')"))
+        connection.execute(text("delete from chapters where novel_id = 'n2'"))
+        connection.execute(text("delete from novels where id = 'n2'"))
+
+    stand.verify()
+
+    assert (outcome(stand)["healthy"], outcome(stand)["gone"], outcome(stand)["problems"]) == (1, 1, {})
 
 
 def test_what_was_never_begun_did_not_fail_again(redrive, stand, operator):
