@@ -78,7 +78,8 @@ def skip(
 def cancel_told(connection: Connection, together: Sequence[StoredItem], now: datetime) -> list[StoredItem]:
     """running -> cancelled, of those among them that were told to stop; all of them stay locked. Returns what this changed."""
     told = [item for item in together if item.cancel_requested_at is not None]
-    roadmaps = {item.key.owner_id: _lock_owner(connection, item) for item in sorted(told, key=lambda found: found.key.owner_id)}
+    one_of_each = {item.key.owner_id: item for item in told}  # an owner is locked, and read, once
+    roadmaps = {owner_id: _lock_owner(connection, item) for owner_id, item in sorted(one_of_each.items())}
     items.lock(connection, [item.item_id for item in together])
     cancelled = [item for item in told if items.settle(connection, item, ItemState.CANCELLED, now)]
     for item in cancelled:
