@@ -162,14 +162,16 @@ def test_what_is_stale_for_less_long_or_is_worked_on_again_stays_as_it_is(redriv
 @pytest.mark.parametrize("kind", CONTENT)
 def test_a_spilled_text_is_saved_without_asking_the_model_again(redrive, operator, kind):
     add_roadmap(redrive.engine, concepts=[concept("a", status="failed")], saved=())
-    item_id, = queued(redrive, operator, ContentKey(kind, "r1", "a"))
+    add_novel(redrive.engine, "n1", chapters=[{"status": "failed", "content": ""}])
+    key = ContentKey(kind, "n1", "1") if kind is ContentKind.CHAPTER else ContentKey(kind, "r1", "a")
+    item_id, = queued(redrive, operator, key)
     spills.spill(redrive, begun(redrive, item_id).item, written(CONTENT[kind]))
 
     assert reconciler.save_spilled(redrive) == 1
 
     row = item_row(redrive, item_id)
     assert (row.state, row.attempt, row.prompt_tokens) == (ItemState.SUCCEEDED, 1, 10)
-    assert kind not in {problem.key.kind for problem in counts_and_problems(redrive).problems}
+    assert key not in {problem.key for problem in counts_and_problems(redrive).problems}
     assert redrive.objects.paths("spills/") == []
     assert found(redrive) == {FindingKind.TEXT_NOT_SAVED: 1}
 
