@@ -1,60 +1,29 @@
-"""What buttons do. Each runs before the page is drawn again and leaves a notice; none shows anything itself."""
+"""What buttons do that start or stop work. Each runs before the page is drawn again and leaves a notice; none shows anything itself."""
 
-import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 
-import structlog
-
-from backend.actions import cancel, limits, retry, triage
+from backend.actions import cancel, limits, retry
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
-from backend.clock import utc_now
 from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.plans import Excluded, Plan
 from backend.content.scopes import Scope
-from backend.content.triage import CauseState
 from backend.i18n import _, ngettext
 from backend.views import ledger, operation_groups, task_log
-from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
+from dashboard.clicks import action
 from dashboard.components.limits_form import chosen
 from dashboard.components.permission import is_count_right, starts_at_once
 from dashboard.components.task_words import task_words
 from dashboard.durations import span
 from dashboard.session import NoticeKind, StopAim
 
-log = structlog.get_logger()
 NAMED_TASKS = 8
-IGNORED_HOURS = {"1h": 1, "1d": 24, "7d": 168, "30d": 720}
-TRIAGE_REFUSALS = (triage.UnknownCause, triage.NotPossible, triage.NotUnderstood)
 
 
-def _action(act: Callable[..., None]) -> Callable[..., None]:
-    """An action whose refusals become notices; earlier notices have been read by now."""
-
-    @functools.wraps(act)
-    def run(*args: object, **options: object) -> None:
-        session.forget_notices()
-        session.want_page()
-        try:
-            act(*args, **options)
-        except (NotAllowed, NotFound, Refused, retry.ReasonNeeded, *TRIAGE_REFUSALS) as exc:
-            session.notify(NoticeKind.WARNING, str(exc))
-        except retry.NothingToRetry as exc:
-            session.notify(NoticeKind.INFO, str(exc))
-        except DATABASE_ERRORS as exc:
-            log.error("action_failed", action=act.__name__, error=str(exc).partition("\n")[0])
-            session.suspect_outage()
-            session.notify(NoticeKind.ERROR, _(
-                "The database did not take this, so nothing was started or stopped. Your selection is kept; try again."))
-
-    return run
-
-
-@_action
+@action
 def plan_retry(scope: Scope, scope_words: str) -> None:
     """Start a small retry of a scope at once; open the dialog with the dry run of any other."""
     _start_or_show(retry.plan(reads.connected(), scope, reads.actor()), scope_words)
@@ -79,7 +48,7 @@ def _left_out_words(excluded: Sequence[Excluded]) -> str:
     return _("{items} left out: {reasons}").format(items=wording.items(len(excluded)), reasons=reasons)
 
 
-@_action
+@action
 def plan_again(*, overrides_limits: bool | None = None, reopens: bool | None = None) -> None:
     """The same scope once more, with or without what is over a limit or was cancelled. A reason that was written stays."""
     before, reason = session.open_plan(), session.plan_reason()
@@ -91,7 +60,7 @@ def plan_again(*, overrides_limits: bool | None = None, reopens: bool | None = N
         session.show_plan(plan, session.plan_scope_words(), reason)
 
 
-@_action
+@action
 def plan_retry_of_tasks(task_ids: tuple[str, ...], words: str) -> None:
     """Retry what failed in these tasks and is a problem now."""
     keys = task_log.failed_keys(reads.connected(), task_ids)
@@ -101,7 +70,7 @@ def plan_retry_of_tasks(task_ids: tuple[str, ...], words: str) -> None:
     _start_or_show(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in {tasks}").format(tasks=words))
 
 
-@_action
+@action
 def plan_retry_of_operation(operation_id: str, words: str) -> None:
     """Retry what failed in this operation and is a problem now."""
     keys = ledger.failed_keys(reads.connected(), operation_id)
@@ -111,7 +80,7 @@ def plan_retry_of_operation(operation_id: str, words: str) -> None:
     _start_or_show(retry.plan(reads.connected(), Scope.of(*keys), reads.actor()), _("what failed in “{operation}”").format(operation=words))
 
 
-@_action
+@action
 def plan_operation_again(operation_id: str, words: str) -> None:
     """A new plan of the scope of an operation, as that scope is now."""
     scope = operation_groups.scope_again(reads.connected(), operation_id)
@@ -126,7 +95,7 @@ def ask_limits(operation_id: str) -> None:
     session.want_page()
 
 
-@_action
+@action
 def change_limits(form: str) -> None:
     """What the fields of the dialog say. It stays open while they cannot be read."""
     operation_id = session.open_limits()
@@ -144,7 +113,7 @@ def change_limits(form: str) -> None:
     session.notify(NoticeKind.DONE, _("Limits changed: {limits}").format(limits=wording.limits(after, reads.currency())))
 
 
-@_action
+@action
 def confirm_plan() -> None:
     """Start exactly what the dialog shows. A second click finds the dialog's plan gone, or the same operation."""
     plan = session.open_plan()
@@ -166,7 +135,7 @@ def confirm_plan() -> None:
     _tell_started(confirmed, session.plan_scope_words())
 
 
-@_action
+@action
 def retry_one(key: ContentKey, words: str) -> None:
     """Plan and start one content key at once."""
     redrive, actor = reads.connected(), reads.actor()
@@ -194,7 +163,7 @@ def ask_stop(aim: StopAim) -> None:
     session.want_page()
 
 
-@_action
+@action
 def confirm_stop() -> None:
     """Cancel or pause what the dialog names. It closes unless words are missing."""
     aim, reason, note = session.open_stop(), session.stop_reason(), session.stop_note()
@@ -218,7 +187,7 @@ def confirm_stop() -> None:
         reads.forget_after_action()
 
 
-@_action
+@action
 def undo_operation(operation_id: str, words: str) -> None:
     """Take back what has not begun."""
     try:
@@ -229,7 +198,7 @@ def undo_operation(operation_id: str, words: str) -> None:
         what=words, items=wording.items(done.cancelled_count)))
 
 
-@_action
+@action
 def resume_operation(operation_id: str, words: str) -> None:
     try:
         cancel.resume(reads.connected(), operation_id, reads.actor())
@@ -277,64 +246,3 @@ def _tell_cancelled(done: Cancelled, words: str) -> None:
     if done.cancelling_count:
         told.append(_("{items} told to stop").format(items=wording.items(done.cancelling_count)))
     session.notify(NoticeKind.DONE, f"{', '.join(told) or _('Cancelled')}: {words}")
-
-
-@_action
-def decide_cause(cause_id: str, after: CauseState) -> None:
-    """Acknowledge, resolve or reopen, with the words of the field beside the buttons."""
-    decide = {CauseState.ACKNOWLEDGED: triage.acknowledge, CauseState.RESOLVED: triage.resolve, CauseState.OPEN: triage.reopen}[after]
-    _tell_decided(lambda: decide(reads.connected(), cause_id, reads.actor()), wording.CAUSE_STATES[after])
-
-
-@_action
-def ignore_cause(cause_id: str) -> None:
-    """Until what the fields of the form say."""
-    until, count, words = (session.widget_value(f"ignore-{name}") for name in ("until", "count", "words"))
-    hours = IGNORED_HOURS.get(str(until))
-    _tell_decided(lambda: triage.ignore(
-        reads.connected(), cause_id, reads.actor(), str(words or ""), until_at=utc_now() + timedelta(hours=hours) if hours else None,
-        until_count=int(count) if until == "count" and count else None), wording.CAUSE_STATES[CauseState.IGNORED])
-
-
-@_action
-def assign_cause(cause_id: str, assignee: str | None = None) -> None:
-    """To that person; None: to whom the field names."""
-    name = str(session.widget_value("cause-assignee") or "") if assignee is None else assignee
-    _tell_decided(lambda: triage.assign(reads.connected(), cause_id, reads.actor(), name),
-                  _("Assigned to {person}").format(person=name) if name else _("Assigned to nobody"))
-    session.seed_widget("cause-assignee", "")
-
-
-@_action
-def note_cause(cause_id: str) -> None:
-    words = str(session.widget_value("cause-note") or "")
-    _tell_decided(lambda: triage.note(reads.connected(), cause_id, reads.actor(), words), _("Noted"))
-    session.seed_widget("cause-note", "")
-
-
-@_action
-def merge_cause(cause_id: str) -> None:
-    """Into the cause that the field names; its page is shown then."""
-    into = str(session.widget_value("cause-into") or "")
-    if not into:
-        session.notify(NoticeKind.WARNING, _("Choose the cause that this one belongs to."))
-        return
-    moved = triage.merge(reads.connected(), cause_id, into, reads.actor())
-    reads.forget_after_action()
-    session.write_url("id", into)
-    session.notify(NoticeKind.DONE, _("Merged: {items} moved here, and whatever comes again will too.").format(items=wording.items(moved)))
-
-
-@_action
-def part_cause(fingerprint: str, words: str) -> None:
-    moved = triage.part(reads.connected(), fingerprint, reads.actor())
-    reads.forget_after_action()
-    session.notify(NoticeKind.DONE, _("Taken out: {items} of {cause}").format(items=wording.items(moved), cause=words))
-
-
-def _tell_decided(decide: Callable[[], None], words: str) -> None:
-    try:
-        decide()
-    finally:
-        reads.forget_after_action()
-    session.notify(NoticeKind.DONE, words)

@@ -19,7 +19,19 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState, OperationState
 from backend.redrive import Redrive
-from backend.views import availability, ledger, listing, operation_groups, operations, overview, roadmap, task_log, tasks, workers
+from backend.views import (
+    availability,
+    ledger,
+    listing,
+    operation_groups,
+    operation_list,
+    operations,
+    overview,
+    roadmap,
+    task_log,
+    tasks,
+    workers,
+)
 from backend.views import causes as cause_views
 
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr,
@@ -89,8 +101,8 @@ def operation(operation_id: str) -> operations.Progress | None:
 
 
 @_polled
-def operation_page(states: tuple[OperationState, ...], words: str, before: datetime | None, limit: int) -> ledger.OperationPage:
-    return ledger.operation_page(connected(), states=states, words=words, before=before, limit=limit)
+def operation_page(states: tuple[OperationState, ...], words: str, before: datetime | None, limit: int) -> operation_list.OperationPage:
+    return operation_list.operation_page(connected(), states=states, words=words, before=before, limit=limit)
 
 
 # These three are kept for an operation as it stands: what was read just before its end is never shown after it, when nobody polls any more.

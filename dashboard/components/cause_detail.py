@@ -9,7 +9,7 @@ from backend.content.scopes import ProblemFilter, Scope
 from backend.content.triage import CauseState, is_left_out, may_become
 from backend.i18n import _
 from backend.views.causes import CauseDetail, OperationOfCause
-from dashboard import callbacks, reads, session
+from dashboard import callbacks, cause_callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts, problem_table
 from dashboard.components.cause_words import day_words, owner_words, retry_words, success_words, until_words
@@ -109,7 +109,7 @@ def _offer_buttons(found: CauseDetail) -> None:
 def _offer_state(found: CauseDetail, after: CauseState, label: str, icon: str, told: str) -> None:
     if may_become(found.state, after):
         st.button(label, key=f"cause-{after}", icon=icon, disabled=not may_triage(), help=triage_help(told),
-                  on_click=callbacks.decide_cause, args=(found.cause_id, after))
+                  on_click=cause_callbacks.decide_cause, args=(found.cause_id, after))
 
 
 def _offer_ignore(found: CauseDetail) -> None:
@@ -122,7 +122,7 @@ def _offer_ignore(found: CauseDetail) -> None:
         if until == "count":
             st.number_input(_("Problems"), min_value=1, value=max(1, 2 * found.problem_count), key="ignore-count")
         st.text_input(_("Why (told to others)"), key="ignore-words", max_chars=300)
-        st.button(_("Ignore it"), key="cause-ignored", type="primary", on_click=callbacks.ignore_cause, args=(found.cause_id,))
+        st.button(_("Ignore it"), key="cause-ignored", type="primary", on_click=cause_callbacks.ignore_cause, args=(found.cause_id,))
 
 
 def show_body(found: CauseDetail) -> None:

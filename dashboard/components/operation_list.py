@@ -9,7 +9,7 @@ import streamlit as st
 from backend.clock import utc_now
 from backend.content.status import OperationState
 from backend.i18n import _
-from backend.views.ledger import OperationPage
+from backend.views.operation_list import OperationPage
 from backend.views.operations import Progress
 from dashboard import reads, session
 from dashboard.boundary import guarded_part

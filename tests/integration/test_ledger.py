@@ -17,7 +17,7 @@ from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
 from backend.settings import Price
-from backend.views import ledger
+from backend.views import ledger, operation_list
 from backend.views.detection import counts_and_problems
 from backend.views.ledger import OUTCOME_OF, Outcome
 from tests.factories import add_content, add_roadmap, concept
@@ -99,12 +99,12 @@ def test_what_failed_again_is_found_by_key_and_by_cause(redrive, settled):
 
 def test_operations_are_listed_newest_first_and_narrowed(redrive, settled, operator):
     retry.confirm(redrive, retry.plan(redrive, Scope.of(KEYS[3]), operator), operator, "second look")
-    every = ledger.operation_rows(redrive)
+    every = operation_list.operation_rows(redrive)
 
     assert [row.reason for row in every] == ["second look", ""]
-    assert ledger.operation_rows(redrive, words="SECOND") == every[:1]
-    assert ledger.operation_rows(redrive, states=[OperationState.COMPLETED]) == ()
-    assert ledger.operation_rows(redrive, before=every[0].created_at) == every[1:]
+    assert operation_list.operation_rows(redrive, words="SECOND") == every[:1]
+    assert operation_list.operation_rows(redrive, states=[OperationState.COMPLETED]) == ()
+    assert operation_list.operation_rows(redrive, before=every[0].created_at) == every[1:]
 
 
 def test_each_state_of_an_item_has_its_outcome():

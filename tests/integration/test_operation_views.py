@@ -1,7 +1,7 @@
 """Lists of operations, and when their items ended."""
 
 from backend.content.status import ItemState, OperationState
-from backend.views import ledger, operations
+from backend.views import ledger, operation_list, operations
 from backend.views.ledger import Outcome
 from tests.factories import add_item, add_novel, add_operation, add_roadmap, ago, concept
 
@@ -12,8 +12,8 @@ def test_a_page_of_operations_tells_how_far_each_is_and_where_the_next_begins(re
     add_item(redrive.engine, "a", operation_id="o0", state="running", cancel_requested_at=ago(seconds=1))
     add_item(redrive.engine, "b", operation_id="o0", state="failed", settled_at=ago(seconds=1))
 
-    page = ledger.operation_page(redrive, limit=2)
-    rest = ledger.operation_page(redrive, limit=2, before=page.older_than)
+    page = operation_list.operation_page(redrive, limit=2)
+    rest = operation_list.operation_page(redrive, limit=2, before=page.older_than)
 
     assert [row.operation_id for row in (*page.rows, *rest.rows)] == ["o0", "o1", "o2"]
     assert rest.older_than is None
