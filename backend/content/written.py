@@ -1,4 +1,4 @@
-"""What a generator hands over and storage saves: a tutorial, a list of resources, a quiz, and what it cost.
+"""What a generator hands over and storage saves: a tutorial, a list of resources, a quiz, a chapter, a cover, and what it cost.
 
 pydantic models, so that the same class is the JSON schema that a model is asked for and the check of its answer.
 """
@@ -55,7 +55,19 @@ class Chapter(_Written):
     options: list[Choosable] = Field(description="Two to four ways to go on")
 
 
-ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz, Chapter)
+class Cover(_Written):
+    """A picture is bytes here and base64 in JSON, so that a spill can hold it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    large: bytes      # WebP, 1200 x 630 pixels
+    thumbnail: bytes  # WebP, 400 x 210 pixels
+    alt_text: str
+    attribution: str = ""      # "Photo by NAME on Unsplash": shown with the picture
+    attribution_url: str = ""
+
+
+ContentT = TypeVar("ContentT", Tutorial, Resources, Quiz, Chapter, Cover)
 
 
 @dataclass(slots=True)
@@ -120,3 +132,14 @@ class ChapterBrief:
     note: str = ""           # of an editor, to the writer
     model: str = ""          # "": that of the settings
     temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoverBrief:
+    """What a painter is told about one roadmap."""
+
+    roadmap_id: str
+    roadmap_title: str
+    language: str  # "en" or "zh"
+    topics: tuple[str, ...] = ()  # names of its stages and modules
+    note: str = ""                # of an editor, to the painter

@@ -1,0 +1,1 @@
+"""Painters: each makes the cover of a roadmap."""
