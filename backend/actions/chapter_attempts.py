@@ -1,59 +1,77 @@
 """One attempt at a chapter or at a draft of one: what it begins with, what is kept of it on its way, and what it saves.
 
-All but `keep_partial` happen in the transaction of the attempt, see attempts.
+See work.Family; all but `keep_partial` happen in the transaction of the attempt, see attempts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from backend.actions.work import Stored, Work
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.keys import ContentKey
+from backend.content.facts import KeyFacts, OwnerFacts
+from backend.content.keys import ContentKey, Owner, OwnerKind
+from backend.content.problems import Verdict
 from backend.content.status import ChapterStatus, ItemAction
-from backend.content.written import Chapter, ChapterBrief
+from backend.content.written import Written
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts, leases
 from backend.storage.chapters import LockedNovel
+from backend.storage.facts import load_facts
 from backend.storage.items import StoredItem
+from backend.storage.objects import Objects
 
 
-@dataclass(frozen=True, slots=True)
-class ChapterWork:
-    brief: ChapterBrief
-    stream_id: str  # chapter_id or draft_id: whose stream its watchers follow
+def lock(connection: Connection, owner_id: str) -> LockedNovel | None:
+    return chapters.lock_novel(connection, owner_id)
 
 
-def begin(connection: Connection, item: StoredItem, novel: LockedNovel, now: datetime) -> ChapterWork | ItemError | None:
-    """What is to be written. None: there is nothing to do any more. The novel is locked and the item claimed.
+lock_to_end = lock
 
-    An error says what must be there before this chapter can be written.
-    """
+
+def load(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    owner = Owner(OwnerKind.NOVEL, key.owner_id)
+    facts = load_facts(connection, [owner], every_key=True).get(owner)
+    return next(((found, facts) for found in facts.keys if found.key == key), None) if facts else None
+
+
+def declared(connection: Connection, key: ContentKey, owner: LockedNovel | None) -> str | None:
+    row = chapters.find_chapter(connection, key.owner_id, int(key.part))
+    return row.status if row else None
+
+
+def begin(
+    connection: Connection, item: StoredItem, owner: LockedNovel | None, verdict: Verdict | None, now: datetime,
+) -> Work | ItemError:
+    """An error says too what must be there before this chapter can be written."""
+    gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The novel or the draft was deleted in the meantime."))
+    if owner is None:
+        return gone
     if item.action is ItemAction.DRAFT:
-        return _begin_draft(connection, item, novel)
+        return _begin_draft(connection, item, owner) or gone
     number = int(item.key.part)
-    if number > 1 and chapters.choice_before(connection, novel.novel_id, number) is None:
+    if number > 1 and chapters.choice_before(connection, owner.novel_id, number) is None:
         return ItemError(ErrorKind.PLATFORM_ERROR, _(
             "Chapter {number} needs the reader's choice at the end of chapter {before}, and there is none.").format(
                 number=number, before=number - 1))
-    row = chapters.find_chapter(connection, novel.novel_id, number)
+    row = chapters.find_chapter(connection, owner.novel_id, number)
     is_begun = row is not None and row.status == ChapterStatus.GENERATING and not row.content
-    chapter_id = row.chapter_id if row and is_begun else chapters.begin(connection, novel.novel_id, number, now)
-    return ChapterWork(chapters.load_brief(connection, novel, number), chapter_id)
+    chapter_id = row.chapter_id if row and is_begun else chapters.begin(connection, owner.novel_id, number, now)
+    return Work(chapters.load_brief(connection, owner, number), chapter_id)
 
 
-def _begin_draft(connection: Connection, item: StoredItem, novel: LockedNovel) -> ChapterWork | None:
+def _begin_draft(connection: Connection, item: StoredItem, novel: LockedNovel) -> Work | None:
     draft = drafts.of_item(connection, item.item_id)
     if draft is None:
         return None
     brief = chapters.load_brief(connection, novel, draft.chapter_number, draft.note)
-    return ChapterWork(replace(brief, model=draft.model, temperature=draft.temperature), draft.draft_id)
+    return Work(replace(brief, model=draft.model, temperature=draft.temperature), draft.draft_id)
 
 
-def declared(connection: Connection, key: ContentKey) -> str | None:
-    row = chapters.find_chapter(connection, key.owner_id, int(key.part))
-    return row.status if row else None
+def repair(connection: Connection, item: StoredItem, owner: LockedNovel) -> None:
+    """Nothing: the row of a chapter is what declares it."""
 
 
 def keep_partial(redrive: Redrive, item: StoredItem, stream_id: str, title: str, content: str) -> None:
@@ -64,19 +82,29 @@ def keep_partial(redrive: Redrive, item: StoredItem, stream_id: str, title: str,
             keep(connection, stream_id, title.replace("\x00", ""), content.replace("\x00", ""))
 
 
-def finish(connection: Connection, item: StoredItem, written: Chapter, now: datetime) -> None:
-    """Raises ItemError when what it is for is gone."""
+def keep(objects: Objects, item: StoredItem, written: Written) -> Stored:
+    return ()  # it is all in its row
+
+
+def finish(
+    connection: Connection, item: StoredItem, owner: LockedNovel | None, written: Written, stored: Stored, now: datetime,
+) -> None:
     if item.action is ItemAction.DRAFT:
-        is_there = drafts.finish(connection, item.item_id, written, now)
+        is_there = drafts.finish(connection, item.item_id, written.content, now)
     else:
-        is_there = chapters.finish(connection, item.key.owner_id, int(item.key.part), written, now)
+        is_there = owner is not None and chapters.finish(connection, item.key.owner_id, int(item.key.part), written.content, now)
     if not is_there:
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The chapter was deleted while it was being written."))
 
 
-def end_without(connection: Connection, item: StoredItem, message: str, now: datetime) -> None:
-    """It failed, or was cancelled: its row says so, and keeps what is there of the text."""
+def end_without(connection: Connection, item: StoredItem, owner: LockedNovel | None, message: str, now: datetime) -> None:
+    """Its row says so, and keeps what is there of the text."""
     if item.action is ItemAction.DRAFT:
         drafts.mark_failed(connection, item.item_id, message, now)
     else:
         chapters.mark_failed(connection, item.key, message)
+
+
+def put_back(connection: Connection, item: StoredItem, owner: LockedNovel | None, now: datetime) -> None:
+    """Its row says that it was cancelled, and keeps what is there of the text."""
+    end_without(connection, item, owner, _("Cancelled before it was complete."), now)

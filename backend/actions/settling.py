@@ -11,15 +11,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from backend.actions import chapter_attempts
+from backend.actions.kinds import family_of
+from backend.actions.work import LockedOwner
 from backend.content.causes import cause_id_of, classify
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.keys import ContentKind
+from backend.content.keys import Owner
 from backend.content.plans import ExclusionRule
-from backend.content.status import ContentStatus, ItemState
-from backend.i18n import _
-from backend.storage import chapters, contents, items, task_records
-from backend.storage.contents import LockedRoadmap
+from backend.content.status import ItemState
+from backend.storage import items, task_records
 from backend.storage.engine import is_read_only
 from backend.storage.items import StoredItem
 
@@ -42,13 +41,11 @@ def settle_failed(connection: Connection, item: StoredItem, error: ItemError, no
 def fail(
     connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
 ) -> bool:
-    """running -> failed, and framework_data or the chapter's row says so too."""
-    roadmap = _lock_owner(connection, item)
+    """running -> failed, and what declares the content says so too."""
+    owner = _lock_owner(connection, item)
     if not settle_failed(connection, item, error, now, silent_since=silent_since):
         return False
-    if item.key.kind is ContentKind.CHAPTER:
-        chapter_attempts.end_without(connection, item, storable(error.message), now)
-    _declare(connection, roadmap, item, ContentStatus.FAILED)
+    family_of(item).end_without(connection, item, owner, storable(error.message), now)
     return True
 
 
@@ -57,10 +54,10 @@ def cancel(
     silent_since: datetime | None = None, **values: object,
 ) -> bool:
     """`before` -> cancelled, and the content is declared what it was before the item began."""
-    roadmap = _lock_owner(connection, item)
+    owner = _lock_owner(connection, item)
     if not settle(connection, item, ItemState.CANCELLED, now, before=before, silent_since=silent_since, **values):
         return False
-    put_back_status(connection, roadmap, item, now)
+    put_back_status(connection, owner, item, now)
     return True
 
 
@@ -68,61 +65,38 @@ def skip(
     connection: Connection, item: StoredItem, rule: ExclusionRule, now: datetime, *, before: ItemState,
 ) -> bool:
     """`before` -> skipped, of an item that was begun before and left its mark: the content is declared what it was."""
-    roadmap = _lock_owner(connection, item)
+    owner = _lock_owner(connection, item)
     if not settle(connection, item, ItemState.SKIPPED, now, before=before, skip_rule=rule):
         return False
-    put_back_status(connection, roadmap, item, now)
+    put_back_status(connection, owner, item, now)
     return True
 
 
 def cancel_told(connection: Connection, together: Sequence[StoredItem], now: datetime) -> list[StoredItem]:
     """running -> cancelled, of those among them that were told to stop; all of them stay locked. Returns what this changed."""
     told = [item for item in together if item.cancel_requested_at is not None]
-    one_of_each = {item.key.owner_id: item for item in told}  # an owner is locked, and read, once
-    roadmaps = {owner_id: _lock_owner(connection, item) for owner_id, item in sorted(one_of_each.items())}
+    one_of_each = {_owner_of(item): item for item in told}  # an owner is locked, and read, once
+    owners = {owner: _lock_owner(connection, item) for owner, item in sorted(one_of_each.items())}
     items.lock(connection, [item.item_id for item in together])
     cancelled = [item for item in told if items.settle(connection, item, ItemState.CANCELLED, now)]
     for item in cancelled:
-        put_back_status(connection, roadmaps[item.key.owner_id], item, now)
+        put_back_status(connection, owners[_owner_of(item)], item, now)
     for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
         task_records.record_progress(connection, task_id, now)
     return cancelled
 
 
-def put_back_status(connection: Connection, roadmap: LockedRoadmap | None, item: StoredItem, now: datetime) -> None:
-    """What an attempt marked as generating is declared what it was before. Another mark is somebody else's and stays.
-
-    A chapter's row says that it was cancelled, and keeps what is there of the text.
-    """
-    if item.key.kind is ContentKind.CHAPTER:
-        chapter_attempts.end_without(connection, item, _("Cancelled before it was complete."), now)
-        return
-    concept = roadmap.framework.concept(item.key.part) if roadmap else None
-    if concept is not None and concept.declared(item.key.kind) == ContentStatus.GENERATING:
-        _declare(connection, roadmap, item, item.previous_status)
+def put_back_status(connection: Connection, owner: LockedOwner | None, item: StoredItem, now: datetime) -> None:
+    """What an attempt marked as generating is declared what it was before."""
+    family_of(item).put_back(connection, item, owner, now)
 
 
-def _declare(connection: Connection, roadmap: LockedRoadmap | None, item: StoredItem, status: str | None) -> None:
-    concept = roadmap.framework.concept(item.key.part) if roadmap else None
-    if concept is not None:
-        contents.patch_concept(connection, item.key.owner_id, concept, contents.status_field(item.key.kind, status))
+def _owner_of(item: StoredItem) -> Owner:
+    return Owner(item.key.kind.owner_kind, item.key.owner_id)
 
 
-def _lock_owner(connection: Connection, item: StoredItem) -> LockedRoadmap | None:
-    """None too for a novel, which is locked as well."""
-    if item.key.kind is ContentKind.CHAPTER:
-        chapters.lock_novel(connection, item.key.owner_id)
-        return None
-    return lock_if_readable(connection, item.key.owner_id)
-
-
-def lock_if_readable(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
-    """A roadmap that PostgreSQL cannot read as jsonb must not keep its items from ending."""
-    try:
-        with connection.begin_nested():
-            return contents.lock_roadmap(connection, roadmap_id)
-    except DataError:
-        return None
+def _lock_owner(connection: Connection, item: StoredItem) -> LockedOwner | None:
+    return family_of(item).lock_to_end(connection, item.key.owner_id)
 
 
 def storable(message: str) -> str:

@@ -10,9 +10,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from backend.actions import costs, settling
+from backend.actions.kinds import is_marked_when_planned
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.keys import ContentKind
 from backend.content.status import ItemState
 from backend.content.written import Spent
 from backend.i18n import _
@@ -116,7 +116,7 @@ def cancel_all(
     if ends_tasks:
         task_records.mark_cancelling(connection, sorted({item.task_id for item in found if item.task_id}), now)
     for item in cancelled:
-        if item.key.kind is ContentKind.CHAPTER:  # its row was written with its item
+        if is_marked_when_planned(item):
             settling.put_back_status(connection, None, item, now)
     for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
         task_records.record_progress(connection, task_id, now)

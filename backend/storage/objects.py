@@ -114,6 +114,12 @@ def _asking() -> Iterator[None]:
         raise StoreUnreachable(_("The object store does not answer as it should: {error}").format(error=_first_line(exc))) from exc
 
 
+def path_part(text: str) -> str:
+    """A text as one part of a path: at most 120 bytes of UTF-8, for a file name holds 255. An id beside it keeps the path unique."""
+    safe = "".join(character if character.isalnum() or character in "-_" else "-" for character in text)
+    return safe.encode()[:120].decode(errors="ignore")
+
+
 def _store_at(root_url: str) -> ObjectStore:
     parts = urlsplit(root_url)
     if parts.scheme == "s3":

@@ -1,0 +1,26 @@
+"""Which family a kind of content belongs to: one row for each kind, and no question of kind anywhere else."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from backend.actions import chapter_attempts, concept_attempts
+from backend.actions.work import Family
+from backend.content.keys import ContentKind
+from backend.content.status import ItemAction
+from backend.storage.items import StoredItem
+
+FAMILIES: Mapping[ContentKind, Family] = MappingProxyType({
+    ContentKind.TUTORIAL: concept_attempts,
+    ContentKind.RESOURCES: concept_attempts,
+    ContentKind.QUIZ: concept_attempts,
+    ContentKind.CHAPTER: chapter_attempts,
+})
+
+
+def family_of(item: StoredItem) -> Family:
+    return FAMILIES[item.key.kind]
+
+
+def is_marked_when_planned(item: StoredItem) -> bool:
+    """Its row was written with the item: it has to end even when no worker ever began it."""
+    return item.key.kind is ContentKind.CHAPTER or item.action is ItemAction.DRAFT
