@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend import logs
-from backend.actions import dispatcher, itemising, reconciler, supervision, triage
+from backend.actions import automatic, dispatcher, itemising, reconciler, supervision, triage
 from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
@@ -104,6 +104,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),
         Duty("follow_causes", 1.0, _quietly(triage.follow)),
+        Duty("retry_by_rules", 2.0, _quietly(automatic.run_due)),
         Duty("sample_causes", 60.0, _sample_causes),
         Duty("regroup", 60.0, Beside(_regroup)),
     ]

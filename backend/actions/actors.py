@@ -19,6 +19,7 @@ class Permission(StrEnum):
     OVERRIDE_LIMITS = "override_limits"  # retry what was tried too often
     TRIAGE = "triage"                    # decide about causes: acknowledge, ignore, resolve, assign, note, merge
     IMPORT = "import"
+    AUTOMATE = "automate"                # make and turn on rules by which Redrive retries by itself: they spend without asking
 
 
 _PERMISSIONS = {

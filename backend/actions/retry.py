@@ -40,17 +40,20 @@ class Confirmed:
     armed_seconds: float = 0.0  # so long it can be undone before it starts
 
 
-def plan(redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False, reopens: bool = False) -> Plan:
+def plan(
+    redrive: Redrive, scope: Scope, actor: Actor, *, overrides_limits: bool = False, reopens: bool = False, by_rule: bool = False,
+) -> Plan:
     """What a retry of the scope would do: every key included, every key left out, each with its rule. Writes nothing.
 
-    `overrides_limits` includes what was tried too often or is over the budget, `reopens` what people cancelled. Raises NotAllowed.
+    `overrides_limits` includes what was tried too often or is over the budget, `reopens` what people cancelled. `by_rule`: a rule chose the
+    keys, so none counts as chosen by name, and no decision of people is lifted. Raises NotAllowed.
     """
     require(actor, Permission.OVERRIDE_LIMITS if overrides_limits else Permission.RETRY)
     now, given = utc_now(), redrive.settings
     limits = Allowance(given.maximum_attempts_per_day, given.operation_budget_calls or None, reopens)
     with redrive.engine.connect() as connection:
         candidates = load_candidates(connection, scope, now)
-        named = frozenset(scope.keys)
+        named = frozenset() if by_rule else frozenset(scope.keys)
         included, excluded = decide_all(
             candidates, is_named=named.__contains__, allowance=Allowance(reopens=reopens) if overrides_limits else limits,
             overridden=limits if overrides_limits else None)
@@ -110,17 +113,20 @@ def default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
 
 def store(
     redrive: Redrive, connection: Connection, accepted: Plan, left: Sequence[PlannedItem], actor: Actor, reason: str,
-    limits: OperationLimits, *, armed_seconds: float,
+    limits: OperationLimits, *, armed_seconds: float, name: str = "", priority: Priority | None = None,
 ) -> str:
-    """The operation of those items of a plan, in the transaction of the caller, who knows that nobody else works on them."""
-    operation_id = uuid4().hex
-    name = describe_scope(connection, accepted.scope)
-    is_small, now = len(left) <= redrive.settings.interactive_items, utc_now()
+    """The operation of those items of a plan, in the transaction of the caller, who knows that nobody else works on them.
+
+    Without a name it is the scope in words, without a priority its size decides.
+    """
+    operation_id, now = uuid4().hex, utc_now()
+    name = name or describe_scope(connection, accepted.scope)
+    by_size = Priority.INTERACTIVE if len(left) <= redrive.settings.interactive_items else Priority.BULK
     waits = armed_seconds > 0 or itemising.is_large(len(left))  # until it cannot be undone any more, or until all its items are written
     items.insert_operation(
         connection, operation_id=operation_id, request_id=accepted.request_id, name=name,
         state=OperationState.ARMED if waits else OperationState.RUNNING,
-        priority=Priority.INTERACTIVE if is_small else Priority.BULK, actor_id=actor.actor_id, actor_role=actor.role,
+        priority=priority or by_size, actor_id=actor.actor_id, actor_role=actor.role,
         reason=reason, scope=accepted.scope.as_json(), limits=limits.as_json(), planned_count=len(left),
         started_at=None if waits else now,
         starts_at=now + timedelta(seconds=armed_seconds) if armed_seconds else None)

@@ -16,7 +16,7 @@ from backend.content.secrets import without_secrets
 from backend.content.triage import CauseEventKind, CauseState, may_become, states_before
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import audit, cause_records
+from backend.storage import audit, cause_records, retry_due
 
 NOTE_CHARACTERS = 2000
 TITLE_CHARACTERS = 120
@@ -134,6 +134,7 @@ def merge(redrive: Redrive, cause_id: str, into: str, actor: Actor) -> int:
         title, _state = _known(connection, cause_id)
         into_title, _into_state = _known(connection, into)
         moved = cause_records.merge(connection, cause_id, into, by=actor.actor_id, now=now)
+        retry_due.note_causes_anew(connection)
         cause_records.write_event(connection, into, CauseEventKind.MERGED, by=actor.actor_id, now=now, words=title)
         audit.record(connection, actor, action="cause_merged", scope=title, reason=_("into: {cause}").format(cause=into_title),
                      result=_("{items} moved").format(items=wording.items(moved)))
@@ -151,6 +152,7 @@ def part(redrive: Redrive, fingerprint: str, actor: Actor) -> int:
         moved = cause_records.part(connection, fingerprint)
         if moved is None:
             raise NotPossible(_("This cause is not merged into another."))
+        retry_due.note_causes_anew(connection)
         cause_records.write_event(connection, into, CauseEventKind.PARTED, by=actor.actor_id, now=now, words=title)
         audit.record(connection, actor, action="cause_parted", scope=title,
                      result=_("{items} moved back").format(items=wording.items(moved)))

@@ -2,12 +2,13 @@
 
 import pytest
 
-from backend.content import wording
+from backend.content import rule_wording, wording
 from backend.content.errors import ErrorKind
 from backend.content.hints import HINTS
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, InclusionRule
 from backend.content.problems import KeyState, ProblemKind
+from backend.content.retry_rules import RunVerdict
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import BreakerState, FindingKind, ItemState, OperationState, TaskStatus, TaskType
 from backend.content.stopping import CancelReason
@@ -20,7 +21,7 @@ MAPS = [
     (wording.TASK_STATUSES, TaskStatus),
     (wording.TASK_TYPES, TaskType), (wording.CANCEL_REASONS, CancelReason), (wording.BREAKER_STATES, BreakerState),
     (wording.FINDING_KINDS, FindingKind), (wording.CAUSE_STATES, CauseState), (wording.CAUSE_EVENTS, CauseEventKind),
-    (HINTS, ErrorKind)]
+    (HINTS, ErrorKind), (rule_wording.VERDICTS, RunVerdict), (rule_wording.KINDS_PLURAL, ContentKind)]
 KEYS = {
     ContentKind.TUTORIAL: "Tutorial of Backpressure, in Agents", ContentKind.RESOURCES: "Resources of Backpressure, in Agents",
     ContentKind.QUIZ: "Quiz of Backpressure, in Agents", ContentKind.COVER: "Cover of Agents",
