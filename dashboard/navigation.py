@@ -10,7 +10,8 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), operations_page(), roadmap_page(), tasks_page(), workers_page(), cause_page()]
+    return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), tasks_page(), workers_page(),
+            cause_page()]
 
 
 def overview_page() -> st.Page:
@@ -23,6 +24,10 @@ def problems_page() -> st.Page:
 
 def operations_page() -> st.Page:
     return st.Page(PAGES / "operations.py", title=_("Operations"), icon=":material/playlist_play:", url_path="operations")
+
+
+def automatic_page() -> st.Page:
+    return st.Page(PAGES / "automatic.py", title=_("Automatic retries"), icon=":material/autorenew:", url_path="automatic")
 
 
 def roadmap_page() -> st.Page:

@@ -5,15 +5,15 @@ from backend.content.keys import ContentKind
 from backend.content.retry_rules import RuleBudget, RuleTerms, RunVerdict, backoff_words
 from backend.i18n import _
 
-VERDICTS = {
-    RunVerdict.STARTED: _("Started a retry"),
+VERDICTS = {  # why nothing is begun, but for the first
+    RunVerdict.STARTED: _("A retry was started."),
     RunVerdict.NOTHING_DUE: _("Nothing is due now."),
     RunVerdict.STILL_RUNNING: _("Its last retry has not ended yet."),
-    RunVerdict.QUIET_HOURS: _("Nothing: quiet hours."),
-    RunVerdict.BUDGET_SPENT: _("Nothing: the budget of the day is spent."),
-    RunVerdict.MODEL_HELD: _("Nothing: the model does not answer."),
-    RunVerdict.RESTING: _("Nothing: its last retry stopped by itself, so it rests."),
-    RunVerdict.ALL_LEFT_OUT: _("Nothing: plans leave out all that is due."),
+    RunVerdict.QUIET_HOURS: _("Quiet hours."),
+    RunVerdict.BUDGET_SPENT: _("The budget of the day is spent."),
+    RunVerdict.MODEL_HELD: _("The model does not answer."),
+    RunVerdict.RESTING: _("Its last retry stopped by itself, so it rests."),
+    RunVerdict.ALL_LEFT_OUT: _("Plans leave out all that is due."),
 }
 KINDS_PLURAL = {
     ContentKind.TUTORIAL: _("tutorials"), ContentKind.RESOURCES: _("resources"), ContentKind.QUIZ: _("quizzes"),

@@ -16,7 +16,7 @@ from dashboard.components.cause_words import day_words, owner_words, retry_words
 from dashboard.components.filters import as_query
 from dashboard.components.permission import may_retry, may_triage, retry_help, triage_help
 from dashboard.durations import age, clock_time
-from dashboard.navigation import operations_page, problems_page, roadmap_page
+from dashboard.navigation import automatic_page, operations_page, problems_page, roadmap_page
 from dashboard.palette import CAUSE_STATES, OPERATION_STATES
 from dashboard.untrusted import escaped, plain
 
@@ -104,6 +104,8 @@ def _offer_buttons(found: CauseDetail) -> None:
         _offer_state(found, CauseState.RESOLVED, _("Resolve"), ":material/check_circle:",
                      _("It should not come again; when it does, it is told as come back."))
         _offer_state(found, CauseState.OPEN, _("Reopen"), ":material/undo:", _("As if nobody had decided anything."))
+        st.page_link(automatic_page(), label=_("Retry this automatically"), icon=":material/autorenew:", width="content",
+                     query_params={"cause": found.cause_id}, help=_("A rule for this cause: within a budget, with longer and longer waits"))
 
 
 def _offer_state(found: CauseDetail, after: CauseState, label: str, icon: str, told: str) -> None:

@@ -10,7 +10,7 @@ SCREENS = ARTIFACTS / "screens"
 PAGES = {
     "overview": "", "problems": "problems", "roadmaps": "roadmap", "roadmap": "roadmap?id=agent-performance-optimization",
     "tasks": "tasks", "task": "tasks?task=task-creation-rust-in-practice", "task-unknown": "tasks?task=no-such-task",
-    "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "operations": "operations",
+    "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "operations": "operations", "automatic": "automatic",
     "operation-unknown": "operations?operation=no-such-operation", "unreadable": "problems?problem=unreadable",
     "causes": "problems?view=cause", "cause-none": "cause", "cause-unknown": "cause?id=no-such-cause",
     "nothing-found": "problems?text=no-such-words-anywhere",

@@ -12,7 +12,7 @@ from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import Settings
 from backend.storage import heartbeats, problems
-from dashboard import reads
+from dashboard import reads, rule_reads
 from dashboard.components import live_operations
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def forget_reads() -> None:
     """Every cached read, and the connection: as if the cache's second had passed."""
-    for read in [*vars(reads).values(), live_operations.operation_block]:
+    for read in [*vars(reads).values(), *vars(rule_reads).values(), live_operations.operation_block]:
         if hasattr(read, "clear") and callable(read):
             read.clear()
 
@@ -75,7 +75,7 @@ def dialog_above_one(environment: pytest.MonkeyPatch) -> None:
 
 def forget_cached_reads() -> None:
     """The cached reads, but not the connection."""
-    for name, read in [*vars(reads).items(), ("block", live_operations.operation_block)]:
+    for name, read in [*vars(reads).items(), *vars(rule_reads).items(), ("block", live_operations.operation_block)]:
         if name != "connected" and hasattr(read, "clear") and callable(read):
             read.clear()
 
