@@ -25,8 +25,11 @@ from backend.views.availability import is_outage
 from workers import failpoints, shutdown
 from workers.chapter_telling import ChapterTelling
 from workers.generators.choose import choose_generator
-from workers.generators.protocol import Generator, WrittenContent, write
+from workers.generators.painters.protocol import Painter
+from workers.generators.protocol import Generator, WrittenContent
+from workers.making import Makers
 from workers.patience import patiently
+from workers.provider_notes import ProviderNotes
 from workers.safekeeping import Safekeeping
 from workers.watch import Running, Watch
 
@@ -45,11 +48,11 @@ def run_chunk(redrive: Redrive, item_ids: Sequence[int]) -> dict[str, int]:
 
 
 class Chunk:
-    """Items that share one event loop, one generator and one heartbeat."""
+    """Items that share one event loop, one generator, one painter and one heartbeat."""
 
-    def __init__(self, redrive: Redrive, generator: Generator) -> None:
+    def __init__(self, redrive: Redrive, generator: Generator, choose_painter: Callable[[], Painter] | None = None) -> None:
         self._redrive = redrive
-        self._generator = generator
+        self._makers = Makers(generator, choose_painter)
         # Beginning and saving go on beside the writing: a slot that waited for PostgreSQL would leave the model idle.
         self._begun = asyncio.Semaphore(2 * redrive.settings.concurrency)
         self._writing = asyncio.Semaphore(redrive.settings.concurrency)
@@ -58,9 +61,9 @@ class Chunk:
         self._is_first_begun, self._has_first_begun = False, asyncio.Event()
         self._is_stopping = False
         self._is_broken_off = False  # half the time to stop is over: nothing is asked of the model any more
-        self._is_model_troubled = False  # a failure was noted: the next success is worth noting too
         self._threads = ThreadPoolExecutor(redrive.settings.worker_threads, thread_name_prefix="storage")
         self._watch = Watch(redrive, self._running)
+        self._notes = ProviderNotes(redrive, self._ask)
         self._safekeeping = Safekeeping(redrive, self._threads, self._patiently)
 
     async def run(self, item_ids: Sequence[int]) -> dict[str, int]:
@@ -74,7 +77,7 @@ class Chunk:
             await self._leave([item_id for item_id, outcome in zip(item_ids, outcomes, strict=True) if outcome == "left"])
         finally:
             watching.cancel()
-            await self._generator.close()
+            await self._makers.close()
             self._threads.shutdown(wait=False)
             self._watch.close()
             self._safekeeping.close()
@@ -137,7 +140,7 @@ class Chunk:
             return "not_begun"
         log.exception("item_defect", item_id=item_id)
         error = save_error(exc) if isinstance(exc, DBAPIError) else ItemError(ErrorKind.UNEXPECTED, f"{type(exc).__name__}: {exc}")
-        await self._patiently(lambda: self._in_thread(attempts.refuse, self._redrive, item_id, error))
+        await self._ask(attempts.refuse, self._redrive, item_id, error)
         return "failed"
 
     async def _write_and_save(self, attempt: Attempt) -> str:
@@ -150,7 +153,7 @@ class Chunk:
         except ItemError as error:
             return await self._write_failed(attempt, error, bound)
         except Exception as exc:  # boundary: a defect fails one item, named as such
-            await self._note_aborted(attempt)
+            await self._notes.aborted(attempt)
             return await self._defect(attempt, exc, bound)
         failpoints.reach("after_model")
         try:
@@ -162,7 +165,7 @@ class Chunk:
         except Exception as exc:  # boundary
             outcome = await self._defect(attempt, exc, bound)
         failpoints.reach("after_save")
-        await self._note_answer(attempt)  # a finished text comes first
+        await self._notes.answered(attempt)  # a finished text comes first
         return outcome
 
     async def _write(self, attempt: Attempt) -> WrittenContent:
@@ -174,8 +177,8 @@ class Chunk:
                 await self._watch.catch_up()
                 if running.is_told_to_stop:
                     raise asyncio.CancelledError
-                writing = write(
-                    self._generator, attempt.item.key.kind, brief=attempt.brief, spent=running.spent, telling=running.telling)
+                writing = self._makers.make(
+                    attempt.item.key.kind, brief=attempt.brief, spent=running.spent, telling=running.telling)
                 return await (self._in_time(writing) if running.telling else writing)
 
         if self._is_broken_off:  # it was being begun when the others were
@@ -204,47 +207,26 @@ class Chunk:
         withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
         if running.telling:
             await running.telling.keep()
-        await self._note_aborted(attempt)
+        await self._notes.aborted(attempt)
         with contextlib.suppress(ItemError):  # the database is away: the lease runs out and the item is taken back
-            is_ours = await self._patiently(lambda: self._in_thread(withdraw, self._redrive, item, running.spent))
+            is_ours = await self._ask(withdraw, self._redrive, item, running.spent)
             bound.info(("item_cancelled" if is_told else "item_given_back") if is_ours else "item_late")
             if is_ours and is_told and running.telling:
                 await running.telling.fail(_("Cancelled before it was complete."))
         return "cancelled" if is_told else "given_back"
 
     async def _write_failed(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
-        """A text of its own that failed fails its item; a model that is out holds it back, once that is certain."""
+        """A text of its own that failed fails its item; a provider that is out holds it back, once that is certain."""
         if error.kind not in breaker.OUTAGE_KINDS:
-            await self._note_answer(attempt)
+            await self._notes.answered(attempt)
             return await self._fail(attempt, error, bound)
-        self._is_model_troubled = True
-        try:
-            is_held = await self._patiently(lambda: self._in_thread(breaker.note_failure, self._redrive, error))
-        except ItemError:
-            is_held = False
-        if not is_held:
+        if not await self._notes.failed(attempt, error):
             return await self._fail(attempt, error, bound)
         bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
         with contextlib.suppress(ItemError):
             spent = self._running[attempt.item.item_id].spent
-            await self._patiently(lambda: self._in_thread(withdrawals.give_back, self._redrive, attempt.item, spent))
+            await self._ask(withdrawals.give_back, self._redrive, attempt.item, spent)
         return "held"
-
-    async def _note_aborted(self, attempt: Attempt) -> None:
-        """If it was the probe of an open breaker, the next one may go."""
-        if attempt.is_model_troubled:
-            with contextlib.suppress(ItemError):
-                await self._patiently(lambda: self._in_thread(breaker.note_aborted, self._redrive))
-
-    async def _note_answer(self, attempt: Attempt) -> None:
-        """The model answers: a breaker that had counted failures starts anew."""
-        if not (self._is_model_troubled or attempt.is_model_troubled):
-            return
-        with contextlib.suppress(ItemError):
-            closed = await self._patiently(lambda: self._in_thread(breaker.note_success, self._redrive))
-            self._is_model_troubled = False
-            if closed:
-                log.info("model_is_back", provider=self._redrive.settings.provider)
 
     async def _defect(self, attempt: Attempt, exc: Exception, bound: structlog.stdlib.BoundLogger) -> str:
         bound.exception("item_defect")
@@ -257,7 +239,7 @@ class Chunk:
         if telling:
             await telling.keep()
         try:
-            is_ours = await self._patiently(lambda: self._in_thread(attempts.fail, self._redrive, attempt, error, spent))
+            is_ours = await self._ask(attempts.fail, self._redrive, attempt, error, spent)
             if is_ours and telling:
                 await telling.fail(error.message)
         except ItemError as gone:  # the lease runs out and the item is taken back
@@ -267,8 +249,12 @@ class Chunk:
     async def _leave(self, item_ids: list[int]) -> None:
         if item_ids:
             with contextlib.suppress(ItemError):
-                await self._patiently(lambda: self._in_thread(withdrawals.leave, self._redrive, item_ids))
+                await self._ask(withdrawals.leave, self._redrive, item_ids)
             log.info("items_left", count=len(item_ids))
+
+    async def _ask(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """Of PostgreSQL, patiently: raises ItemError of an outage when it stays away."""
+        return await self._patiently(lambda: self._in_thread(function, *arguments))
 
     async def _patiently(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         """Raises ItemError of an outage when PostgreSQL stays away."""

@@ -76,14 +76,14 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
         item = items.find_item(connection, item_id)
         if item is None or item.state is not ItemState.QUEUED:
             return NotBegun.TAKEN, item
-        model = breaker.current(redrive, connection)
+        model = breaker.current(redrive, connection, item.key.kind)
         flow = breaker.flow(redrive, model, now)
         if item.action is not ItemAction.REPAIR and flow is Flow.HELD:
             return NotBegun.HELD, None
         begun = _begin_held(redrive, connection, item, now)
         if not isinstance(begun, Attempt):
             return begun
-        if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now):
+        if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now, item.key.kind):
             raise _Held
         if not groups.may_call(connection, item.item_id):
             raise _Braked

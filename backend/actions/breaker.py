@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from backend.actions.settling import storable
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import CONCEPT_KINDS, ContentKind
 from backend.content.status import BreakerState
 from backend.redrive import Redrive
 from backend.storage import breakers
@@ -24,6 +25,28 @@ OUTAGE_KINDS = frozenset({
 })
 
 
+COVERS = "covers"  # all painters together: they fall back on each other, so one breaker tells how they fare
+
+
+def provider_of(redrive: Redrive, kind: ContentKind) -> str:
+    """Who makes that kind: an outage of pictures must not hold back texts, nor the other way round."""
+    return COVERS if kind is ContentKind.COVER else redrive.settings.provider
+
+
+def providers(redrive: Redrive) -> dict[str, tuple[ContentKind, ...]]:
+    """Each provider with the kinds that it makes."""
+    found: dict[str, tuple[ContentKind, ...]] = {}
+    for kind in (*CONCEPT_KINDS, ContentKind.CHAPTER, ContentKind.COVER):
+        name = provider_of(redrive, kind)
+        found[name] = (*found.get(name, ()), kind)
+    return found
+
+
+def flows(redrive: Redrive, connection: Connection, now: datetime) -> dict[tuple[ContentKind, ...], "Flow"]:
+    """What may be sent now of the kinds of each provider."""
+    return {kinds: flow(redrive, breakers.find_breaker(connection, name), now) for name, kinds in providers(redrive).items()}
+
+
 class Flow(StrEnum):
     """What the breaker lets through."""
 
@@ -32,8 +55,8 @@ class Flow(StrEnum):
     HELD = "held"
 
 
-def current(redrive: Redrive, connection: Connection) -> Breaker:
-    return breakers.find_breaker(connection, redrive.settings.provider)
+def current(redrive: Redrive, connection: Connection, kind: ContentKind = ContentKind.TUTORIAL) -> Breaker:
+    return breakers.find_breaker(connection, provider_of(redrive, kind))
 
 
 def flow(redrive: Redrive, breaker: Breaker, now: datetime) -> Flow:
@@ -47,9 +70,9 @@ def flow(redrive: Redrive, breaker: Breaker, now: datetime) -> Flow:
     return Flow.HELD
 
 
-def begin_probe(redrive: Redrive, connection: Connection, now: datetime) -> bool:
+def begin_probe(redrive: Redrive, connection: Connection, now: datetime, kind: ContentKind = ContentKind.TUTORIAL) -> bool:
     """The caller asks the model to see whether it is back. False: somebody else does already, or it is not time."""
-    return breakers.begin_probe(connection, redrive.settings.provider, now, silent_since=_lost_probes(redrive, now))
+    return breakers.begin_probe(connection, provider_of(redrive, kind), now, silent_since=_lost_probes(redrive, now))
 
 
 def _lost_probes(redrive: Redrive, now: datetime) -> datetime:
@@ -58,23 +81,23 @@ def _lost_probes(redrive: Redrive, now: datetime) -> datetime:
     return now - timedelta(seconds=settings.model_timeout_seconds * (settings.model_retries + 1) + settings.lease_seconds)
 
 
-def note_success(redrive: Redrive) -> bool:
+def note_success(redrive: Redrive, kind: ContentKind = ContentKind.TUTORIAL) -> bool:
     """The model answered. True: the breaker had been open, and is closed now."""
     with redrive.engine.begin() as connection:
-        return breakers.note_success(connection, redrive.settings.provider, utc_now())
+        return breakers.note_success(connection, provider_of(redrive, kind), utc_now())
 
 
-def note_failure(redrive: Redrive, error: ItemError) -> bool:
+def note_failure(redrive: Redrive, error: ItemError, kind: ContentKind = ContentKind.TUTORIAL) -> bool:
     """The model failed. True: nobody may ask it now, so the item is to be given back and not failed."""
     settings = redrive.settings
     with redrive.engine.begin() as connection:
         state = breakers.note_failure(
-            connection, settings.provider, error.kind, storable(error.message), utc_now(),
+            connection, provider_of(redrive, kind), error.kind, storable(error.message), utc_now(),
             most_failures=settings.breaker_failures, pause_seconds=settings.breaker_seconds)
     return state is not BreakerState.CLOSED
 
 
-def note_aborted(redrive: Redrive) -> None:
+def note_aborted(redrive: Redrive, kind: ContentKind = ContentKind.TUTORIAL) -> None:
     """What was being written was stopped before its answer: if it was the probe, the next one may go."""
     with redrive.engine.begin() as connection:
-        breakers.release_probe(connection, redrive.settings.provider, utc_now())
+        breakers.release_probe(connection, provider_of(redrive, kind), utc_now())

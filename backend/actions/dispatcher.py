@@ -4,7 +4,7 @@ PostgreSQL is told before Redis: what is queued there is owed, and sent until a 
 found by the reconciler.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -15,6 +15,7 @@ from backend.actions import breaker, verification
 from backend.actions.breaker import Flow
 from backend.actions.withdrawals import MENDING_WAIT_SECONDS
 from backend.clock import utc_now
+from backend.content.keys import ContentKind
 from backend.content.limits import allowance, paced
 from backend.content.plans import ExclusionRule
 from backend.content.status import Priority
@@ -34,7 +35,7 @@ LARGE_CHUNK_ITEMS = 48  # of any other: long enough that the last, half-full rou
 class Dispatched:
     queued: int = 0
     is_parked: bool = False  # Redis is down: what is queued will be sent
-    is_held: bool = False    # the model's circuit breaker is open: what is planned waits
+    is_held: bool = False    # a provider's circuit breaker is open: what it would make waits
 
 
 def chunk_items(redrive: Redrive, priority: Priority) -> int:
@@ -58,20 +59,28 @@ def dispatch(redrive: Redrive) -> Dispatched:
     if not redrive.queue.is_up():
         return Dispatched(is_parked=True)
     with redrive.engine.connect() as connection:
-        flow = breaker.flow(redrive, breaker.current(redrive, connection), utc_now())
+        flows = breaker.flows(redrive, connection, utc_now())
     queued = 0
     for priority in Priority:
-        limit = 1 if flow is Flow.PROBE else TAKEN_ITEMS
-        chunks = _queue_some(redrive, priority, limit, may_generate=flow is not Flow.HELD)
-        queued += sum(len(item_ids) for item_ids in chunks.values())
-        try:
-            redrive.queue.send(priority, chunks)
-        except QueueDown:
-            return Dispatched(queued, is_parked=True)
-    return Dispatched(queued, is_held=flow is not Flow.FREE)
+        for kinds, limit in _turns(flows):
+            chunks = _queue_some(redrive, priority, limit, kinds=kinds)
+            queued += sum(len(item_ids) for item_ids in chunks.values())
+            try:
+                redrive.queue.send(priority, chunks)
+            except QueueDown:
+                return Dispatched(queued, is_parked=True)
+    return Dispatched(queued, is_held=any(flow is not Flow.FREE for flow in flows.values()))
 
 
-def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generate: bool) -> dict[str, list[int]]:
+def _turns(flows: Mapping[tuple[ContentKind, ...], Flow]) -> list[tuple[tuple[ContentKind, ...] | None, int]]:
+    """(kinds that may ask their provider, how many at most); None: all kinds, in their order. Repairs go in any case."""
+    if all(flow is Flow.FREE for flow in flows.values()):
+        return [(None, TAKEN_ITEMS)]
+    turns = [(kinds, 1 if flow is Flow.PROBE else TAKEN_ITEMS) for kinds, flow in flows.items() if flow is not Flow.HELD]
+    return turns or [((), TAKEN_ITEMS)]
+
+
+def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, kinds: tuple[ContentKind, ...] | None) -> dict[str, list[int]]:
     now = utc_now()
     with redrive.engine.begin() as connection:
         dispatching.prefer_indexes(connection)
@@ -79,7 +88,7 @@ def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generat
         running = dispatching.lock_running(connection, priority, TAKEN_ITEMS)
         for found in dispatching.standing(connection, running):
             if len(planned) < limit:
-                planned += _take(redrive, connection, found, limit - len(planned), may_generate=may_generate, now=now)
+                planned += _take(redrive, connection, found, limit - len(planned), kinds=kinds, now=now)
         if not planned:
             return {}
         chunks = {uuid4().hex: [item.item_id for item in chunk] for chunk in _chunks(planned, chunk_items(redrive, priority))}
@@ -90,7 +99,7 @@ def _queue_some(redrive: Redrive, priority: Priority, limit: int, *, may_generat
 
 
 def _take(
-    redrive: Redrive, connection: Connection, found: Standing, limit: int, *, may_generate: bool, now: datetime,
+    redrive: Redrive, connection: Connection, found: Standing, limit: int, *, kinds: tuple[ContentKind, ...] | None, now: datetime,
 ) -> list[StoredItem]:
     """The next items of one operation, as many as its limits allow now. Repairs ask no model, so only quiet hours hold them."""
     quiet = found.limits.quiet_hours
@@ -99,11 +108,11 @@ def _take(
             stopping.unqueue(connection, found.operation_id)
         return []
     planned = dispatching.planned_repairs(connection, found.operation_id, limit)
-    allowed = allowance(found.limits, found.load, now) if may_generate else 0
+    allowed = allowance(found.limits, found.load, now) if kinds != () else 0
     room = limit - len(planned) if allowed is None else min(allowed, limit - len(planned))
     if room <= 0:
         return planned
-    written = dispatching.planned_items(connection, found.operation_id, room)
+    written = dispatching.planned_items(connection, found.operation_id, room, kinds)
     paced_at = paced(found.limits, found.load, len(written), now) if written else None
     if paced_at:
         dispatching.set_pace(connection, found.operation_id, paced_at)

@@ -94,9 +94,11 @@ def _task_kind(owned: Sequence[ItemRow]) -> dict[str, str | None]:
     if len(kinds) == 1:
         task_type = {
             ContentKind.TUTORIAL: TaskType.RETRY_TUTORIAL, ContentKind.RESOURCES: TaskType.RETRY_RESOURCES,
-            ContentKind.QUIZ: TaskType.RETRY_QUIZ, ContentKind.CHAPTER: TaskType.CHAPTER}[ContentKind(next(iter(kinds)))]
+            ContentKind.QUIZ: TaskType.RETRY_QUIZ, ContentKind.CHAPTER: TaskType.CHAPTER,
+            ContentKind.COVER: TaskType.COVER}[ContentKind(next(iter(kinds)))]
+    is_of_concepts = task_type not in (TaskType.CHAPTER, TaskType.COVER)
     return {
         "task_type": task_type,
-        "concept_id": next(iter(concepts)) if len(concepts) == 1 and task_type is not TaskType.CHAPTER else None,
-        "content_type": next(iter(kinds)) if len(kinds) == 1 and task_type is not TaskType.CHAPTER else None,
+        "concept_id": next(iter(concepts)) if len(concepts) == 1 and is_of_concepts else None,
+        "content_type": next(iter(kinds)) if len(kinds) == 1 and is_of_concepts else None,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from backend.actions import chapter_attempts, concept_attempts
+from backend.actions import chapter_attempts, concept_attempts, cover_attempts
 from backend.actions.work import Family
 from backend.content.keys import ContentKind
 from backend.content.status import ItemAction
@@ -14,6 +14,7 @@ FAMILIES: Mapping[ContentKind, Family] = MappingProxyType({
     ContentKind.RESOURCES: concept_attempts,
     ContentKind.QUIZ: concept_attempts,
     ContentKind.CHAPTER: chapter_attempts,
+    ContentKind.COVER: cover_attempts,
 })
 
 

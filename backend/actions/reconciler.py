@@ -34,7 +34,7 @@ UNFINISHED_WAITS = (ItemState.PLANNED, ItemState.QUEUED)
 def resend_lost(redrive: Redrive) -> int:
     """Send again what stays queued while its job stands in no list. Twice is harmless: claiming is guarded.
 
-    Redis down parks it. While the model is held back only repairs go, and one item when it is time to see whether it is back.
+    Redis down parks it. While a provider is held back only repairs go, and one item when it is time to see whether it is back.
     """
     now = utc_now()
     before = now - timedelta(seconds=redrive.settings.resend_seconds)
@@ -42,10 +42,12 @@ def resend_lost(redrive: Redrive) -> int:
     try:
         standing = set[str]().union(*(redrive.queue.standing(priority) for priority in Priority))
         with redrive.engine.connect() as connection:
-            flow = breaker.flow(redrive, breaker.current(redrive, connection), now)
-            lost = items.jobless(connection, before, standing, may_generate=flow is not Flow.HELD)
-        for priority, item_ids in lost[:1] if flow is Flow.PROBE else lost:
-            resent += _send_again(redrive, priority, item_ids[:1] if flow is Flow.PROBE else item_ids)
+            flows = breaker.flows(redrive, connection, now)
+            lost = {kinds: items.jobless(connection, before, standing, kinds=kinds, may_generate=flow is not Flow.HELD)
+                    for kinds, flow in flows.items()}
+        for kinds, flow in flows.items():
+            for priority, item_ids in lost[kinds][:1] if flow is Flow.PROBE else lost[kinds]:
+                resent += _send_again(redrive, priority, item_ids[:1] if flow is Flow.PROBE else item_ids)
     except QueueDown:
         pass  # parked: looked at again
     return _found(redrive, FindingKind.QUEUED_WITHOUT_JOB, resent)

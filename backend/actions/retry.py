@@ -12,7 +12,7 @@ from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.detector import judge_owner
-from backend.content.keys import ContentKey, Owner
+from backend.content.keys import ContentKey, ContentKind, Owner
 from backend.content.limits import OperationLimits
 from backend.content.plans import Allowance, Excluded, ExclusionRule, Plan, PlannedItem, decide_all
 from backend.content.problems import KeyState
@@ -67,11 +67,16 @@ def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKe
     owners = {Owner(key.kind.owner_kind, key.owner_id) for key in keys}
     facts = load_facts(connection, owners, every_key=True) if owners else {}
     verdicts = {verdict.key: verdict for found in facts.values() for verdict in judge_owner(found, now, redrive.limits)}
-    working = items.keys_in_work(connection, keys)
-    busy = {key for key, verdict in verdicts.items() if verdict.state is KeyState.IN_PROGRESS} | set(working)
-    return tuple(
-        Excluded(key, ExclusionRule.ALREADY_RUNNING if key in busy else ExclusionRule.NOT_BROKEN, key.part or key.owner_id)
-        for key in keys)
+    busy = {key for key, verdict in verdicts.items() if verdict.state is KeyState.IN_PROGRESS} | set(items.keys_in_work(connection, keys))
+
+    def rule(key: ContentKey) -> ExclusionRule:
+        if key in busy:
+            return ExclusionRule.ALREADY_RUNNING
+        if Owner(key.kind.owner_kind, key.owner_id) not in facts:
+            return ExclusionRule.OWNER_GONE
+        return ExclusionRule.ALREADY_MADE if key.kind is ContentKind.COVER else ExclusionRule.NOT_BROKEN
+
+    return tuple(Excluded(key, rule(key), key.part or key.owner_id) for key in keys)
 
 
 def confirm(

@@ -17,7 +17,7 @@ from backend.actions import attempts
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
-from backend.content.written import Chapter, Quiz, Resources, Tutorial, Written
+from backend.content.written import Chapter, Cover, Quiz, Resources, Tutorial, Written
 from backend.redrive import Redrive
 from backend.storage import items
 from backend.storage.engine import is_locked
@@ -30,7 +30,7 @@ SPILLED = "spills"
 SET_ASIDE = "spills-set-aside"
 LONGEST_WAIT_SECONDS = 0.2  # for a row that somebody else holds: other texts wait too
 _CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz,
-                             ContentKind.CHAPTER: Chapter})
+                             ContentKind.CHAPTER: Chapter, ContentKind.COVER: Cover})
 
 
 @dataclass(frozen=True, slots=True)

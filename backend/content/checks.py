@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.written import Chapter, Question, Quiz, Resources, Tutorial
+from backend.content.written import Chapter, Cover, Question, Quiz, Resources, Tutorial
 from backend.i18n import _
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # in a str of Python each surrogate is a lone one
 _INVISIBLE = re.compile("[\\s\u200b\u200c\u200d\u2060\ufeff]+")  # str.strip() keeps all but the first
 
 
-def check(content: Tutorial | Resources | Quiz | Chapter) -> None:
+def check(content: Tutorial | Resources | Quiz | Chapter | Cover) -> None:
     """Nothing, when the content may be saved.
 
     Raises ItemError: CONTENT_EMPTY, CONTENT_UNSTORABLE, or MODEL_INVALID_JSON for an answer or an address that
@@ -33,6 +33,8 @@ def check(content: Tutorial | Resources | Quiz | Chapter) -> None:
             check_quiz(content)
         case Chapter():
             check_chapter(content)
+        case Cover():
+            check_cover(content)
         case _:
             assert_never(content)
 
@@ -71,6 +73,16 @@ def check_chapter(chapter: Chapter) -> None:
         check_storable(text, path)
         if _is_blank(text) and not path.endswith(".impact"):
             raise ItemError(ErrorKind.CONTENT_EMPTY, _("{where} is blank.").format(where=path))
+
+
+def check_cover(cover: Cover) -> None:
+    """Its painter has checked the pictures; here it is only whether they are there and say what they show."""
+    if not (cover.large and cover.thumbnail):
+        raise ItemError(ErrorKind.CONTENT_EMPTY, _("The cover has no picture."))
+    for text, where in ((cover.alt_text, "alt_text"), (cover.attribution, "attribution"), (cover.attribution_url, "attribution_url")):
+        check_storable(text, where)
+    if _is_blank(cover.alt_text):
+        raise ItemError(ErrorKind.CONTENT_EMPTY, _("The cover has no words for those who cannot see it."))
 
 
 def check_storable(text: str, where: str) -> None:

@@ -24,8 +24,6 @@ class ContentKind(StrEnum):
 
 CONCEPT_KINDS = (ContentKind.TUTORIAL, ContentKind.RESOURCES, ContentKind.QUIZ)
 
-WRITABLE_KINDS = (*CONCEPT_KINDS, ContentKind.CHAPTER)  # those that a generator writes
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class ContentKey:

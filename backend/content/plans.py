@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from backend.content.keys import WRITABLE_KINDS, ContentKey, ContentKind
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
@@ -15,7 +15,8 @@ class ExclusionRule(StrEnum):
     ALREADY_RUNNING = "already_running"    # an item is planned, queued or running, or a platform task lives
     NOT_BROKEN = "not_broken"              # the detector finds nothing wrong with it (any more)
     POISON = "poison"                      # tried too often in the last 24 hours; an admin may override it
-    NOT_SUPPORTED = "not_supported"        # no generator for this kind of content yet
+    ALREADY_MADE = "already_made"          # a cover that is there is never made again by a batch
+    OWNER_GONE = "owner_gone"              # its roadmap or novel is unknown, or was deleted
     UNREADABLE = "unreadable"              # framework_data must be mended at its source
     CREATION_CANCELLED = "creation_cancelled"  # reopened only when chosen by name
     CHANGED = "changed"                    # needs something else than was planned
@@ -175,8 +176,6 @@ def _exclusion(candidate: Candidate, allowance: Allowance) -> ExclusionRule | No
         return ExclusionRule.ALREADY_RUNNING
     if candidate.key.kind is ContentKind.FRAMEWORK:
         return ExclusionRule.UNREADABLE
-    if candidate.key.kind not in WRITABLE_KINDS:
-        return ExclusionRule.NOT_SUPPORTED
     if candidate.problem_kind is ProblemKind.CANCELLED:
         return ExclusionRule.CREATION_CANCELLED
     if candidate.is_cause_ignored:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from backend.content.keys import ContentKind
 from backend.content.limits import Load, OperationLimits, Spent
 from backend.content.status import Priority
 from backend.storage.items import StoredItem, as_item
@@ -90,44 +91,52 @@ def planned_repairs(connection: Connection, operation_id: str, limit: int) -> li
     return _locked(connection, "p.group_id is null and p.action = 'repair'", operation_id, limit)
 
 
-def planned_items(connection: Connection, operation_id: str, limit: int) -> list[StoredItem]:
-    """The next items that may call the model, locked for this transaction: canaries first, then of each open group its share."""
+def planned_items(
+    connection: Connection, operation_id: str, limit: int, kinds: Sequence[ContentKind] | None = None,
+) -> list[StoredItem]:
+    """The next items that may call a model, locked for this transaction: canaries first, then of each open group its share.
+
+    With `kinds` only of those.
+    """
     # Drafts, and what was planned before there were groups.
-    found = _locked(connection, "p.group_id is null and p.action <> 'repair'", operation_id, limit)
-    if len(found) < limit:
-        found += _locked_canaries(connection, operation_id, limit - len(found))
-    if len(found) < limit:
-        found += _locked_open(connection, operation_id, limit - len(found))
+    found = _locked(connection, "p.group_id is null and p.action <> 'repair'", operation_id, limit, kinds)
+    for more in (_CANARIES, _OPEN):
+        if len(found) < limit:
+            found += _rows(connection, more, operation_id, limit - len(found), kinds)
     return found
 
 
-def _locked(connection: Connection, which: str, operation_id: str, limit: int) -> list[StoredItem]:
-    rows = connection.execute(text(
-        f"select * from ops.items p where p.operation_id = :operation_id and p.state = 'planned' and {which} "
-        "order by p.place limit :limit for update skip locked"), {"operation_id": operation_id, "limit": limit})
+def _locked(
+    connection: Connection, which: str, operation_id: str, limit: int, kinds: Sequence[ContentKind] | None = None,
+) -> list[StoredItem]:
+    return _rows(connection, _PLANNED.format(which=which, of_kinds="{of_kinds}"), operation_id, limit, kinds)
+
+
+def _rows(
+    connection: Connection, query: str, operation_id: str, limit: int, kinds: Sequence[ContentKind] | None,
+) -> list[StoredItem]:
+    of_kinds = "" if kinds is None else "and p.kind = any(:kinds)"
+    rows = connection.execute(text(query.format(of_kinds=of_kinds)), {
+        "operation_id": operation_id, "limit": limit, **({} if kinds is None else {"kinds": [kind.value for kind in kinds]})})
     return [as_item(row) for row in rows]
 
 
-def _locked_canaries(connection: Connection, operation_id: str, limit: int) -> list[StoredItem]:
-    rows = connection.execute(text(
-        "select i.* from ops.groups g cross join lateral ("
-        "  select * from ops.items p where p.operation_id = :operation_id and p.group_id = g.group_id "
-        "  and p.canary_round = g.canary_round and p.state = 'planned' order by p.place limit :limit for update skip locked) i "
-        "where g.operation_id = :operation_id and g.state = 'canary' limit :limit"), {"operation_id": operation_id, "limit": limit})
-    return [as_item(row) for row in rows]
-
-
-def _locked_open(connection: Connection, operation_id: str, limit: int) -> list[StoredItem]:
-    """No sort over all that is planned: each open group gives the first of its own, as many as there are groups to share the room."""
-    rows = connection.execute(text(
-        "select i.* from (select g.group_id, count(*) over () as groups from ops.groups g "
-        "  where g.operation_id = :operation_id and g.state = 'open' and (select true from ops.items p "
-        "    where p.operation_id = :operation_id and p.group_id = g.group_id and p.state = 'planned' "
-        "    order by p.place limit 1) order by g.group_id) g "
-        "cross join lateral (select * from ops.items p where p.operation_id = :operation_id and p.group_id = g.group_id "
-        "  and p.state = 'planned' order by p.place limit (:limit + g.groups - 1) / g.groups for update skip locked) i limit :limit"),
-        {"operation_id": operation_id, "limit": limit})
-    return [as_item(row) for row in rows]
+_PLANNED = (
+    "select * from ops.items p where p.operation_id = :operation_id and p.state = 'planned' and {which} {of_kinds} "
+    "order by p.place limit :limit for update skip locked")
+_CANARIES = (
+    "select i.* from ops.groups g cross join lateral ("
+    "  select * from ops.items p where p.operation_id = :operation_id and p.group_id = g.group_id "
+    "  and p.canary_round = g.canary_round and p.state = 'planned' {of_kinds} order by p.place limit :limit for update skip locked) i "
+    "where g.operation_id = :operation_id and g.state = 'canary' limit :limit")
+# No sort over all that is planned: each open group gives the first of its own, as many as there are groups to share the room.
+_OPEN = (
+    "select i.* from (select g.group_id, count(*) over () as groups from ops.groups g "
+    "  where g.operation_id = :operation_id and g.state = 'open' and (select true from ops.items p "
+    "    where p.operation_id = :operation_id and p.group_id = g.group_id and p.state = 'planned' {of_kinds} "
+    "    order by p.place limit 1) order by g.group_id) g "
+    "cross join lateral (select * from ops.items p where p.operation_id = :operation_id and p.group_id = g.group_id "
+    "  and p.state = 'planned' {of_kinds} order by p.place limit (:limit + g.groups - 1) / g.groups for update skip locked) i limit :limit")
 
 
 def set_pace(connection: Connection, operation_id: str, paced_at: datetime) -> None:

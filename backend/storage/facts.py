@@ -110,6 +110,24 @@ def _one_key(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFa
     return (facts.keys[0], facts) if facts.keys else None
 
 
+def load_cover_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    """The same about the cover of a roadmap. None: the roadmap is gone, or cannot be read."""
+    try:
+        with connection.begin_nested():
+            owner_ids = [key.owner_id]
+            work = load_work(connection, OwnerKind.ROADMAP, owner_ids, key)
+            roadmaps = rows_of_owners(connection, _ROADMAPS, owner_ids, is_one=True)
+            if not roadmaps:
+                return None
+            rows = load_owner_rows(connection, OwnerKind.ROADMAP, owner_ids, work, key)[key.owner_id]
+            facts = _roadmap_facts(roadmaps[0], (), rows, with_cover=True)
+            return facts.keys[0], facts
+    except FAULTS as fault:
+        if not is_of_the_data(fault):
+            raise
+        return None
+
+
 def _readable(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
     """Facts of these; one owner that cannot be read (\\u0000 in a json column) hides no other."""
     load = {OwnerKind.ROADMAP: _roadmaps, OwnerKind.NOVEL: _novels}[kind]

@@ -197,16 +197,18 @@ def settle(
 
 
 def jobless(
-    connection: Connection, queued_before: datetime, standing: Collection[str], *, may_generate: bool = True,
+    connection: Connection, queued_before: datetime, standing: Collection[str], *, kinds: Sequence[ContentKind] = tuple(ContentKind),
+    may_generate: bool = True,
 ) -> list[tuple[Priority, list[int]]]:
-    """Items of running operations that stay queued, while none of the standing jobs is theirs: (priority, item ids) by job."""
+    """Items of those kinds that stay queued while no standing job is theirs, of running operations: (priority, item ids) by job."""
     rows = connection.execute(text(
         "select o.priority, array_agg(i.item_id order by i.item_id) as item_ids "
         "from ops.items i join ops.operations o using (operation_id) "
         "where i.state = 'queued' and i.cancel_requested_at is null and o.state = 'running' and (i.job_id is null or i.queued_at < :before "
         "  and i.job_id not in (select unnest(cast(:standing as text[])))) "  # a hash table, whatever the plan
-        "and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
-        {"before": queued_before, "standing": list(standing), "may_generate": may_generate})
+        "and i.kind = any(:kinds) and (:may_generate or i.action = 'repair') group by i.job_id, o.priority order by min(i.queued_at)"),
+        {"before": queued_before, "standing": list(standing), "may_generate": may_generate,
+         "kinds": [kind.value for kind in kinds]})
     return [(Priority(row.priority), list(row.item_ids)) for row in rows]
 
 

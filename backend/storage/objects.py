@@ -48,6 +48,28 @@ class Objects:
                 error=_first_line(exc))) from exc
         return f"{self.root_url}/{path}"
 
+    def put_picture(self, path: str, picture: bytes) -> str:
+        """Store a WebP picture, which never changes under this path, and give its URL. Raises ItemError when the store does not take it."""
+        attributes = {} if self._is_local else {
+            "attributes": {"Content-Type": "image/webp", "Cache-Control": "public, max-age=31536000, immutable"}}
+        try:
+            obstore.put(self._store, path, picture, **attributes)
+        except (BaseError, OSError) as exc:
+            raise ItemError(ErrorKind.SAVE_STORE_GONE, _("The object store did not take the picture: {error}").format(
+                error=_first_line(exc))) from exc
+        return f"{self.root_url}/{path}"
+
+    def has(self, url: str) -> bool:
+        """Is there an object under this URL? Raises StoreUnreachable when nobody can tell, ValueError when the URL is of another store."""
+        if not url.startswith(self.root_url + "/"):
+            raise ValueError(_("{url} is kept outside the object store of Redrive").format(url=url))
+        try:
+            with _asking():
+                obstore.head(self._store, url.removeprefix(self.root_url + "/"))
+        except FileNotFoundError:
+            return False
+        return True
+
     def get_text(self, url: str) -> str:
         """The text that is stored under a URL of this store.
 

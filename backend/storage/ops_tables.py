@@ -368,3 +368,29 @@ drafts = Table(
     Index("ix_drafts_chapter", "novel_id", "chapter_number", "created_at"),
     Index("ix_drafts_item_id", "item_id", postgresql_where=text("item_id is not null")),
 )
+
+# Pictures of a roadmap, one of them published; see backend.storage.cover_versions.
+cover_versions = Table(
+    "cover_versions", ops,
+    Column("version_id", Text, primary_key=True),
+    Column("roadmap_id", Text, nullable=False),
+    Column("state", Text, nullable=False),                     # a CoverVersionState
+    Column("made_by", Text, nullable=False),                   # who asked for it, or uploaded it
+    Column("large_url", Text, nullable=False, server_default=""),
+    Column("thumbnail_url", Text, nullable=False, server_default=""),  # "": the platform's own, which has none
+    Column("alt_text", Text, nullable=False, server_default=""),
+    Column("attribution", Text, nullable=False, server_default=""),
+    Column("attribution_url", Text, nullable=False, server_default=""),
+    Column("generator", Text, nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),   # to the painter
+    Column("error_message", Text, nullable=False, server_default=""),
+    Column("is_sample", Boolean, nullable=False, server_default="false"),
+    Column("is_published", Boolean, nullable=False, server_default="false"),
+    Column("item_id", BigInteger),                             # that makes it
+    _time("created_at", nullable=False, server_default=func.now()),
+    _time("made_at"),
+    _time("published_at"),
+    Index("ix_cover_versions_roadmap", "roadmap_id", "created_at"),
+    Index("uq_cover_versions_published", "roadmap_id", unique=True, postgresql_where=text("is_published")),
+    Index("ix_cover_versions_item_id", "item_id", postgresql_where=text("item_id is not null")),
+)

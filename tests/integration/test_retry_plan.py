@@ -222,15 +222,15 @@ def test_a_key_tried_too_often_today_is_left_out(broken):
     assert excluded(plan(broken)) == {QUIZ_A: ExclusionRule.POISON}
 
 
-def test_covers_are_listed_but_left_out_and_chapters_are_included(redrive):
+def test_covers_and_chapters_are_included(redrive):
     add_roadmap(redrive.engine, concepts=[concept("a")], has_cover=False)
     add_novel(redrive.engine)
     drain(redrive)
 
     planned = plan(redrive)
 
-    assert excluded(planned) == {ContentKey(ContentKind.COVER, "r1"): ExclusionRule.NOT_SUPPORTED}
-    assert planned.keys == {ContentKey(ContentKind.CHAPTER, "n1", "1")}
+    assert excluded(planned) == {}
+    assert planned.keys == {ContentKey(ContentKind.COVER, "r1"), ContentKey(ContentKind.CHAPTER, "n1", "1")}
 
 
 def test_a_framework_that_cannot_be_read_is_left_out(redrive):

@@ -78,17 +78,17 @@ def test_undo_too_late_says_what_to_do_instead(open_page: OpenPage, redrive):
 
 def test_what_is_left_out_of_a_small_retry_is_told_with_the_rule(open_page: OpenPage, redrive):
     add_broken(redrive)
-    add_roadmap(redrive.engine, "bare", has_cover=False)
+    add_roadmap(redrive.engine, "odd", framework_data={"stages": 3})
     page = open_page("problems")
 
     button(page, EVERYTHING).click().run()
 
     assert not has_button(page, "Confirm")
-    assert any("1 item left out: Covers cannot be made again yet" in info.value.replace("\\", "") for info in page.info)
+    assert any("1 item left out: framework_data must be mended" in info.value.replace("\\", "") for info in page.info)
 
 
 def test_with_nothing_to_retry_the_dialog_says_why(open_page: OpenPage, redrive):
-    add_roadmap(redrive.engine, "bare", has_cover=False)
+    add_roadmap(redrive.engine, "odd", framework_data={"stages": 3})
     page = open_page("problems")
 
     button(page, EVERYTHING).click().run()

@@ -32,7 +32,7 @@ def test_it_counts_by_kind_and_names_the_oldest_and_the_causes(open_page: OpenPa
 
 def test_a_large_retry_shows_the_plan_first_and_starts_exactly_it(dialog_above_one, open_page: OpenPage, redrive):
     add_two_broken(redrive)
-    add_roadmap(redrive.engine, "bare", has_cover=False)
+    add_roadmap(redrive.engine, "odd", framework_data={"stages": 3})
     page = open_page("overview")
 
     button(page, "Retry everything that is broken").click().run()
@@ -77,7 +77,7 @@ def test_closing_the_plan_starts_nothing(dialog_above_one, open_page: OpenPage, 
 
 
 def test_a_retry_of_nothing_says_so_and_is_not_called_a_success(open_page: OpenPage, redrive):
-    add_roadmap(redrive.engine, "bare", has_cover=False)
+    add_roadmap(redrive.engine, "odd", framework_data={"stages": 3})
     page = open_page("overview")
 
     button(page, "Retry everything that is broken").click().run()

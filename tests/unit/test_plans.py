@@ -28,6 +28,7 @@ TUTORIAL = ContentKey(ContentKind.TUTORIAL, "r1", "a")
 RULES_OF_WORKERS = {
     ExclusionRule.NOT_BROKEN,  # of keys that the list does not hold: tests/integration/test_retry_plan.py
     ExclusionRule.CHANGED,     # when the worker looks again: tests/integration/test_retry_plan.py
+    ExclusionRule.ALREADY_MADE, ExclusionRule.OWNER_GONE,  # of what was named and is no problem: tests/integration/test_covers.py
 }
 RULES_OF_THE_WHOLE = {ExclusionRule.OVER_BUDGET}  # of all candidates together
 FIVE_TRIES = Allowance(maximum_attempts_per_day=5)
@@ -45,7 +46,6 @@ def decision(candidate: Candidate, *, is_named: bool = False) -> PlannedItem | E
 EXCLUDED = {
     ExclusionRule.ALREADY_RUNNING: (make_candidate(is_taken=True), make_candidate(is_taken=False)),
     ExclusionRule.POISON: (make_candidate(attempts_today=5), make_candidate(attempts_today=4)),
-    ExclusionRule.NOT_SUPPORTED: (make_candidate(key=ContentKey(ContentKind.COVER, "r1")), make_candidate()),
     ExclusionRule.UNREADABLE: (make_candidate(ProblemKind.UNREADABLE, key=ContentKey(ContentKind.FRAMEWORK, "r1")), make_candidate()),
     ExclusionRule.CREATION_CANCELLED: (make_candidate(ProblemKind.CANCELLED), make_candidate(ProblemKind.MISSING)),
     ExclusionRule.CAUSE_IGNORED: (make_candidate(is_cause_ignored=True), make_candidate(is_cause_ignored=False)),

@@ -5,10 +5,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 from backend.content.keys import ContentKind
-from backend.content.written import Chapter, ChapterBrief, ConceptBrief, Quiz, Resources, Spent, Tutorial, Written
+from backend.content.written import Chapter, ChapterBrief, ConceptBrief, Cover, Quiz, Resources, Spent, Tutorial, Written
 
 WrittenConcept = Written[Tutorial] | Written[Resources] | Written[Quiz]
-WrittenContent = WrittenConcept | Written[Chapter]
+WrittenContent = WrittenConcept | Written[Chapter] | Written[Cover]
 
 
 class Telling(Protocol):

@@ -1,0 +1,112 @@
+"""One attempt at a cover, or at a version of one beside the published: what it begins with, and what it saves. See work.Family."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from backend.actions import concept_attempts
+from backend.actions.work import Stored, Work
+from backend.content.covers import new_picture_path
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.facts import KeyFacts, OwnerFacts
+from backend.content.keys import ContentKey
+from backend.content.language import language_of
+from backend.content.problems import Verdict
+from backend.content.status import CoverStatus, ItemAction
+from backend.content.written import CoverBrief, Written
+from backend.i18n import _
+from backend.storage import cover_rows, cover_versions
+from backend.storage.contents import LockedRoadmap
+from backend.storage.cover_versions import StoredPictures
+from backend.storage.facts import load_cover_facts
+from backend.storage.items import StoredItem
+from backend.storage.objects import Objects
+
+lock = concept_attempts.lock_to_end  # a cover needs the title: what is odd further down must not keep it from being made
+lock_to_end = lock
+MOST_TOPICS = 12
+
+
+def load(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    return load_cover_facts(connection, key)
+
+
+def declared(connection: Connection, key: ContentKey, owner: LockedRoadmap | None) -> str | None:
+    row = cover_rows.find(connection, key.owner_id)
+    return row.status if row else None
+
+
+def begin(
+    connection: Connection, item: StoredItem, owner: LockedRoadmap | None, verdict: Verdict | None, now: datetime,
+) -> Work | ItemError:
+    gone = ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap was deleted in the meantime."))
+    if owner is None:
+        return gone
+    if item.action is not ItemAction.DRAFT:
+        cover_rows.begin(connection, item.key.owner_id, now)
+        return Work(_brief(owner))
+    version = cover_versions.of_item(connection, item.item_id)
+    return Work(_brief(owner, version.note)) if version else gone
+
+
+def repair(connection: Connection, item: StoredItem, owner: LockedRoadmap) -> None:
+    """Nothing: the row of a cover is what declares it."""
+
+
+def keep(objects: Objects, item: StoredItem, written: Written) -> Stored:
+    return keep_pictures(objects, written)
+
+
+def keep_pictures(objects: Objects, written: Written) -> Stored:
+    """Both pictures under addresses of their own. Raises ItemError when the store does not take them."""
+    return tuple(objects.put_picture(new_picture_path(), picture) for picture in (written.content.large, written.content.thumbnail))
+
+
+def finish(
+    connection: Connection, item: StoredItem, owner: LockedRoadmap | None, written: Written, stored: Stored, now: datetime,
+) -> None:
+    pictures = StoredPictures(*stored)
+    if item.action is ItemAction.DRAFT:
+        is_there = cover_versions.finish(connection, item.item_id, written, pictures, now)
+    else:
+        is_there = owner is not None
+        if is_there:
+            _publish(connection, item, written, pictures, now)
+    if not is_there:
+        raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The roadmap was deleted while its cover was being made."))
+
+
+def _publish(connection: Connection, item: StoredItem, written: Written, pictures: StoredPictures, now: datetime) -> None:
+    roadmap_id = item.key.owner_id
+    version_id = cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now, item_id=item.item_id)
+    cover_versions.mark_published(connection, roadmap_id, version_id, now)
+    cover_rows.publish(connection, roadmap_id, pictures.large_url, now)
+    _count(connection, item)
+
+
+def end_without(connection: Connection, item: StoredItem, owner: LockedRoadmap | None, message: str, now: datetime) -> None:
+    if item.action is ItemAction.DRAFT:
+        cover_versions.mark_failed(connection, item.item_id, message)
+    elif owner is not None:
+        cover_rows.mark_failed(connection, item.key.owner_id, message, now)
+        _count(connection, item)
+
+
+def put_back(connection: Connection, item: StoredItem, owner: LockedRoadmap | None, now: datetime) -> None:
+    if item.action is ItemAction.DRAFT:
+        cover_versions.mark_failed(connection, item.item_id, _("Cancelled before it was complete."))
+    else:
+        cover_rows.put_back(connection, item.key.owner_id, item.previous_status, now)
+
+
+def _count(connection: Connection, item: StoredItem) -> None:
+    """A retry is a try of what had failed; one that was cancelled is none."""
+    if item.previous_status == CoverStatus.FAILED:
+        cover_rows.count_retry(connection, item.key.owner_id)
+
+
+def _brief(roadmap: LockedRoadmap, note: str = "") -> CoverBrief:
+    concepts = roadmap.framework.concepts
+    names = [*(concept.stage_name for concept in concepts), *(concept.module_name for concept in concepts)]
+    topics = tuple(dict.fromkeys(name for name in names if name))[:MOST_TOPICS]
+    return CoverBrief(roadmap.roadmap_id, roadmap.title, language_of(roadmap.title), topics, note)

@@ -1,0 +1,75 @@
+"""roadmap_cover_images: what the platform is told about the cover of a roadmap. Each change of state is one guarded UPDATE."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.content.status import CoverStatus
+from backend.storage.platform_tables import roadmap_cover_images as covers
+
+
+@dataclass(frozen=True, slots=True)
+class CoverRow:
+    status: str
+    url: str
+    error_message: str
+    retry_count: int
+
+
+def find(connection: Connection, roadmap_id: str) -> CoverRow | None:
+    row = connection.execute(select(covers).where(covers.c.roadmap_id == roadmap_id)).one_or_none()
+    return CoverRow(row.generation_status, row.cover_image_url or "", row.error_message or "", row.retry_count) if row else None
+
+
+def begin(connection: Connection, roadmap_id: str, now: datetime) -> None:
+    """-> generating, with a row where there is none. What the last try said stays until this one ends."""
+    _upsert(connection, roadmap_id, now, generation_status=CoverStatus.GENERATING)
+
+
+def publish(connection: Connection, roadmap_id: str, url: str, now: datetime) -> None:
+    """-> success with that picture."""
+    _upsert(connection, roadmap_id, now, generation_status=CoverStatus.SUCCESS, cover_image_url=url, error_message=None)
+
+
+def mark_failed(connection: Connection, roadmap_id: str, message: str, now: datetime) -> None:
+    """generating, or not begun -> failed. A picture that somebody published in the meantime stays."""
+    _upsert(connection, roadmap_id, now, covers.c.generation_status != CoverStatus.SUCCESS, generation_status=CoverStatus.FAILED,
+            error_message=message)
+
+
+def count_retry(connection: Connection, roadmap_id: str) -> None:
+    """One more try after a failure has come to its end."""
+    connection.execute(update(covers).where(covers.c.roadmap_id == roadmap_id).values(retry_count=covers.c.retry_count + 1))
+
+
+def put_back(connection: Connection, roadmap_id: str, status: str | None, now: datetime) -> None:
+    """generating -> what it was before; "pending" where there was no row."""
+    connection.execute(update(covers).where(
+        covers.c.roadmap_id == roadmap_id, covers.c.generation_status == CoverStatus.GENERATING,
+    ).values(generation_status=status or CoverStatus.PENDING, updated_at=now))
+
+
+def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: Any = None, **values: object) -> None:
+    values["updated_at"] = now
+    connection.execute(insert(covers).values(roadmap_id=roadmap_id, retry_count=0, created_at=now, **values).on_conflict_do_update(
+        index_elements=[covers.c.roadmap_id], set_=values, where=condition))
+
+
+def mark_gone(connection: Connection, roadmap_id: str, url: str, now: datetime) -> bool:
+    """success -> pending: its picture is not in the store any more. False: it has another one by now."""
+    return connection.execute(update(covers).where(
+        covers.c.roadmap_id == roadmap_id, covers.c.generation_status == CoverStatus.SUCCESS, covers.c.cover_image_url == url,
+    ).values(generation_status=CoverStatus.PENDING, cover_image_url=None, updated_at=now)).rowcount == 1
+
+
+def kept_under(connection: Connection, root_url: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """(roadmap_id, address) of published covers whose picture is below that address, in the order of their roadmaps."""
+    rows = connection.execute(
+        select(covers.c.roadmap_id, covers.c.cover_image_url).where(
+            covers.c.roadmap_id > after, covers.c.generation_status == CoverStatus.SUCCESS,
+            func.starts_with(covers.c.cover_image_url, text(":root").bindparams(root=f"{root_url}/")))
+        .order_by(covers.c.roadmap_id).limit(limit))
+    return [(row.roadmap_id, row.cover_image_url) for row in rows]

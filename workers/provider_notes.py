@@ -1,0 +1,51 @@
+"""Tells the breaker of a provider how its answers went: what a worker notes of them, and only when it is worth a write."""
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from backend.actions import breaker
+from backend.actions.attempts import Attempt
+from backend.content.errors import ItemError
+from backend.redrive import Redrive
+
+log = structlog.get_logger()
+Result = TypeVar("Result")
+
+
+class ProviderNotes:
+    def __init__(self, redrive: Redrive, ask: Callable[..., Awaitable[Result]]) -> None:
+        """`ask` runs a function of the database in a thread, patiently; it raises ItemError when PostgreSQL stays away."""
+        self._redrive = redrive
+        self._ask = ask
+        self._troubled: set[str] = set()  # a failure was noted: the next success is worth noting too
+
+    async def failed(self, attempt: Attempt, error: ItemError) -> bool:
+        """True: nobody may ask the provider now, so the item is to be given back and not failed."""
+        self._troubled.add(self._provider(attempt))
+        try:
+            return await self._ask(breaker.note_failure, self._redrive, error, attempt.item.key.kind)
+        except ItemError:
+            return False
+
+    async def aborted(self, attempt: Attempt) -> None:
+        """If it was the probe of an open breaker, the next one may go."""
+        if attempt.is_model_troubled:
+            with contextlib.suppress(ItemError):
+                await self._ask(breaker.note_aborted, self._redrive, attempt.item.key.kind)
+
+    async def answered(self, attempt: Attempt) -> None:
+        """A breaker that had counted failures starts anew."""
+        provider = self._provider(attempt)
+        if not (provider in self._troubled or attempt.is_model_troubled):
+            return
+        with contextlib.suppress(ItemError):
+            closed = await self._ask(breaker.note_success, self._redrive, attempt.item.key.kind)
+            self._troubled.discard(provider)
+            if closed:
+                log.info("model_is_back", provider=provider)
+
+    def _provider(self, attempt: Attempt) -> str:
+        return breaker.provider_of(self._redrive, attempt.item.key.kind)
