@@ -5,6 +5,7 @@ import contextlib
 import gc
 import sys
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 
 import streamlit as st
@@ -16,10 +17,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import settings as settings_module
+from backend.bootstrap import connect
 from backend.host.errors import HostError
 from backend.host.health import OK, Health
 from backend.host.web_address import require_loopback
 from backend.logs import configure_logging
+from backend.redrive import Redrive
+from backend.views.covers import picture as read_picture
+from dashboard.picture_route import picture_route
 
 # Streamlit's own collection after every run takes 95 % of the CPU: it is off, and this is in its place.
 COLLECT_SECONDS = 15.0
@@ -54,6 +59,15 @@ async def healthz(_request: Request) -> JSONResponse:
     return JSONResponse(verdicts, status_code=200 if is_well else 503, headers={"Cache-Control": "no-store"})
 
 
+@cache
+def _redrive() -> Redrive:
+    return connect(settings, pool_size=1)
+
+
+def _read_picture(token: str) -> bytes:
+    return read_picture(_redrive(), token)
+
+
 def refuse_open_address(host: str) -> None:
     """End the process with 2 when it would answer to other machines, however it was started."""
     try:
@@ -84,7 +98,7 @@ refuse_open_address(st.get_option("server.address") or "")
 app = st.App(
     Path(__file__).with_name("app.py"),
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz)],
+    routes=[Route("/healthz", healthz), picture_route(_read_picture)],
     # Streamlit asks allowedHosts for its websocket only; our own routes need the same guard against rebound names.
     middleware=[
         Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"], www_redirect=False),

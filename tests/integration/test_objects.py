@@ -1,5 +1,6 @@
 """The object store on a folder and on an S3 server: the same promises."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,24 @@ def test_an_address_that_cannot_be_used_says_what_to_write(url):
 
     assert "REDRIVE_OBJECT_STORE" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_picture_comes_back_with_its_type_and_may_be_kept_for_ever(objects):
+    url = objects.put_picture("covers/token.webp", b"RIFF....WEBP")
+
+    assert url == f"{objects.root_url}/covers/token.webp"
+    assert objects.get("covers/token.webp") == b"RIFF....WEBP"
+    if objects.root_url.startswith("s3"):
+        told = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="us-east-1").head_object(
+            Bucket="texts", Key="redrive/covers/token.webp")
+        assert (told["ContentType"], told["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
+
+
+def test_whether_an_object_is_there_can_be_asked(objects):
+    url = objects.put_picture("covers/there.webp", b"RIFF")
+
+    assert objects.has(url)
+    objects.delete("covers/there.webp")
+    assert not objects.has(url)
+    with pytest.raises(ValueError, match="outside the object store"):
+        objects.has("https://example.org/covers/there.webp")
