@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from backend.content.facts import Limits
 from backend.content.limits import OperationLimits, QuietHours, time_zone
+from backend.jobs.cover_calls import CoverCalls
 from backend.jobs.queue import JobQueue
 from backend.settings import Settings
 from backend.storage.objects import Objects
@@ -40,9 +41,14 @@ class Redrive:
         """Of the quiet hours. Raises ValueError."""
         return time_zone(self.settings.time_zone)
 
+    @property
+    def cover_calls(self) -> CoverCalls:
+        """How many covers may be made. Raises ValueError when a setting cannot be read."""
+        return CoverCalls(self.redis, self.settings.cover_calls_per_person, self.settings.cover_calls)
+
     def check_settings(self) -> None:
         """Raises ValueError that names a setting's value which cannot be read, before anything begins."""
-        for read in (Redrive.operation_limits, Redrive.zone):
+        for read in (Redrive.operation_limits, Redrive.zone, Redrive.cover_calls):
             read.fget(self)
 
     def close(self) -> None:

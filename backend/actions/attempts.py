@@ -21,7 +21,7 @@ from backend.clock import utc_now
 from backend.content.checks import check
 from backend.content.detector import judge
 from backend.content.errors import ItemError
-from backend.content.keys import ContentKey
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ItemAction, ItemState
@@ -85,9 +85,14 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
             return begun
         if flow is not Flow.FREE and not breaker.begin_probe(redrive, connection, now, item.key.kind):
             raise _Held
-        if not groups.may_call(connection, item.item_id):
+        if not groups.may_call(connection, item.item_id) or not _may_paint(redrive, connection, item):
             raise _Braked
         return replace(begun, is_model_troubled=not model.is_untroubled)
+
+
+def _may_paint(redrive: Redrive, connection: Connection, item: StoredItem) -> bool:
+    """Within the limits of calls; what is over them is planned again and goes on when there is room."""
+    return item.key.kind is not ContentKind.COVER or redrive.cover_calls.take(items.actor_of(connection, item.operation_id))
 
 
 def _begin_held(

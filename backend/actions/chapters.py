@@ -1,18 +1,16 @@
 """Chapters: generate, regenerate as a draft, accept, reject, roll back. Each is one transaction that holds the novel."""
 
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from backend.actions import retry
+from backend.actions import single
 from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
 from backend.content.chapters import ChapterOption, DraftKind, DraftState, Route
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import Estimate, Plan, PlannedItem
+from backend.content.plans import PlannedItem
 from backend.content.problems import ProblemKind
-from backend.content.scopes import Scope
 from backend.content.status import ChapterStatus, ItemAction
 from backend.i18n import _
 from backend.jobs import chapter_feed
@@ -206,10 +204,8 @@ def _begin_operation(
     redrive: Redrive, connection: Connection, novel: LockedNovel, key: ContentKey, action: ItemAction, problem_kind: ProblemKind,
     actor: Actor, reason: str = "",
 ) -> str:
-    """One item, that starts at once: whoever asks for a chapter looks on."""
     planned = PlannedItem(key, action, problem_kind, _("Chapter {number}").format(number=key.part), novel.title)
-    plan = Plan(uuid4().hex, Scope.of(key), (planned,), (), Estimate(1, None, None), utc_now())
-    return retry.store(redrive, connection, plan, plan.included, actor, reason, redrive.operation_limits, armed_seconds=0)
+    return single.begin(redrive, connection, planned, actor, reason)
 
 
 def _scope(draft: DraftRow) -> str:

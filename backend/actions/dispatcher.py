@@ -112,11 +112,24 @@ def _take(
     room = limit - len(planned) if allowed is None else min(allowed, limit - len(planned))
     if room <= 0:
         return planned
-    written = dispatching.planned_items(connection, found.operation_id, room, kinds)
+    written = _within_cover_calls(redrive, connection, found, room, kinds)
     paced_at = paced(found.limits, found.load, len(written), now) if written else None
     if paced_at:
         dispatching.set_pace(connection, found.operation_id, paced_at)
     return planned + written
+
+
+def _within_cover_calls(
+    redrive: Redrive, connection: Connection, found: Standing, room: int, kinds: tuple[ContentKind, ...] | None,
+) -> list[StoredItem]:
+    """The next items that may ask a model; of covers no more than its person may have made now. The rest stays planned, and waits."""
+    written = dispatching.planned_items(connection, found.operation_id, room, kinds)
+    covers = [item for item in written if item.key.kind is ContentKind.COVER]
+    calls = redrive.cover_calls.room(found.actor_id).count if covers else None
+    if calls is None or len(covers) <= calls:
+        return written
+    others = tuple(kind for kind in kinds or ContentKind if kind is not ContentKind.COVER)
+    return covers[:calls] + dispatching.planned_items(connection, found.operation_id, room - calls, others)
 
 
 def _skip_held(connection: Connection, planned: Sequence[StoredItem], held: set[int], now: datetime) -> None:

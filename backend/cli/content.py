@@ -45,16 +45,25 @@ def import_(files: tuple[Path, ...]) -> None:
 @click.command(help=_("Show what is failed, missing or otherwise wrong."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print one JSON document."))
 @click.option("--rebuild", is_flag=True, help=_("Look at every owner again instead of the changed ones."))
-def detect(as_json: bool, rebuild: bool) -> None:
+@click.option("--deep", is_flag=True, help=_("Ask the object store too whether the pictures that are named are there."))
+def detect(as_json: bool, rebuild: bool, deep: bool) -> None:
     settings = current_settings()
     with clear_lines(), _connected(settings, holder="redrive detect") as redrive:
+        from backend.actions.deep import look
+        from backend.storage.objects import StoreUnreachable
         from backend.views.detection import counts_and_problems
 
+        try:
+            looked = look(redrive) if deep else None
+        except StoreUnreachable as exc:
+            raise click.ClickException(str(exc)) from exc
         found = counts_and_problems(redrive, rebuild=rebuild)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), default=datetime.isoformat, ensure_ascii=False, indent=2))
         return
     click.echo(_("As of {time}").format(time=f"{found.as_of:%Y-%m-%d %H:%M:%S} UTC"))
+    if looked:
+        click.echo(_("Pictures looked for in the store: {count}, gone: {gone}").format(count=looked.looked_at, gone=len(looked.gone)))
     for kind, count in found.counts.items():
         click.echo(f"{count:>8}  {kind}")
     for problem in found.problems:

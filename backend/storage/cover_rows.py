@@ -58,11 +58,14 @@ def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: A
         index_elements=[covers.c.roadmap_id], set_=values, where=condition))
 
 
-def mark_gone(connection: Connection, roadmap_id: str, url: str, now: datetime) -> bool:
-    """success -> pending: its picture is not in the store any more. False: it has another one by now."""
+def mark_gone(connection: Connection, roadmap_id: str, url: str, message: str) -> bool:
+    """success -> pending: its picture is not in the store any more. False: it has another one by now.
+
+    updated_at stays: it is not new, so it is missing at once and not after the grace of what is young.
+    """
     return connection.execute(update(covers).where(
         covers.c.roadmap_id == roadmap_id, covers.c.generation_status == CoverStatus.SUCCESS, covers.c.cover_image_url == url,
-    ).values(generation_status=CoverStatus.PENDING, cover_image_url=None, updated_at=now)).rowcount == 1
+    ).values(generation_status=CoverStatus.PENDING, cover_image_url=None, error_message=message)).rowcount == 1
 
 
 def kept_under(connection: Connection, root_url: str, after: str, limit: int) -> list[tuple[str, str]]:

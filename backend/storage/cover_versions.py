@@ -94,9 +94,14 @@ def mark_failed(connection: Connection, item_id: int, message: str) -> None:
 
 
 def mark_published(connection: Connection, roadmap_id: str, version_id: str, now: datetime) -> None:
+    withdraw(connection, roadmap_id)
+    connection.execute(update(cover_versions).where(cover_versions.c.version_id == version_id).values(is_published=True, published_at=now))
+
+
+def withdraw(connection: Connection, roadmap_id: str) -> None:
+    """None of them is published any more."""
     connection.execute(update(cover_versions).where(
         cover_versions.c.roadmap_id == roadmap_id, cover_versions.c.is_published).values(is_published=False))
-    connection.execute(update(cover_versions).where(cover_versions.c.version_id == version_id).values(is_published=True, published_at=now))
 
 
 def find(connection: Connection, version_id: str) -> CoverVersion | None:

@@ -25,6 +25,7 @@ class Standing:
     """An operation at one moment."""
 
     operation_id: str
+    actor_id: str
     limits: OperationLimits
     load: Load
     has_queued: bool
@@ -82,8 +83,9 @@ def going(connection: Connection) -> list[Standing]:
 def _standing(row: Any) -> Standing:
     spent = Spent(row.spent_calls + row.new_calls, row.spent_tokens + row.new_tokens, row.spent_cost + row.new_cost,
                   row.spent_items + row.new_items)
-    return Standing(row.operation_id, OperationLimits.from_json(row.limits), Load(spent, row.in_flight, row.same_cause, row.paced_at),
-                    row.has_queued, row.started_at, row.window_since)
+    load = Load(spent, row.in_flight, row.same_cause, row.paced_at)
+    return Standing(row.operation_id, row.actor_id, OperationLimits.from_json(row.limits), load, row.has_queued, row.started_at,
+                    row.window_since)
 
 
 def planned_repairs(connection: Connection, operation_id: str, limit: int) -> list[StoredItem]:

@@ -104,6 +104,21 @@ def item_ids_of(connection: Connection, operation_id: str) -> list[int]:
     return list(connection.scalars(select(items.c.item_id).where(items.c.operation_id == operation_id).order_by(items.c.item_id)))
 
 
+def actor_of(connection: Connection, operation_id: str) -> str:
+    """Who began the operation."""
+    return connection.scalar(select(operations.c.actor_id).where(operations.c.operation_id == operation_id)) or ""
+
+
+def tried_today(connection: Connection, keys: Sequence[ContentKey], now: datetime) -> set[ContentKey]:
+    """Those of the keys that an item was planned for in the last 24 hours, however it ended."""
+    rows = connection.execute(text(
+        "select distinct i.kind, i.owner_id, i.part from ops.items i "
+        "join unnest(cast(:k as text[]), cast(:o as text[]), cast(:p as text[])) as c(kind, owner_id, part) using (kind, owner_id, part) "
+        "where i.created_at > cast(:now as timestamptz) - interval '24 hours'"),
+        {"k": [key.kind.value for key in keys], "o": [key.owner_id for key in keys], "p": [key.part for key in keys], "now": now})
+    return {ContentKey(ContentKind(row.kind), row.owner_id, row.part) for row in rows}
+
+
 MANY_KEYS = 5_000  # above this all that is unfinished is read: sending so many keys takes longer
 
 

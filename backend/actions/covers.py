@@ -1,0 +1,166 @@
+"""What people do with covers: make one anew beside the published, choose, go back, upload; and what is missing, once a day."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from backend.actions import retry, single
+from backend.actions.actors import Actor, Permission, require
+from backend.actions.concept_attempts import lock_to_end as lock_roadmap
+from backend.actions.cover_attempts import keep_pictures
+from backend.actions.retry import Confirmed, NothingToRetry
+from backend.clock import utc_now
+from backend.content import wording
+from backend.content.checks import check
+from backend.content.covers import CoverVersionState
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.plans import PlannedItem
+from backend.content.problems import ProblemKind
+from backend.content.scopes import ProblemFilter, Scope
+from backend.content.status import CoverStatus, ItemAction
+from backend.content.written import Cover, Written
+from backend.i18n import _
+from backend.redrive import Redrive
+from backend.storage import audit, cover_rows, cover_versions, items
+from backend.storage.contents import LockedRoadmap
+from backend.storage.cover_versions import StoredPictures
+
+MISSING = Scope.matching(ProblemFilter(problem_kinds=(ProblemKind.MISSING,), kinds=(ContentKind.COVER,)))
+UPLOADED = "upload"  # in place of the name of a painter
+
+
+class CoverRefused(ValueError):
+    """It cannot be done as things stand; str() says why and what to do first."""
+
+
+class CoverMovedOn(CoverRefused):
+    """Somebody else published another picture in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverRegeneration:
+    version_id: str
+    operation_id: str
+
+
+def regenerate(redrive: Redrive, actor: Actor, roadmap_id: str, *, note: str = "") -> CoverRegeneration:
+    """Make another version beside the published cover. Raises NotAllowed, CoverRefused."""
+    require(actor, Permission.RETRY)
+    refusal = wait_words(redrive, actor, 1)
+    if refusal:
+        raise CoverRefused(refusal)
+    with redrive.engine.begin() as connection:
+        roadmap = _locked(connection, roadmap_id)
+        key = _idle(connection, roadmap_id)
+        row = cover_rows.find(connection, roadmap_id)
+        if row is None or row.status != CoverStatus.SUCCESS:
+            raise CoverRefused(_("There is no cover yet: generate it instead."))
+        planned = PlannedItem(key, ItemAction.DRAFT, ProblemKind.DRIFTED, _("Cover"), roadmap.title)
+        operation_id = single.begin(redrive, connection, planned, actor, note.strip())
+        version_id = cover_versions.insert_wanted(
+            connection, roadmap_id, item_id=items.item_ids_of(connection, operation_id)[0], made_by=actor.actor_id, note=note.strip(),
+            now=utc_now())
+        return CoverRegeneration(version_id, operation_id)
+
+
+def choose(redrive: Redrive, actor: Actor, version_id: str, *, expected_url: str) -> None:
+    """Publish a version, an earlier one too. `expected_url`: views.covers.CoverView.url that the person saw.
+
+    Raises NotAllowed, CoverRefused, CoverMovedOn.
+    """
+    require(actor, Permission.RETRY)
+    with redrive.engine.begin() as connection:
+        found = cover_versions.find(connection, version_id)
+        if found is None:
+            raise CoverRefused(_("There is no such version of a cover."))
+        _locked(connection, found.roadmap_id)
+        version = cover_versions.find(connection, version_id) or found
+        if version.state is not CoverVersionState.READY:
+            raise CoverRefused(_("This version cannot be published: it is {state}.").format(state=version.state.value))
+        row = cover_rows.find(connection, version.roadmap_id)
+        if (row.url if row else "") != expected_url:
+            raise CoverMovedOn(_("The cover was changed in the meantime. Look at it again."))
+        _idle(connection, version.roadmap_id)
+        _publish(connection, version.roadmap_id, version_id, version.large_url)
+        audit.record(connection, actor, action="choose_cover", scope=_scope(version.roadmap_id), result=version_id)
+
+
+def upload(redrive: Redrive, actor: Actor, roadmap_id: str, cover: Cover) -> str:
+    """Publish a picture of one's own, which was checked and brought to size. Returns the version_id.
+
+    Raises NotAllowed, CoverRefused, and ItemError when the cover says nothing or the store does not take it.
+    """
+    require(actor, Permission.RETRY)
+    check(cover)
+    written = Written(cover, UPLOADED, is_sample=False, calls=0)
+    with redrive.engine.begin() as connection:  # not before it is known that it may be published
+        _locked(connection, roadmap_id)
+        _idle(connection, roadmap_id)
+    pictures = StoredPictures(*keep_pictures(redrive.objects, written))
+    with redrive.engine.begin() as connection:
+        _locked(connection, roadmap_id)
+        _idle(connection, roadmap_id)
+        version_id = cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by=actor.actor_id, now=utc_now())
+        _publish(connection, roadmap_id, version_id, pictures.large_url)
+        audit.record(connection, actor, action="upload_cover", scope=_scope(roadmap_id), result=version_id)
+        return version_id
+
+
+def generate_missing_once(redrive: Redrive, actor: Actor) -> Confirmed | None:
+    """Confirm the covers that are missing and that nobody tried in the last 24 hours, when the setting says so. None: there are none.
+
+    However often it is called, a roadmap is tried once a day: a cover that fails does not come round again. Raises NotAllowed.
+    """
+    if not redrive.settings.covers_automatic:
+        return None
+    planned = retry.plan(redrive, MISSING, actor)
+    with redrive.engine.connect() as connection:
+        tried = items.tried_today(connection, [item.key for item in planned.included], utc_now())
+    left = tuple(item for item in planned.included if item.key not in tried)
+    if not left:
+        return None
+    try:
+        return retry.confirm(redrive, replace(planned, included=left), actor, _("Missing covers are generated by themselves."))
+    except NothingToRetry:  # another window was faster
+        return None
+
+
+def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
+    """"", or how many of so many covers can be made now, and when it goes on."""
+    room = redrive.cover_calls.room(actor.actor_id)
+    if room.count is None or count <= room.count:
+        return ""
+    when = f"{room.resumes_at:%Y-%m-%d %H:%M} UTC"
+    if room.is_used_up:
+        return _("No cover can be made now: the limit of calls is used up. It goes on at {when}.").format(when=when)
+    return _("{now} of {items} can be made now; the rest waits for the limit of calls and goes on at {when}.").format(
+        now=max(room.count, 0), items=wording.items(count), when=when)
+
+
+def _publish(connection: Connection, roadmap_id: str, version_id: str, url: str) -> None:
+    """What the platform itself had published becomes a version too, so that one can go back to it."""
+    now = utc_now()
+    row = cover_rows.find(connection, roadmap_id)
+    if row and row.status == CoverStatus.SUCCESS and row.url and cover_versions.of_address(connection, roadmap_id, row.url) is None:
+        cover_versions.insert_taken_over(connection, roadmap_id, row.url, now)
+    cover_versions.mark_published(connection, roadmap_id, version_id, now)
+    cover_rows.publish(connection, roadmap_id, url, now)
+
+
+def _locked(connection: Connection, roadmap_id: str) -> LockedRoadmap:
+    roadmap = lock_roadmap(connection, roadmap_id)
+    if roadmap is None:
+        raise CoverRefused(_("There is no roadmap {roadmap_id}.").format(roadmap_id=roadmap_id))
+    return roadmap
+
+
+def _idle(connection: Connection, roadmap_id: str) -> ContentKey:
+    """The key, while nobody works on it."""
+    key = ContentKey(ContentKind.COVER, roadmap_id)
+    if items.keys_in_work(connection, [key]):
+        raise CoverRefused(_("The cover is being made already. Wait for it, or cancel it."))
+    return key
+
+
+def _scope(roadmap_id: str) -> str:
+    return str(ContentKey(ContentKind.COVER, roadmap_id))

@@ -1,0 +1,222 @@
+"""What people do with covers, the limits of calls, and the deep look into the store."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from backend.actions import attempts, covers, deep, dispatcher, retry
+from backend.actions.actors import Actor, NotAllowed, Role
+from backend.actions.attempts import NotBegun
+from backend.actions.covers import CoverMovedOn, CoverRefused
+from backend.content.covers import CoverVersionState, picture_path, token_of
+from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKey, ContentKind
+from backend.content.problems import ProblemKind
+from backend.content.scopes import Scope
+from backend.content.status import ItemState
+from backend.storage.objects import StoreUnreachable
+from backend.storage.ops_tables import audit_log, items
+from backend.views import covers as cover_views
+from backend.views.detection import counts_and_problems
+from tests.factories import add, add_roadmap
+from tests.integration.test_attempts import begun, queued
+from tests.integration.test_covers import COVER, KEY, add_bare, begin_one, painted, row_of, versions
+
+VIEWER = Actor("viewer", Role.VIEWER)
+OLD_URL = "https://cdn.example.org/old.png"
+
+
+def limited(redrive, **settings):
+    return replace(redrive, settings=redrive.settings.model_copy(update=settings))
+
+
+@pytest.fixture
+def covered(redrive, operator):
+    """r1 with a cover that Redrive made."""
+    add_bare(redrive, "r1")
+    attempts.save(redrive, begin_one(redrive, operator), painted())
+    return redrive
+
+
+def next_attempt(redrive):
+    dispatcher.dispatch(redrive)
+    with redrive.engine.connect() as connection:
+        return begun(redrive, connection.scalar(select(items.c.item_id).where(items.c.state == "queued")))
+
+
+def audited(redrive) -> list[str]:
+    with redrive.engine.connect() as connection:
+        return list(connection.scalars(select(audit_log.c.action).order_by(audit_log.c.audit_id)))
+
+
+def test_a_regenerated_cover_stands_beside_the_published_until_it_is_chosen(covered, operator):
+    before = row_of(covered)
+
+    begun_version = covers.regenerate(covered, operator, "r1", note="warmer")
+    attempt = next_attempt(covered)
+    assert attempt.brief.note == "warmer"
+    assert attempts.save(covered, attempt, painted(COVER.model_copy(update={"large": b"RIFF other"})))
+
+    assert row_of(covered) == before
+    newest, published = versions(covered)
+    assert (newest.version_id, newest.state, newest.is_published, published.is_published) == (
+        begun_version.version_id, CoverVersionState.READY, False, True)
+
+    covers.choose(covered, operator, newest.version_id, expected_url=before.cover_image_url)
+    assert covered.objects.get(picture_path(token_of(row_of(covered).cover_image_url))) == b"RIFF other"
+
+    covers.choose(covered, operator, published.version_id, expected_url=newest.large_url)
+    assert row_of(covered).cover_image_url == before.cover_image_url
+    assert audited(covered)[-2:] == ["choose_cover", "choose_cover"]
+
+
+def test_a_version_that_fails_leaves_the_published_cover_alone(covered, operator):
+    before = row_of(covered)
+    covers.regenerate(covered, operator, "r1")
+
+    attempts.fail(covered, next_attempt(covered), ItemError(ErrorKind.MODEL_REFUSED, "The painter refused."))
+
+    assert row_of(covered) == before
+    assert (versions(covered)[0].state, versions(covered)[0].error_message) == (CoverVersionState.FAILED, "The painter refused.")
+    assert counts_and_problems(covered).problems == ()
+    with pytest.raises(CoverRefused, match="it is failed"):
+        covers.choose(covered, operator, versions(covered)[0].version_id, expected_url=before.cover_image_url)
+
+
+def test_choosing_is_refused_when_somebody_else_was_faster(covered, operator):
+    version, = versions(covered)
+
+    with pytest.raises(CoverMovedOn):
+        covers.choose(covered, operator, version.version_id, expected_url=OLD_URL)
+
+
+def test_only_one_version_is_made_at_a_time(covered, operator):
+    covers.regenerate(covered, operator, "r1")
+
+    with pytest.raises(CoverRefused, match="being made already"):
+        covers.regenerate(covered, operator, "r1")
+
+
+def test_an_uploaded_picture_is_published_and_the_platforms_own_can_be_gone_back_to(redrive, operator):
+    add_roadmap(redrive.engine, "r1", has_cover=False)
+    with redrive.engine.begin() as connection:
+        add(connection, "roadmap_cover_images", {"roadmap_id": "r1", "generation_status": "success", "cover_image_url": OLD_URL})
+
+    version_id = covers.upload(redrive, operator, "r1", COVER)
+
+    view = cover_views.cover(redrive, "r1")
+    assert {shown.version.version_id for shown in view.versions if shown.version.is_published} == {version_id}
+    old = next(shown for shown in view.versions if shown.version.version_id != version_id)
+    assert (old.version.generator, old.picture.kept_elsewhere) == ("platform", OLD_URL)
+    covers.choose(redrive, operator, old.version.version_id, expected_url=view.url)
+    assert row_of(redrive).cover_image_url == OLD_URL
+    assert audited(redrive) == ["upload_cover", "choose_cover"]
+
+
+def test_what_cannot_be_is_refused_by_name(redrive, operator):
+    add_bare(redrive, "r1")
+
+    with pytest.raises(CoverRefused, match="generate it instead"):
+        covers.regenerate(redrive, operator, "r1")
+    with pytest.raises(CoverRefused, match="no roadmap never"):
+        covers.upload(redrive, operator, "never", COVER)
+    with pytest.raises(CoverRefused, match="no such version"):
+        covers.choose(redrive, operator, "never", expected_url="")
+    with pytest.raises(ItemError, match="cannot see it"):
+        covers.upload(redrive, operator, "r1", COVER.model_copy(update={"alt_text": " "}))
+
+
+@pytest.mark.parametrize("act", [
+    lambda redrive: covers.regenerate(redrive, VIEWER, "r1"), lambda redrive: covers.upload(redrive, VIEWER, "r1", COVER),
+    lambda redrive: covers.choose(redrive, VIEWER, "v", expected_url=""),
+    lambda redrive: covers.generate_missing_once(limited(redrive, covers_automatic=True), VIEWER)])
+def test_who_may_only_look_changes_nothing(redrive, act):
+    with pytest.raises(NotAllowed):
+        act(redrive)
+
+
+def test_missing_covers_are_generated_by_themselves_once_a_day(redrive, operator):
+    add_bare(redrive, "r1", "r2")
+    counts_and_problems(redrive)
+    assert covers.generate_missing_once(redrive, operator) is None  # not unless it is said so
+    automatic = limited(redrive, covers_automatic=True)
+
+    assert covers.generate_missing_once(automatic, operator).item_count == 2
+    dispatcher.start_armed(redrive)
+    with redrive.engine.begin() as connection:
+        connection.execute(items.update().values(state=ItemState.FAILED))
+    counts_and_problems(redrive)
+
+    assert covers.generate_missing_once(automatic, operator) is None
+
+
+def test_over_the_limit_of_calls_covers_wait_and_are_not_failed(redrive, operator):
+    narrow = limited(redrive, cover_calls_per_person="2/hour", armed_seconds=0)
+    keys = add_bare(narrow, "r1", "r2", "r3")
+    assert covers.wait_words(narrow, operator, 2) == ""
+    assert "2 of 3 items can be made now; the rest waits" in covers.wait_words(narrow, operator, 3)
+    counts_and_problems(narrow)
+    retry.confirm(narrow, retry.plan(narrow, Scope.of(*keys), operator), operator)
+
+    dispatcher.dispatch(redrive)  # as if another process had handed them all out
+    with redrive.engine.connect() as connection:
+        queued = list(connection.scalars(select(items.c.item_id).where(items.c.state == "queued").order_by(items.c.item_id)))
+    begun_now = [attempts.begin(narrow, item_id) for item_id in queued]
+
+    assert begun_now[2] == (NotBegun.BRAKED, None)
+    with redrive.engine.connect() as connection:
+        states = list(connection.scalars(select(items.c.state).order_by(items.c.item_id)))
+    assert states == [ItemState.RUNNING, ItemState.RUNNING, ItemState.PLANNED]
+    assert dispatcher.dispatch(narrow).queued == 0
+    assert "It goes on at" in covers.wait_words(narrow, operator, 1)
+    with pytest.raises(CoverRefused, match="It goes on at"):
+        covers.regenerate(narrow, operator, "r1")
+
+
+def test_the_limit_in_all_holds_whoever_asks(redrive, operator):
+    narrow = limited(redrive, cover_calls="1/hour")
+
+    assert narrow.cover_calls.take("somebody")
+    assert not narrow.cover_calls.take("somebody else")
+    assert narrow.cover_calls.room("a third").is_used_up
+
+
+def test_texts_go_on_while_covers_wait_for_their_limit(redrive, operator):
+    narrow = limited(redrive, cover_calls="0/hour", armed_seconds=0)
+    add_bare(narrow, "r1")
+    add_roadmap(narrow.engine, "r2", concepts=[{"concept_id": "a", "name": "A", "quiz_status": "failed"}], saved=())
+    counts_and_problems(narrow)
+    retry.confirm(narrow, retry.plan(narrow, Scope.everything(), operator), operator)
+
+    dispatcher.dispatch(narrow)
+
+    with redrive.engine.connect() as connection:
+        states = {tuple(row) for row in connection.execute(select(items.c.kind, items.c.state))}
+    assert states == {("cover", "planned"), ("quiz", "queued"), ("tutorial", "queued"), ("resources", "queued")}
+
+
+def test_the_deep_look_finds_pictures_that_are_gone_and_leaves_others_alone(covered, operator):
+    add_roadmap(covered.engine, "elsewhere")  # kept under an address that is not ours
+    add_bare(covered, "r2")
+    attempts.save(covered, begun(covered, queued(covered, operator, ContentKey(ContentKind.COVER, "r2"))[-1]), painted())
+    url = row_of(covered).cover_image_url
+    covered.objects.delete(url.removeprefix(f"{covered.objects.root_url}/"))
+
+    looked = deep.look(covered)
+
+    assert (looked.looked_at, looked.gone) == (2, (KEY,))
+    assert [(found.key, found.kind) for found in counts_and_problems(covered).problems] == [(KEY, ProblemKind.MISSING)]
+    assert audited(covered)[-1] == "cover_gone"
+    assert deep.look(covered).gone == ()
+
+
+def test_a_store_that_does_not_answer_makes_nothing_missing(covered, monkeypatch):
+    def away(_self, _url):
+        raise StoreUnreachable("away")
+
+    monkeypatch.setattr("backend.storage.objects.Objects.has", away)
+
+    with pytest.raises(StoreUnreachable):
+        deep.look(covered)
+    assert counts_and_problems(covered).problems == ()
