@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -25,6 +26,7 @@ from backend.views.availability import is_outage
 from workers import failpoints, shutdown
 from workers.chapter_telling import ChapterTelling
 from workers.generators.choose import choose_generator
+from workers.generators.painters.choose import choose_painter
 from workers.generators.painters.protocol import Painter
 from workers.generators.protocol import Generator, WrittenContent
 from workers.making import Makers
@@ -44,7 +46,11 @@ def run_chunk(redrive: Redrive, item_ids: Sequence[int]) -> dict[str, int]:
     SIGTERM stops it softly: nothing more is begun, what is being written gets half the time to stop, the rest is given back.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # a quarter less CPU for each call of the model
-        return runner.run(Chunk(redrive, choose_generator(redrive.settings)).run(item_ids))
+        return runner.run(_chunk(redrive).run(item_ids))
+
+
+def _chunk(redrive: Redrive) -> "Chunk":
+    return Chunk(redrive, choose_generator(redrive.settings), partial(choose_painter, redrive.settings))
 
 
 class Chunk:

@@ -42,7 +42,8 @@ LOOK_AGAIN: dict[ExclusionRule, timedelta | None] = {
     ExclusionRule.ALREADY_RUNNING: _SOON,
     ExclusionRule.NOT_BROKEN: _SOON,
     ExclusionRule.POISON: _RARELY,  # tries of the last 24 hours are counted: it passes
-    ExclusionRule.NOT_SUPPORTED: timedelta(days=1),
+    ExclusionRule.ALREADY_MADE: _SOON,
+    ExclusionRule.OWNER_GONE: _SOON,
     ExclusionRule.UNREADABLE: None,
     ExclusionRule.CREATION_CANCELLED: None,
     ExclusionRule.CHANGED: _SOON,

@@ -17,9 +17,10 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage.objects import StoreUnreachable
 from backend.storage.ops_tables import audit_log, items
+from backend.storage.platform_tables import roadmap_cover_images
 from backend.views import covers as cover_views
 from backend.views.detection import counts_and_problems
-from tests.factories import add, add_roadmap
+from tests.factories import add, add_roadmap, ago
 from tests.integration.test_attempts import begun, queued
 from tests.integration.test_covers import COVER, KEY, add_bare, begin_one, painted, row_of, versions
 
@@ -202,6 +203,8 @@ def test_the_deep_look_finds_pictures_that_are_gone_and_leaves_others_alone(cove
     attempts.save(covered, begun(covered, queued(covered, operator, ContentKey(ContentKind.COVER, "r2"))[-1]), painted())
     url = row_of(covered).cover_image_url
     covered.objects.delete(url.removeprefix(f"{covered.objects.root_url}/"))
+    with covered.engine.begin() as connection:  # it was made long ago
+        connection.execute(roadmap_cover_images.update().values(updated_at=ago(days=1)))
 
     looked = deep.look(covered)
 
