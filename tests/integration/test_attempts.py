@@ -10,7 +10,7 @@ from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
-from backend.content.written import Chapter, Choosable, Question, Quiz, Resource, Resources, Tutorial, Written
+from backend.content.written import Chapter, Choosable, Cover, Question, Quiz, Resource, Resources, Tutorial, Written
 from backend.storage.ops_tables import items
 from backend.storage.platform_tables import roadmap_metadata, tasks
 from backend.views import roadmap as roadmap_view
@@ -23,7 +23,9 @@ RESOURCES = Resources(
 QUIZ = Quiz(questions=[Question(question="Q?", options=["a", "b"], correct_options=[0], explanation="E", difficulty="easy")])
 CHAPTER = Chapter(title="The pier", content="She went down to the water.", options=[Choosable(text="Swim", impact="It is cold."),
                                                                                    Choosable(text="Wait", impact="It gets dark.")])
-CONTENT = {ContentKind.TUTORIAL: TUTORIAL, ContentKind.RESOURCES: RESOURCES, ContentKind.QUIZ: QUIZ, ContentKind.CHAPTER: CHAPTER}
+COVER = Cover(large=b"RIFF large WEBP", thumbnail=b"RIFF small WEBP", alt_text="A lighthouse", attribution="Photo by A on B")
+CONTENT = {ContentKind.TUTORIAL: TUTORIAL, ContentKind.RESOURCES: RESOURCES, ContentKind.QUIZ: QUIZ, ContentKind.CHAPTER: CHAPTER,
+           ContentKind.COVER: COVER}
 
 
 def queued(redrive, operator, *keys: ContentKey) -> list[int]:

@@ -21,8 +21,8 @@ from backend.storage.platform_tables import roadmap_cover_images
 from backend.views import covers as cover_views
 from backend.views.detection import counts_and_problems
 from tests.factories import add, add_roadmap, ago
-from tests.integration.test_attempts import begun, queued
-from tests.integration.test_covers import COVER, KEY, add_bare, begin_one, painted, row_of, versions
+from tests.integration.test_attempts import COVER, begun, queued
+from tests.integration.test_covers import KEY, add_bare, begin_one, painted, row_of, versions
 
 VIEWER = Actor("viewer", Role.VIEWER)
 OLD_URL = "https://cdn.example.org/old.png"

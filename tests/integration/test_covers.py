@@ -21,11 +21,10 @@ from backend.storage.ops_tables import items
 from backend.storage.platform_tables import roadmap_cover_images, tasks
 from backend.views.detection import counts_and_problems
 from tests.factories import add, add_roadmap, ago, concept
-from tests.integration.test_attempts import begun, item_row, queued
+from tests.integration.test_attempts import COVER, begun, item_row, queued
 from workers.chunk import Chunk
 from workers.generators.offline import OfflineGenerator
 
-COVER = Cover(large=b"RIFF large WEBP", thumbnail=b"RIFF small WEBP", alt_text="A lighthouse", attribution="Photo by A on B")
 KEY = ContentKey(ContentKind.COVER, "r1")
 
 
