@@ -21,7 +21,7 @@ from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import load
-from backend.storage import cause_records, heartbeats, problems, regrouping, samples
+from backend.storage import cause_records, heartbeats, history, problems, regrouping, samples
 from backend.storage.objects import StoreUnreachable
 from backend.storage.recorded import in_one_line
 from backend.views.availability import is_outage
@@ -106,6 +106,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("follow_causes", 1.0, _quietly(triage.follow)),
         Duty("retry_by_rules", 2.0, _quietly(automatic.run_due)),
         Duty("sample_causes", 60.0, _sample_causes),
+        Duty("add_up", 60.0, _add_up),
         Duty("regroup", 60.0, Beside(_regroup)),
     ]
 
@@ -175,6 +176,17 @@ def _sample_causes(redrive: Redrive) -> bool:
     with redrive.engine.begin() as connection:
         cause_records.sample(connection, utc_now())
     return False
+
+
+def _add_up(redrive: Redrive) -> bool:
+    """What is good again, what retries came to and what they cost. True: more keys are to be counted."""
+    now = utc_now()
+    with redrive.engine.begin() as connection:
+        settled = history.settle_recoveries(connection, now, redrive.limits.silence_seconds)
+    with redrive.engine.begin() as connection:
+        history.add_up_retries(connection, now)
+        history.forget_old(connection, now)
+    return settled == history.SETTLED_AT_ONCE
 
 
 def _regroup(redrive: Redrive) -> None:

@@ -8,10 +8,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect
 
 from backend.i18n import _
-from backend.storage import rule_tables
+from backend.storage import history_tables, rule_tables  # noqa: F401  they describe tables of schema ops too
+from backend.storage.ops_tables import ops
 from backend.storage.platform_tables import platform
 
-ops = rule_tables.ops  # with the tables of every module that describes some
 MIGRATIONS = Path(__file__).with_name("migrations")
 VERSION_TABLE = "redrive_alembic_version"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from backend.actions import retry
 from backend.actions.actors import Actor, Role
@@ -13,7 +13,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.redrive import Redrive
 from backend.storage import problems
-from backend.views import causes, listing, overview
+from backend.views import causes, history, listing, overview
 from backend.views.listing import Sort
 from tests.benchmarks import platform
 from tests.benchmarks.platform import Platform
@@ -53,11 +53,25 @@ def _fill(redrive: Redrive) -> int:
         connection.execute(text(
             "insert into ops.problem_samples select now() - make_interval(secs => 30 * n), kind, 10000 + n % 977 "
             "from generate_series(1, 2880) n cross join unnest(array['failed', 'missing', 'stale', 'invalid', 'drifted']) kind"))
+        _fill_history(connection)
         surplus = "(select ctid from ops.problems order by md5(owner_id || kind || part) offset :kept)"
         connection.execute(text(f"delete from ops.problems where ctid in {surplus}"), {"kept": PROBLEMS})
     with redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
         return connection.scalar(text("select count(*) from ops.problems"))
+
+
+def _fill_history(connection: Connection) -> None:
+    """A month in which every cause changed every few minutes, and 90 days of outcomes, each hour with every cause."""
+    connection.execute(text(
+        "insert into ops.cause_samples select cause_id, now() - make_interval(mins => 5 * n), 1 + abs(hashtext(cause_id || n)) % 5000 "
+        "from generate_series(1, 8640) n cross join (select cause_id from ops.causes order by cause_id limit 40) c"))
+    connection.execute(text(
+        "insert into ops.retry_hours select date_trunc('hour', now()) - make_interval(hours => n), cause_id, 40, 10, 60, 0, 90000, 1.5 "
+        "from generate_series(0, 2160) n cross join ops.causes"))
+    connection.execute(text(
+        "insert into ops.recovery_hours select date_trunc('hour', now()) - make_interval(hours => n), place, 9 "
+        "from generate_series(0, 2160) n cross join generate_series(0, 5) place"))
 
 
 def _measure(what: str, query: Callable[[], object]) -> Iterator[Figure]:
@@ -87,6 +101,7 @@ def _queries(redrive: Redrive) -> dict[str, Callable[[], object]]:
         "titles of owners": lambda: listing.owner_titles(redrive),
         "overview, all of it": lambda: overview.overview(redrive),
         "overview: trend": lambda: overview.trend(redrive),
+        "overview: plots over time": lambda: history.history(redrive),
         "overview: crew": lambda: overview.crew(redrive),
     }
 

@@ -12,11 +12,12 @@ from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import Settings
 from backend.storage import heartbeats, problems
-from dashboard import reads, rule_reads
+from dashboard import history_reads, reads, rule_reads
 from dashboard.components import live_operations
 
 ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
+READS = (reads, rule_reads, history_reads)  # modules of cached reads
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def forget_reads() -> None:
     """Every cached read, and the connection: as if the cache's second had passed."""
-    for read in [*vars(reads).values(), *vars(rule_reads).values(), live_operations.operation_block]:
+    for read in [found for module in READS for found in vars(module).values()] + [live_operations.operation_block]:
         if hasattr(read, "clear") and callable(read):
             read.clear()
 
@@ -75,7 +76,7 @@ def dialog_above_one(environment: pytest.MonkeyPatch) -> None:
 
 def forget_cached_reads() -> None:
     """The cached reads, but not the connection."""
-    for name, read in [*vars(reads).items(), *vars(rule_reads).items(), ("block", live_operations.operation_block)]:
+    for name, read in [*(found for module in READS for found in vars(module).items()), ("block", live_operations.operation_block)]:
         if name != "connected" and hasattr(read, "clear") and callable(read):
             read.clear()
 
