@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from backend.actions import breaker, itemising, retry
 from backend.actions.actors import Actor, Role
 from backend.actions.breaker import Flow
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.keys import ContentKey
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import ExclusionRule, Plan
 from backend.content.retry_rules import (
@@ -82,19 +82,28 @@ def foresee(redrive: Redrive, rule: RetryRule, *, looks_anyway: bool = False) ->
     now = utc_now()
     with redrive.engine.connect() as connection:
         standing = retry_rules.standing_of(connection, rule.rule_id, day_begins(now, redrive.zone))
-        model = breaker.current(redrive, connection)
+        model = breaker.current(redrive, connection, _kind_of(connection, rule, now))
         is_held = breaker.flow(redrive, model, now) is Flow.HELD
         found = room_now(rule.terms, standing, redrive.operation_limits, now, redrive.zone, is_model_held=is_held)
         if isinstance(found, Held) and not looks_anyway:
             return Foreseen(found.verdict, found.until_at or (model.retry_at if found.verdict is RunVerdict.MODEL_HELD else None))
         most = rule.terms.budget.run_items if isinstance(found, Held) else found.items
         limits = redrive.operation_limits if isinstance(found, Held) else found.limits
-        histories = (retry_due.due(connection, rule, now, most + LOOKED_AT) if rule.is_enabled and not looks_anyway
-                     else retry_due.in_scope(connection, rule, most + LOOKED_AT))
+        histories = _keys(connection, rule, now, most + LOOKED_AT, is_off=not rule.is_enabled or looks_anyway)
     seen = _look(redrive, rule, histories, most, limits, now)
     if isinstance(found, Held):
         return Foreseen(found.verdict, found.until_at, seen.plan, limits, seen.waiting_count, seen.stays_count)
     return seen
+
+
+def _keys(connection: Connection, rule: RetryRule, now: datetime, limit: int, *, is_off: bool) -> list[KeyHistory]:
+    return retry_due.in_scope(connection, rule, limit) if is_off else retry_due.due(connection, rule, now, limit)
+
+
+def _kind_of(connection: Connection, rule: RetryRule, now: datetime) -> ContentKind:
+    """Whose maker is asked: pictures have another one than texts. What one cause broke is made by one."""
+    first = [] if rule.terms.kind else _keys(connection, rule, now, 1, is_off=not rule.is_enabled)
+    return rule.terms.kind or (first[0].key.kind if first else ContentKind.TUTORIAL)
 
 
 def _look(

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import automatic, cancel, dispatcher, retry_rules, triage
+from backend.actions import automatic, breaker, cancel, dispatcher, retry_rules, triage
 from backend.actions.actors import Actor, NotAllowed, ReasonNeeded, Role
 from backend.actions.cancel import NotFound, Refused
 from backend.clock import utc_now
@@ -294,6 +294,20 @@ def test_redis_away_parks_what_was_begun(redrive, operator, stand, monkeypatch):
     dispatcher.dispatch(redrive)
     assert item_states(redrive) == ["queued"] * 3
     assert redrive.queue.length(Priority.AUTOMATIC) == 1
+
+
+def test_a_model_that_is_out_holds_the_rules_of_its_kinds_only(redrive, operator, stand):
+    add_roadmap(redrive.engine, "bare", has_cover=False)
+    turned_on(redrive, operator)
+    turned_on(redrive, operator, RuleTerms(kind=ContentKind.COVER, backoff=STEPS))
+    for _failure in range(redrive.settings.breaker_failures):
+        breaker.note_failure(redrive, ItemError(ErrorKind.MODEL_UNREACHABLE, "gone"))
+
+    assert look(redrive) == 1
+
+    with redrive.engine.connect() as connection:
+        assert set(connection.scalars(select(items.c.kind))) == {"cover"}
+    assert {run.verdict for run in run_rows(redrive)} == {RunVerdict.STARTED, RunVerdict.MODEL_HELD}
 
 
 def test_an_operation_that_stopped_by_itself_makes_the_rule_rest(redrive, operator, stand, clock):
