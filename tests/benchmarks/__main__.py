@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cancelling, changes, chapter_watchers, chunk, confirm, listing, long_chapter, rebuild, sessions, start
+from tests.benchmarks import cancelling, changes, chapter_watchers, chunk, confirm, listing, long_chapter, rebuild, requeue, sessions, start
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "h": cancelling.run,
     "m": chapter_watchers.run,
     "n": long_chapter.run,
+    "r": requeue.run,
 }
 
 
