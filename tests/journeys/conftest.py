@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Stack:
     state_dir: Path
     process: subprocess.Popen
     model: ModelServer
+    environment: dict[str, str]
 
     @property
     def urls(self) -> dict[str, Any]:
@@ -104,16 +106,31 @@ def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     state_dir = tmp_path / "state"
     with ModelServer(**(marker.kwargs if marker else {})) as model:
         port = _free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "backend.cli.main", "up"], cwd=ROOT, env=_environment(state_dir, port, model) | more,
-            stdout=(tmp_path / "up.log").open("wb"), stderr=subprocess.STDOUT)
-        running = Stack(f"http://127.0.0.1:{port}", state_dir, process, model)
-        try:
-            wait_for(lambda: process.poll() is not None or running.is_healthy(), seconds=READY_SECONDS, what="redrive up to answer")
-            assert process.poll() is None, (tmp_path / "up.log").read_text()
+        environment = _environment(state_dir, port, model) | more
+        with _up(f"http://127.0.0.1:{port}", state_dir, model, environment) as running:
             yield running
-        finally:
-            _stop(process)
+
+
+@contextmanager
+def restarted(stack: Stack) -> Iterator[Stack]:
+    """Everything is stopped and started again, with the same data: servers, workers, maintenance, web."""
+    _stop(stack.process)
+    with _up(stack.address, stack.state_dir, stack.model, stack.environment) as running:
+        yield running
+
+
+@contextmanager
+def _up(address: str, state_dir: Path, model: ModelServer, environment: dict[str, str]) -> Iterator[Stack]:
+    log = state_dir.parent / "up.log"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backend.cli.main", "up"], cwd=ROOT, env=environment, stdout=log.open("ab"), stderr=subprocess.STDOUT)
+    running = Stack(address, state_dir, process, model, environment)
+    try:
+        wait_for(lambda: process.poll() is not None or running.is_healthy(), seconds=READY_SECONDS, what="redrive up to answer")
+        assert process.poll() is None, log.read_text()
+        yield running
+    finally:
+        _stop(process)
 
 
 def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, str]:
@@ -132,6 +149,8 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen) -> None:
+    if process.poll() is not None:
+        return
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(30)

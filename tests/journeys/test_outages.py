@@ -75,17 +75,3 @@ def test_redis_killed_in_the_middle_loses_and_doubles_nothing(page: Page, stack:
     assert good_tutorials(stack, AGENTS) == 21
     assert stack.query("select count(*) from tutorial_metadata where roadmap_id = %s", AGENTS)[0][0] == 21
     assert requests_of(stack) >= 21
-
-
-@pytest.mark.model(latency_seconds=2.0)
-def test_a_worker_killed_in_the_middle_is_started_again_and_all_is_written(page: Page, stack: Stack):
-    open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
-    retry_small(page, 21)
-    wait_for(lambda: stack.query("select count(*) from ops.items where state = 'running'")[0][0], what="an item to run")
-
-    for child in psutil.Process(stack.process.pid).children():
-        if "workers.main" in " ".join(child.cmdline()):
-            child.kill()
-
-    expect_outcome(page, re.escape("21 retried, 21 healthy"))
-    assert good_tutorials(stack, AGENTS) == 21
