@@ -13,6 +13,7 @@ from backend.content.limits import QuietHours
 from backend.content.retry_rules import RetryRule, RuleBudget, RuleStanding, RuleTerms, RunVerdict, Today
 from backend.storage.rule_tables import retry_rule_runs, retry_rules
 
+LONGEST_RUN = timedelta(days=3)  # what an older operation takes today is not counted; while it goes on its rule begins nothing
 RUN_LOOKED_BACK = 12  # operations of a rule that tell whether they keep stopping by themselves
 
 
@@ -142,13 +143,14 @@ def used_since(connection: Connection, rule_ids: Sequence[str], since: datetime)
     """rule id -> items that it began since then, and what items of it that ended since then, or have not, took."""
     rows = connection.execute(text(
         "with runs as (select r.rule_id, r.operation_id, r.item_count, r.began_at from ops.retry_rule_runs r "
-        "  join ops.operations o using (operation_id) where r.rule_id = any(:rule_ids) "
+        "  join ops.operations o using (operation_id) where r.rule_id = any(:rule_ids) and r.began_at >= :looked_back_to "
         "  and (r.began_at >= :since or o.settled_at is null or o.settled_at >= :since)) "
         "select r.rule_id, sum(r.item_count) filter (where r.began_at >= :since) as items, sum(u.calls) as calls, sum(u.tokens) as tokens, "
         "  sum(u.cost) as cost from runs r left join lateral ("
         "  select sum(calls) as calls, sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) as tokens, sum(cost) as cost "
         "  from ops.items i where i.operation_id = r.operation_id and (i.settled_at is null or i.settled_at >= :since)) u on true "
-        "group by r.rule_id"), {"rule_ids": list(rule_ids), "since": since})
+        "group by r.rule_id"), {
+            "rule_ids": list(rule_ids), "since": since, "looked_back_to": since - LONGEST_RUN})
     return {row.rule_id: Today(int(row.items or 0), int(row.calls or 0), int(row.tokens or 0), float(row.cost or 0)) for row in rows}
 
 

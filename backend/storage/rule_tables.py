@@ -46,6 +46,7 @@ retry_rule_runs = Table(
     _time("began_at", nullable=False),
     _time("last_at", nullable=False),
     Index("ix_retry_rule_runs_rule_id", "rule_id", "run_id"),
+    Index("ix_retry_rule_runs_began_at", "rule_id", "began_at"),
     Index("ix_retry_rule_runs_operation_id", "operation_id", postgresql_where=text("operation_id is not null")),
 )
 

@@ -1,14 +1,15 @@
 """For any random platform and any scope: the ids of the plan are the ids of the ledger, each with exactly one outcome.
 
-Whatever happens between the plan and the end: other people's retries, cancels, content that another program saves, limits that are
-changed, canaries that fail, causes that return, budgets that are spent. REDRIVE_PROPERTY_SEED and REDRIVE_PROPERTY_EXAMPLES look
-further than CI does.
+Whatever happens between the plan and the end: other people's retries, automatic ones, cancels, content that another program saves,
+limits that are changed, canaries that fail, causes that return, budgets that are spent. REDRIVE_PROPERTY_SEED and
+REDRIVE_PROPERTY_EXAMPLES look further than CI does.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from backend.actions import attempts, cancel, dispatcher, limits, reconciler, retry, supervision, withdrawals
+from backend.actions import attempts, automatic, cancel, dispatcher, limits, reconciler, retry, retry_rules, supervision, withdrawals
 from backend.actions.actors import Actor, Role
 from backend.actions.attempts import Attempt
 from backend.content.errors import ErrorKind, ItemError
@@ -24,6 +25,7 @@ from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import STOP_RULES, Plan
 from backend.content.problems import ProblemKind
+from backend.content.retry_rules import RuleBudget, RuleTerms
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
@@ -31,6 +33,7 @@ from backend.content.written import Spent
 from backend.redrive import Redrive
 from backend.storage.engine import psycopg_url
 from backend.storage.ops_tables import groups, items, operations
+from backend.storage.rule_tables import retry_rules as retry_rules_table
 from backend.views import ledger
 from backend.views.detection import counts_and_problems
 from backend.views.ledger import Outcome
@@ -48,7 +51,7 @@ KEYS = BROKEN + [ContentKey(kind, roadmap_id, concept_id) for kind in CONCEPT_KI
 ERRORS = [ItemError(ErrorKind.MODEL_REFUSED, "no"), ItemError(ErrorKind.MODEL_REFUSED, "no"), ItemError(ErrorKind.CONTENT_EMPTY, "empty")]
 STEPS = ("begin", "begin", "begin", "save", "save", "fail", "fail", "fail_all", "fail_all", "supervise", "supervise",
          "other_retry", "cancel_keys", "cancel_operation", "pause", "resume", "change_limits", "platform", "give_back", "lose",
-         "cancel_task")
+         "cancel_task", "rule", "automatic", "automatic")
 SCOPES = st.one_of(
     st.just(Scope.everything()), st.just(Scope.matching(ProblemFilter(owner_id="broken"))),
     st.sampled_from([Scope.matching(ProblemFilter(kinds=(kind,))) for kind in CONCEPT_KINDS]
@@ -129,6 +132,21 @@ class Scene:
         plan = retry.plan(self.redrive, self.draw(SCOPES), another)
         retry.confirm(self.redrive, plan, another, limits=self.draw(LIMITS))
 
+    def _rule(self) -> None:
+        """Made and turned on; turned off or on again when it is there."""
+        kind = self.draw(st.sampled_from(CONCEPT_KINDS))
+        there = self.rows(select(retry_rules_table).where(retry_rules_table.c.kind == kind))
+        rule_id = there[0].rule_id if there else retry_rules.create(self.redrive, self.actor, RuleTerms(
+            kind=kind, backoff=(timedelta(seconds=1),), budget=RuleBudget(run_items=self.draw(st.sampled_from([1, 50])))), "any")
+        retry_rules.set_enabled(self.redrive, self.actor, rule_id, is_enabled=not (there and there[0].is_enabled))
+
+    def _automatic(self) -> None:
+        counts_and_problems(self.redrive)
+        automatic.run_due(self.redrive)
+        assert self.rows(text(
+            "select rule_id from ops.retry_rule_runs join ops.operations using (operation_id) "
+            "where state in ('armed', 'running', 'paused', 'verifying') group by 1 having count(*) > 1")) == []
+
     def _cancel_keys(self) -> None:
         keys = self.draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=4))
         cancel.cancel_items(self.redrive, CancelScope.of(*keys), self.actor, REASON)
@@ -208,7 +226,8 @@ def planned_and_confirmed(scene: Scene, data) -> tuple[Plan, str] | None:
 @given(data=st.data())
 def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(redrive, operator, platform_program, data):
     clear(platform_program)
-    platform_program.execute("truncate ops.operations, ops.groups, ops.left_out, ops.spendings, ops.breakers, ops.audit_log")
+    platform_program.execute("truncate ops.operations, ops.groups, ops.left_out, ops.spendings, ops.breakers, ops.audit_log, "
+                             "ops.retry_rules, ops.retry_rule_runs, ops.retry_due")
     redrive.redis.flushdb()
     platform = data.draw(platforms())
     platform["items"] = {}
