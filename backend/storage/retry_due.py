@@ -9,7 +9,6 @@ from sqlalchemy import Connection, text
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.retry_rules import KeyHistory, RetryRule
-from backend.storage.migrations.rule_triggers import NOTE
 
 # Automatic tries that failed since the key was last good, and when anybody's try failed last. A key has few items.
 _HISTORIES = """
@@ -32,6 +31,15 @@ _IN_SCOPE = _HISTORIES.format(
          "and (cast(:cause_id as text) is null or cause_id = coalesce("
          "  (select a.cause_id from ops.cause_aliases a where a.fingerprint = :cause_id), :cause_id)) "
          "order by since_at limit :limit")
+
+# As the trigger does for what changes.
+_NOTE_ALL = text("""
+    insert into ops.retry_due (owner_id, kind, part, rule_id, due_at)
+    select p.owner_id, p.kind, p.part, r.rule_id, clock_timestamp() from ops.retry_rules r
+    left join ops.cause_aliases a on a.fingerprint = r.cause_id
+    join ops.problems p on (r.kind is null or p.kind = r.kind) and (r.cause_id is null or p.cause_id = coalesce(a.cause_id, r.cause_id))
+    where r.rule_id = :rule_id and r.is_enabled and r.deleted_at is null order by 1, 2, 3
+    on conflict (owner_id, kind, part, rule_id) do update set due_at = excluded.due_at, left_out_rule = null""")
 
 
 def due(connection: Connection, rule: RetryRule, now: datetime, limit: int) -> list[KeyHistory]:
@@ -61,7 +69,7 @@ def note_all(connection: Connection, rule_id: str) -> None:
     """Everything that is broken now and that this rule, which is on, is for. The caller holds `cause_records.hold_alone`: a drain at
     work might list what neither it nor its trigger sees.
     """
-    connection.execute(text(NOTE.format(rows="ops.problems", which="and r.rule_id = :rule_id")), {"rule_id": rule_id})
+    connection.execute(_NOTE_ALL, {"rule_id": rule_id})
 
 
 def note_causes_anew(connection: Connection) -> None:

@@ -112,6 +112,18 @@ def test_what_is_due_becomes_an_operation_in_the_queue_of_machines(redrive, oper
     assert due_times(redrive) == {}
 
 
+def test_covers_are_made_by_a_rule(redrive, operator):
+    add_roadmap(redrive.engine, "bare", has_cover=False)
+    counts_and_problems(redrive)
+    turned_on(redrive, operator, RuleTerms(kind=ContentKind.COVER, backoff=STEPS))
+
+    assert look(redrive) == 1
+    work(Stand(redrive, operator))
+
+    assert item_states(redrive) == ["succeeded"]
+    assert counts_and_problems(redrive).problems == ()
+
+
 def test_nothing_is_begun_while_its_last_operation_runs(redrive, operator, stand):
     turned_on(redrive, operator, RuleTerms(kind=ContentKind.QUIZ, backoff=STEPS, budget=RuleBudget(run_items=2)))
 

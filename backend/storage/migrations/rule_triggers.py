@@ -6,14 +6,13 @@ Cost follows change: nothing reads all problems to find what is due. With no rul
 from collections.abc import Callable
 
 _IS_ANY = "if not exists (select 1 from ops.retry_rules where is_enabled and deleted_at is null) then return null; end if; "
-NOTE = (
+_NOTE = (
     "insert into ops.retry_due (owner_id, kind, part, rule_id, due_at) "
     "select n.owner_id, n.kind, n.part, r.rule_id, clock_timestamp() from ops.retry_rules r "
     "left join ops.cause_aliases a on a.fingerprint = r.cause_id "
-    "join {rows} n on (r.kind is null or n.kind = r.kind) and (r.cause_id is null or n.cause_id = coalesce(a.cause_id, r.cause_id)) "
-    "where r.is_enabled and r.deleted_at is null {which} order by 1, 2, 3, 4 "
+    "join changed n on (r.kind is null or n.kind = r.kind) and (r.cause_id is null or n.cause_id = coalesce(a.cause_id, r.cause_id)) "
+    "where r.is_enabled and r.deleted_at is null order by 1, 2, 3, 4 "
     "on conflict (owner_id, kind, part, rule_id) do update set due_at = excluded.due_at, left_out_rule = null")
-_NOTE = NOTE.format(rows="changed", which="")
 _FORGET = (
     "delete from ops.retry_due d using {rows} g where d.owner_id = g.owner_id and d.kind = g.kind and d.part = g.part")
 _BODIES = {
