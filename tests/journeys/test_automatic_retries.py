@@ -1,0 +1,38 @@
+"""A rule is made from a suggestion, turned on, and does its work while one looks."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import Stack
+from tests.journeys.steps import PATIENCE, open_page
+from tests.journeys.test_screens import photograph
+from tests.processes import wait_for
+
+
+def broken_covers(stack: Stack) -> int:
+    return stack.query("select count(*) from ops.problems where kind = 'cover' and problem_kind <> 'cancelled'")[0][0]
+
+
+def test_a_rule_for_covers_is_turned_on_and_makes_them_by_itself(page: Page, stack: Stack):
+    wait_for(lambda: broken_covers(stack) and not stack.query("select 1 from ops.dirty limit 1"), what="the detector to have looked")
+    broken = broken_covers(stack)
+    open_page(page, stack, "automatic", "Automatic retries")
+    page.get_by_role("button", name=re.compile("Suggested: covers")).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(re.compile("^Why")).fill("they fail briefly")
+    expect(dialog.get_by_role("button", name="Save")).to_be_enabled()
+    page.keyboard.press("Control+Enter")
+    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    assert stack.query("select count(*) from ops.operations") == [(0,)]
+
+    switch = page.get_by_role("switch", name="On")
+    expect(switch).not_to_be_checked(timeout=PATIENCE)
+    page.get_by_text("On", exact=True).click()
+
+    expect(page.get_by_text(re.compile("nothing of it is broken|stay for people"))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(rf"{broken} of {broken} retries succeeded"))).to_be_visible(timeout=PATIENCE)
+    expect(switch).to_be_checked()
+    assert stack.query("select distinct actor_id, priority from ops.operations") == [("automatic", "automatic")]
+    assert broken_covers(stack) == 0
+    photograph(page, "automatic-done")
