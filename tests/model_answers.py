@@ -57,6 +57,19 @@ class Behaviour(StrEnum):
     NUL = "nul"
     LONE_SURROGATE = "lone-surrogate"  # as the escape \ud800
     HUGE = "huge"                      # 2 MB
+    # Of pictures
+    NOT_AN_IMAGE = "not-an-image"
+    FORTY_MB = "40-mb"
+    SMALL = "small"                    # 64 x 64 pixels
+    TALL = "tall"                      # another shape than was asked for
+    NO_PICTURE = "no-picture"
+    AT_URL = "at-url"                  # not the picture but its address, here
+    AT_REDIRECT = "at-redirect"        # an address here that leads to another one here
+    AT_PRIVATE_URL = "at-private-url"  # an address inside somebody's network
+    AT_PRIVATE_REDIRECT = "at-private-redirect"  # an address here that leads there
+    AT_HUGE_URL = "at-huge-url"        # 40 MB
+    AT_SLOW_URL = "at-slow-url"
+    AT_FILE = "at-file"                # file:///etc/hostname
 
 
 FAULT_WORDS = {

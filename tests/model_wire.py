@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 
+from tests import model_pictures
 from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, answer_text, concept_in, pieces_of
 
 MODEL_NAME = "loopback-model"
@@ -30,6 +31,7 @@ class Request:
     started_at: float  # seconds on the monotonic clock
     finished_at: float | None = None
     status: int | None = None
+    key: str = ""  # of a search or a picture: what the client showed
 
 
 class Policy(Protocol):
@@ -57,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/models":
             model = {"id": MODEL_NAME, "object": "model", "created": 0, "owned_by": "loopback"}
             self._send(200, {"object": "list", "data": [model]})
+        elif self.path.startswith(model_pictures.PATHS):
+            self._serve(self._picture_request(), lambda request: self._give_picture(request))
         else:
             self._send_error(404, f"No such path: {self.path}")
 
@@ -65,14 +69,16 @@ class Handler(BaseHTTPRequestHandler):
         if len(sent) < length:
             raise ConnectionAbortedError("the client was killed while it asked")
         body = json.loads(sent or b"{}")
-        if self.path != "/v1/chat/completions":
+        if self.path not in ("/v1/chat/completions", model_pictures.GENERATIONS):
             self._send_error(404, f"No such path: {self.path}")
             return
-        request = self._request(body)
+        self._serve(self._request(body), lambda request: self._answer(request, body))
+
+    def _serve(self, request: Request, answer: Callable[[Request], int]) -> None:
         index = self.server.note_start(request)
         status = CLIENT_GONE
         try:
-            status = self._answer(request, body)
+            status = answer(request)
             self.wfile.flush()
         except ConnectionError:
             self.close_connection = True
@@ -81,6 +87,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Nothing: server.requests is the log."""
+
+    def _picture_request(self) -> Request:
+        is_search = self.path.startswith(model_pictures.SEARCH)  # photos and pictures misbehave by their address
+        return Request(
+            path=self.path, model="", schema_name="", concept="", retry_count=0, is_stream=False, started_at=time.monotonic(),
+            behaviour=self.server.next_behaviour() if is_search else Behaviour.OK, key=self.headers.get("authorization", ""))
+
+    def _give_picture(self, request: Request) -> int:
+        behaviour = request.behaviour
+        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW or "slow" in self.path else 0.0)
+        if behaviour.value[:3].isdigit():
+            return self._send_fault(behaviour)
+        reply = model_pictures.answer(self.path, behaviour, root=f"http://127.0.0.1:{self.server.server_address[1]}")
+        if reply.redirect:
+            self.send_response(302)
+            self.send_header("location", reply.redirect)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            return 302
+        return self._send_bytes(200, reply.payload, content_type=reply.content_type)
 
     def _request(self, body: Json) -> Request:
         return Request(
@@ -95,6 +121,8 @@ class Handler(BaseHTTPRequestHandler):
         self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.concept))
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
+        if request.path == model_pictures.GENERATIONS and behaviour is not Behaviour.WEB_PAGE:
+            return self._paint(behaviour)
         if behaviour is Behaviour.WEB_PAGE:
             return self._send_bytes(200, b"<html><h1>Welcome to nginx!</h1></html>", content_type="text/html")
         if behaviour is Behaviour.GARBAGE:
@@ -103,6 +131,17 @@ class Handler(BaseHTTPRequestHandler):
         text = self.server.texts(_last_message(body)) or answer_text(
             behaviour, schema=_form(body).get("schema", {}), concept=request.concept)
         return self._stream(request, body, text) if request.is_stream else self._complete(request, body, text)
+
+    def _paint(self, behaviour: Behaviour) -> int:
+        if behaviour is Behaviour.REFUSAL:
+            words = "Your request was rejected by our safety system."
+            return self._send(400, {"error": {"message": words, "type": "invalid_request_error", "code": "moderation_blocked"}})
+        payload = model_pictures.painted(behaviour, root=f"http://127.0.0.1:{self.server.server_address[1]}")
+        if behaviour not in (Behaviour.STALLED, Behaviour.CUT):
+            return self._send_bytes(200, payload)
+        self._start(200, "application/json", length=len(payload))
+        self.wfile.write(payload[: len(payload) // 2])
+        return self._break_off(behaviour)
 
     def _complete(self, request: Request, body: Json, text: str) -> int:
         behaviour = request.behaviour
@@ -210,7 +249,7 @@ def _form(body: Json) -> Json:
 
 
 def _last_message(body: Json) -> str:
-    return str(body["messages"][-1]["content"])
+    return str(body["messages"][-1]["content"]) if "messages" in body else str(body.get("prompt", ""))
 
 
 def _said(behaviour: Behaviour, text: str) -> Json:
@@ -224,7 +263,7 @@ def _head(request: Request, kind: str) -> Json:
 
 
 def _usage(body: Json, text: str) -> Json:
-    prompt_tokens = sum(len(str(message["content"])) for message in body["messages"]) // 4
+    prompt_tokens = sum(len(str(message["content"])) for message in body.get("messages", ())) // 4
     completion_tokens = len(text) // 4
     return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens}

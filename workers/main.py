@@ -26,6 +26,7 @@ from backend.processes import this_process
 from backend.settings import load
 from workers import jobs, shutdown  # noqa: F401  jobs preloads what a job needs before RQ forks: 0.05 s a job instead of 2 s
 from workers.generators.choose import choose_generator
+from workers.generators.painters.choose import choose_painter
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
@@ -107,6 +108,7 @@ def main(priority: str, burst: bool) -> None:
     try:  # a bad setting is told now, not by the first item
         connect(settings).close()  # names the servers and the object store; asks none of them
         choose_generator(settings)
+        choose_painter(settings)
     except (NotConfigured, ValueError) as exc:
         raise BadSetting(str(exc)) from exc
     redis = Redis.from_url(settings.redis_url.get_secret_value())

@@ -24,6 +24,9 @@ class ErrorKind(StrEnum):
     MODEL_INVALID_JSON = "model_invalid_json"
     CONTENT_EMPTY = "content_empty"
     CONTENT_UNSTORABLE = "content_unstorable"      # NUL character, lone surrogate
+    CONTENT_NO_PICTURE = "content_no_picture"      # nothing was painted, or nothing was found
+    CONTENT_NOT_A_PICTURE = "content_not_a_picture"    # broken, or of a format that is not taken
+    CONTENT_PICTURE_SIZE = "content_picture_size"  # too few pixels, too many, or too many bytes
     SAVE_DUPLICATE_KEY = "save_duplicate_key"
     SAVE_TOO_LONG = "save_too_long"
     SAVE_REJECTED = "save_rejected"                # another constraint or a bad value

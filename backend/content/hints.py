@@ -23,6 +23,12 @@ HINTS = {
     ErrorKind.CONTENT_EMPTY: _(
         "The model answered with nothing. A retry often succeeds; if one concept stays empty, look at its description."),
     ErrorKind.CONTENT_UNSTORABLE: _("The text holds a character that PostgreSQL cannot store. A retry usually writes one without it."),
+    ErrorKind.CONTENT_NO_PICTURE: _(
+        "Nothing was found for this title: regenerate with a note, upload a picture, or name another painter in REDRIVE_PAINTERS."),
+    ErrorKind.CONTENT_NOT_A_PICTURE: _(
+        "What came is broken or of another format. A retry often succeeds; an upload must be PNG, JPEG, WebP or GIF."),
+    ErrorKind.CONTENT_PICTURE_SIZE: _(
+        "Check REDRIVE_IMAGE_SIZE; an upload needs at least 600 x 315 pixels, at most 50 million, and at most 20 MB."),
     ErrorKind.SAVE_DUPLICATE_KEY: _(
         "Two writers saved the same row, so a text may be there: what is saved is repaired for free, the rest is written again."),
     ErrorKind.SAVE_TOO_LONG: _(

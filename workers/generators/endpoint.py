@@ -29,9 +29,12 @@ class Endpoint:
     base_url: str
     key: str = field(repr=False)
     timeout_seconds: float
+    base_url_setting: str = "OPENAI_BASE_URL"  # what people are told to look at
+    key_setting: str = "OPENAI_API_KEY"
+    model_setting: str = "REDRIVE_MODEL"
 
     @classmethod
-    def of(cls, settings: Settings) -> "Endpoint":
+    def of(cls, settings: Settings, *, model_setting: str = "REDRIVE_MODEL") -> "Endpoint":
         """Raises ValueError that names the setting that cannot be used."""
         base_url = (settings.openai_base_url or DEFAULT_BASE_URL).strip()
         try:
@@ -45,7 +48,7 @@ class Endpoint:
         key = (secret.get_secret_value().strip() if secret else "") or PLACEHOLDER_KEY
         if not (key.isascii() and key.isprintable()):
             raise ValueError("OPENAI_API_KEY holds a character that cannot be sent; copy it again without line breaks")
-        return cls(base_url=base_url, key=key, timeout_seconds=settings.model_timeout_seconds)
+        return cls(base_url=base_url, key=key, timeout_seconds=settings.model_timeout_seconds, model_setting=model_setting)
 
     @property
     def address(self) -> str:
@@ -91,10 +94,14 @@ class Endpoint:
         found = {secret for secret in found if len(secret) > 3}  # "1" or "v1" would blank out half a sentence
         return sorted(found | {quote(secret, safe="") for secret in found}, key=len, reverse=True)
 
+    def explain_status(self, status: int, words: str, *, retry_after: str | None = None) -> ItemError:
+        kind, sentence = _status_meaning(status, retry_after=retry_after)
+        return self.error(kind, sentence.format(
+            address=self.address, status=status, base_url_setting=self.base_url_setting, key_setting=self.key_setting,
+            model_setting=self.model_setting), words)
+
     def _explain_status(self, problem: openai.APIStatusError) -> ItemError:
-        status = problem.status_code
-        kind, sentence = _status_meaning(status, retry_after=problem.response.headers.get("retry-after"))
-        return self.error(kind, sentence.format(address=self.address, status=status), _words_of(problem))
+        return self.explain_status(problem.status_code, _words_of(problem), retry_after=problem.response.headers.get("retry-after"))
 
     def _explain_silence(self, problem: openai.APITimeoutError) -> ItemError:
         if isinstance(problem.__cause__, httpx2.ConnectTimeout):
@@ -138,13 +145,13 @@ def _status_meaning(status: int, *, retry_after: str | None) -> tuple[ErrorKind,
         return ErrorKind.MODEL_RATE_LIMITED, sentence
     if status in (401, 403):
         return ErrorKind.MODEL_REJECTED_KEY, _(
-            "{address} does not accept the key ({status}). Check OPENAI_API_KEY.")
+            "{address} does not accept the key ({status}). Check {key_setting}.")
     if status in (408, 504):
         return ErrorKind.MODEL_TIMEOUT, _("{address} waited too long for its model ({status}).")
     if status >= 500:
         return ErrorKind.MODEL_SERVER_ERROR, _("{address} failed ({status}).")
     return ErrorKind.MODEL_REJECTED_REQUEST, _(
-        "{address} does not accept the request ({status}). Check OPENAI_BASE_URL and REDRIVE_MODEL.")
+        "{address} does not accept the request ({status}). Check {base_url_setting} and {model_setting}.")
 
 
 def _words_of(problem: openai.APIError) -> str:

@@ -20,6 +20,9 @@ _WORDS = {
     ErrorKind.MODEL_INVALID_JSON: _("The model's answer is no valid JSON."),
     ErrorKind.CONTENT_EMPTY: _("The model answered without any text."),
     ErrorKind.CONTENT_UNSTORABLE: _("The text holds the character U+0000, which the database cannot store."),
+    ErrorKind.CONTENT_NO_PICTURE: _("No picture was found."),
+    ErrorKind.CONTENT_NOT_A_PICTURE: _("This is no picture."),
+    ErrorKind.CONTENT_PICTURE_SIZE: _("The picture is too small."),
 }
 _SHORT_NAMES = {kind.value.split("_", 1)[1]: kind for kind in _WORDS}
 _SETTING = "REDRIVE_OFFLINE_FAULTS"

@@ -8,7 +8,7 @@ from string import Template
 from typing import Literal
 
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief
+from backend.content.written import ConceptBrief, CoverBrief
 
 _FOLDER = Path(__file__).with_name("prompts")
 _FACTS_TAG = re.compile("</?facts>", re.IGNORECASE)
@@ -37,7 +37,14 @@ def write_prompt(kind: ContentKind, brief: ConceptBrief) -> Prompt:
         system=fill("writer", language), user=fill(kind.value, language, facts=facts), language=language)
 
 
-def language_of(brief: ConceptBrief) -> Language:
+def write_cover_prompt(brief: CoverBrief) -> str:
+    """One text: a model that paints takes no system prompt."""
+    language = language_of(brief)
+    facts = {"roadmap": brief.roadmap_title or brief.roadmap_id, "topics": _SEPARATOR[language].join(brief.topics), "note": brief.note}
+    return fill("cover", language, **{name: one_line(words) or _NOT_STATED[language] for name, words in facts.items()})
+
+
+def language_of(brief: ConceptBrief | CoverBrief) -> Language:
     """Chinese for zh, zh-CN, zh_Hant and so on; English for everything else."""
     return "zh" if brief.language.lower().startswith("zh") else "en"
 
