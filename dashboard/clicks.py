@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from backend.actions import retry, triage
+from backend.actions import covers, retry, triage
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import NotFound, Refused
 from backend.i18n import _
@@ -14,7 +14,8 @@ from dashboard import session
 from dashboard.session import NoticeKind
 
 log = structlog.get_logger()
-REFUSALS = (NotAllowed, NotFound, Refused, retry.ReasonNeeded, triage.UnknownCause, triage.NotPossible, triage.NotUnderstood)
+REFUSALS = (NotAllowed, NotFound, Refused, retry.ReasonNeeded, triage.UnknownCause, triage.NotPossible, triage.NotUnderstood,
+            covers.CoverRefused)
 
 
 def action(act: Callable[..., None]) -> Callable[..., None]:

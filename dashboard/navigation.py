@@ -10,8 +10,8 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), tasks_page(), workers_page(),
-            cause_page()]
+    return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), covers_page(), tasks_page(),
+            workers_page(), cause_page()]
 
 
 def overview_page() -> st.Page:
@@ -32,6 +32,10 @@ def automatic_page() -> st.Page:
 
 def roadmap_page() -> st.Page:
     return st.Page(PAGES / "roadmap.py", title=_("Roadmap"), icon=":material/grid_on:", url_path="roadmap")
+
+
+def covers_page() -> st.Page:
+    return st.Page(PAGES / "covers.py", title=_("Covers"), icon=":material/image:", url_path="covers")
 
 
 def tasks_page() -> st.Page:

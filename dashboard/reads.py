@@ -270,10 +270,18 @@ def spilled_count() -> int | None:
     return workers.spilled_count(connected())
 
 
+_of_pages: list[Callable] = []  # reads that live in the module of their page
+
+
+def also_forget(*found: Callable) -> None:
+    """These reads are forgotten after every action too."""
+    _of_pages.extend(found)
+
+
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
                  task_rows, task, read_workers, crew,
                  operation, operation_page, ledger_page, causes_of_operation, groups_of_operation, outcomes_over_time, causes, cause,
-                 recent_retries, other_causes, read_overview):
+                 recent_retries, other_causes, read_overview, *_of_pages):
         read.clear()

@@ -243,6 +243,16 @@ def hidden_operations() -> frozenset[str]:
     return st.session_state.get("hidden_operations", frozenset())
 
 
+# --- offers that were answered, or waved away
+
+def is_answered(offer: str) -> bool:
+    return offer in st.session_state.get("answered_offers", frozenset())
+
+
+def answer(offer: str) -> None:
+    st.session_state["answered_offers"] = st.session_state.get("answered_offers", frozenset()) | {offer}
+
+
 # --- this window, among others of the same person
 
 def window_id() -> str:

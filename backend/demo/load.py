@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, exists, insert, select, text
 
 from backend.clock import utc_now
+from backend.content.covers import PICTURES
+from backend.demo import covers
 from backend.demo.platform import DemoPlatform, Rows, build
 from backend.i18n import _
 from backend.redrive import Redrive
@@ -52,6 +54,7 @@ def reset_demo(redrive: Redrive) -> DemoCounts:
     with redrive.engine.begin() as connection:
         _refuse_unmarked(connection)
         redrive.objects.delete_all(OBJECT_PREFIX)
+        redrive.objects.delete_all(f"{PICTURES}/")  # the rows that name them are emptied below
         _truncate(connection)
         return _write(connection, redrive.objects, demo)
 
@@ -87,14 +90,20 @@ def _truncate(connection: Connection) -> None:
 
 def _write(connection: Connection, objects: Objects, demo: DemoPlatform) -> DemoCounts:
     urls = {path: objects.put_text(path, markdown) for path, markdown in demo.objects.items()}
+    painted = covers.paint(objects, demo)
     for table in platform.sorted_tables:
         rows: Rows = getattr(demo, table.name)
-        connection.execute(insert(table), _with_urls(rows, urls) if table.name == "tutorial_metadata" else list(rows))
+        if table.name == "tutorial_metadata":
+            rows = _with_urls(rows, urls)
+        elif table.name == "roadmap_cover_images":
+            rows = covers.with_addresses(demo, painted)
+        connection.execute(insert(table), list(rows))
+    covers.note_versions(connection, painted, utc_now())
     connection.execute(text(f"comment on schema {ops.schema} is '{MARK}'"))
     return DemoCounts(
         roadmaps=len(demo.roadmap_metadata), concepts=demo.concept_count, novels=len(demo.novels),
         chapters=len(demo.chapters), tasks=len(demo.tasks), objects=len(urls))
 
 
-def _with_urls(rows: Rows, urls: dict[str, str]) -> list[dict]:
-    return [row | {"content_url": urls.get(row["content_url"])} for row in rows]
+def _with_urls(rows: Rows, urls: dict[str, str]) -> Rows:
+    return tuple([row | {"content_url": urls.get(row["content_url"])} for row in rows])

@@ -11,6 +11,7 @@ PAGES = {
     "overview": "", "problems": "problems", "roadmaps": "roadmap", "roadmap": "roadmap?id=agent-performance-optimization",
     "tasks": "tasks", "task": "tasks?task=task-creation-rust-in-practice", "task-unknown": "tasks?task=no-such-task",
     "tasks-failed": "tasks?status=failed&age=over-1d", "workers": "workers", "operations": "operations", "automatic": "automatic",
+    "covers": "covers", "cover": "covers?id=balcony-gardening", "cover-failed": "covers?id=rust-in-practice",
     "operation-unknown": "operations?operation=no-such-operation", "unreadable": "problems?problem=unreadable",
     "causes": "problems?view=cause", "cause-none": "cause", "cause-unknown": "cause?id=no-such-cause",
     "nothing-found": "problems?text=no-such-words-anywhere",

@@ -1,0 +1,85 @@
+"""Filters of the gallery. The URL is their truth: a link shows the same covers to everybody."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from backend.i18n import _
+from backend.views.covers import CoverPage, CoverState
+from dashboard import session
+from dashboard.components import filter_widgets
+from dashboard.components.cover_words import COVER_STATES
+
+PAGE_SIZE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCovers:
+    states: tuple[CoverState, ...]
+    search: str
+    page: int
+    not_understood: tuple[str, ...]
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.states or self.search)
+
+
+def read_filter() -> AskedCovers:
+    """What the URL asks for."""
+    unknown: list[str] = []
+    states = tuple(dict.fromkeys(filter_widgets.known("state", CoverState, unknown)))
+    asked = session.url_value("page")
+    page = int(asked) if asked.isdecimal() and len(asked) < 7 else 1
+    return AskedCovers(states, session.url_value("text").strip(), max(1, page), tuple(unknown))
+
+
+def asked_cover() -> str:
+    return session.url_value("id")
+
+
+def open_cover(roadmap_id: str) -> None:
+    session.forget_url(["version"])
+    session.write_url("id", roadmap_id)
+
+
+def close_cover() -> None:
+    session.forget_url(["id", "version"])
+
+
+def show_filters(asked: AskedCovers, found: CoverPage) -> None:
+    """States with their counts, and the search."""
+    filter_widgets.show_not_understood(asked.not_understood)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        states = [state for state in COVER_STATES if found.counts[state] or state in asked.states]
+        filter_widgets.pills(_("State"), "state", states, lambda state: f"{COVER_STATES[state].mark} {COVER_STATES[state].word} "
+                             f"{found.counts[state]:,}")
+        filter_widgets.search(_("Search"), "text", _("Title or id of a roadmap"), is_label_shown=False, width=300)
+
+
+def show_nothing_found(asked: AskedCovers) -> None:
+    if not asked.is_narrowed:
+        st.info(_("There is no roadmap on this platform yet, so there is no cover."), icon=":material/image:")
+        return
+    st.info(_("No cover matches these filters."), icon=":material/search_off:")
+    st.button(_("Clear filters"), key="clear-filters", on_click=filter_widgets.clear, args=(("state", "text"),))
+
+
+def page_count(total: int) -> int:
+    return max(1, -(-total // PAGE_SIZE))
+
+
+def show_paging(asked: AskedCovers, found: CoverPage) -> None:
+    """Where in the gallery we are."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        current = min(asked.page, page_count(found.total))
+        first = (current - 1) * PAGE_SIZE + 1
+        st.caption(_("{first:,} to {last:,} of {total:,}. Problems first, then the newest.").format(
+            first=first, last=first + len(found.rows) - 1, total=found.total), width="content")
+        if page_count(found.total) > 1:
+            st.pagination(page_count(found.total), default=current, key=f"cover-page-{current}", on_change=_turned, args=(current,))
+
+
+def _turned(before: int) -> None:
+    page = session.widget_value(f"cover-page-{before}")
+    session.write_url("page", "" if page == 1 else str(page))
