@@ -33,6 +33,7 @@ from workers.making import Makers
 from workers.patience import patiently
 from workers.provider_notes import ProviderNotes
 from workers.safekeeping import Safekeeping
+from workers.turns import Turn
 from workers.watch import Running, Watch
 
 STOP_SHARE = 0.5  # of the time to stop: what is being written may finish in it, the rest is for saving
@@ -179,12 +180,12 @@ class Chunk:
         running = self._running[attempt.item.item_id]
 
         async def in_turn() -> WrittenContent:
-            async with self._writing:
+            async with Turn(self._writing) as turn:
                 await self._watch.catch_up()
                 if running.is_told_to_stop:
                     raise asyncio.CancelledError
                 writing = self._makers.make(
-                    attempt.item.key.kind, brief=attempt.brief, spent=running.spent, telling=running.telling)
+                    attempt.item.key.kind, brief=attempt.brief, spent=running.spent, telling=running.telling, answered=turn.end)
                 return await (self._in_time(writing) if running.telling else writing)
 
         if self._is_broken_off:  # it was being begun when the others were

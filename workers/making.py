@@ -6,7 +6,7 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKind
 from backend.content.written import ChapterBrief, ConceptBrief, CoverBrief, Spent
 from backend.i18n import _
-from workers.generators.painters.protocol import Painter
+from workers.generators.painters.protocol import Answered, Painter
 from workers.generators.protocol import Generator, Telling, WrittenContent, write
 
 
@@ -18,10 +18,14 @@ class Makers:
 
     async def make(
         self, kind: ContentKind, *, brief: ConceptBrief | ChapterBrief | CoverBrief, spent: Spent, telling: Telling | None = None,
+        answered: Answered | None = None,
     ) -> WrittenContent:
-        """What it costs is added to `spent`, also when it fails or is broken off. Raises ItemError."""
+        """What it costs is added to `spent`, also when it fails or is broken off. Raises ItemError.
+
+        `answered` is called as soon as nobody is asked for it any more, where work on the answer remains.
+        """
         if isinstance(brief, CoverBrief):
-            return await self._chosen_painter().paint(brief, spent)
+            return await self._chosen_painter().paint(brief, spent, answered)
         return await write(self._generator, kind, brief=brief, spent=spent, telling=telling)
 
     def _chosen_painter(self) -> Painter:

@@ -21,7 +21,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 # Method 0 takes 33 ms for 1200 x 630 full of detail; the usual 4 takes 91 ms, and its file is 7 % smaller: not worth a core.
 _LARGE_WEBP = {"quality": 82, "method": 0}
-_THUMBNAIL_WEBP = {"quality": 78, "method": 2}
+_THUMBNAIL_WEBP = {"quality": 78, "method": 1}
 _ORIENTATION = 0x0112  # in EXIF
 _BACKGROUND = "white"  # behind what is transparent
 
@@ -38,7 +38,7 @@ def make_cover(content: bytes, *, alt_text: str, attribution: str = "", attribut
 
 def cover_of(large: Image.Image, *, alt_text: str, attribution: str = "", attribution_url: str = "") -> Cover:
     """The cover of a picture that has its large size already."""
-    thumbnail = large.resize(THUMBNAIL_PIXELS, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    thumbnail = large.reduce(LARGE_PIXELS[0] // THUMBNAIL_PIXELS[0])  # exactly a third: the mean of nine pixels
     return Cover(
         large=_webp(large, _LARGE_WEBP), thumbnail=_webp(thumbnail, _THUMBNAIL_WEBP), alt_text=alt_text,
         attribution=attribution, attribution_url=attribution_url)
@@ -109,7 +109,9 @@ def _cropped(picture: Image.Image) -> Image.Image:
     ratio = min(picture.width / LARGE_PIXELS[0], picture.height / LARGE_PIXELS[1])
     width, height = LARGE_PIXELS[0] * ratio, LARGE_PIXELS[1] * ratio
     left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    return picture.resize(LARGE_PIXELS, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height), reducing_gap=2.0)
+    # Hamming is as sharp as bicubic where a picture is shrunk, and takes half the time; where it grows it would show its pixels.
+    method = Image.Resampling.HAMMING if ratio >= 1 else Image.Resampling.BICUBIC
+    return picture.resize(LARGE_PIXELS, method, box=(left, top, left + width, top + height), reducing_gap=2.0)
 
 
 def _flat(picture: Image.Image) -> Image.Image:

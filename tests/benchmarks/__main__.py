@@ -9,7 +9,20 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cancelling, changes, chapter_watchers, chunk, confirm, listing, long_chapter, rebuild, requeue, sessions, start
+from tests.benchmarks import (
+    cancelling,
+    changes,
+    chapter_watchers,
+    chunk,
+    confirm,
+    covers,
+    listing,
+    long_chapter,
+    rebuild,
+    requeue,
+    sessions,
+    start,
+)
 from tests.benchmarks.table import Figure, lines_of
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -23,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Figure]]] = {
     "h": cancelling.run,
     "m": chapter_watchers.run,
     "n": long_chapter.run,
+    "o": covers.run,
     "r": requeue.run,
 }
 

@@ -30,6 +30,7 @@ class Session:
 
     socket: websockets.ClientConnection
     page_hash: str = ""
+    page_name: str = ""  # that is opened first; "" is the overview
     intervals: dict[str, float] = field(default_factory=dict)  # fragment id -> seconds, as AutoRerun messages tell
     told: dict[str, float] = field(default_factory=dict)       # the same, of the run that is being received
     known_messages: list[str] = field(default_factory=list)    # what a browser keeps: it is not sent again
@@ -45,6 +46,7 @@ class Session:
         request.fragment_id, request.is_auto_rerun, request.page_script_hash = fragment_id, bool(fragment_id), self.page_hash
         request.cached_message_hashes.extend(self.known_messages)
         request.widget_states.SetInParent()
+        request.page_name = "" if request.page_script_hash else self.page_name
         request.context_info.timezone = "UTC"
         await self.socket.send(message.SerializeToString())
         async with asyncio.timeout(PATIENCE_SECONDS):

@@ -24,6 +24,7 @@ from tests.factories import add, add_roadmap, ago, concept
 from tests.integration.test_attempts import COVER, begun, item_row, queued
 from workers.chunk import Chunk
 from workers.generators.offline import OfflineGenerator
+from workers.generators.painters.protocol import Answered
 
 KEY = ContentKey(ContentKind.COVER, "r1")
 
@@ -191,7 +192,7 @@ class FakePainter:
     def __init__(self, error: ItemError | None = None) -> None:
         self.error, self.briefs, self.is_closed = error, [], False
 
-    async def paint(self, brief: CoverBrief, spent: Spent | None = None) -> Written[Cover]:
+    async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         self.briefs.append(brief)
         if self.error:
             raise self.error

@@ -209,3 +209,19 @@ def test_the_loopback_answers_as_the_images_api_does():
     ("fd00::1", False), ("::ffff:127.0.0.1", False), ("::ffff:10.0.0.1", False)])
 def test_only_public_addresses_are_opened(address, is_public):
     assert fetching.is_public(address) is is_public
+
+
+@pytest.mark.parametrize("changes", [{}, UNSPLASH, {"painters": "offline"}, {"painters": "model,offline"}])
+def test_a_painter_tells_that_it_asks_nobody_any_more_and_only_once(changes):
+    told = []
+
+    async def run(server):
+        painter = choose_painter(settings_of(server, **changes))
+        await painter.paint(BRIEF, None, lambda: told.append(len(server.requests)))
+        await painter.close()
+
+    with ModelServer(script=["500"] if changes.get("painters") == "model,offline" else []) as server:
+        asyncio.run(run(server))
+
+    assert len(told) == 1
+    assert told[0] >= len([request for request in server.requests if "download" not in request.path])

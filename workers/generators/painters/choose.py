@@ -10,7 +10,7 @@ from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.settings import Settings
 from workers.generators.painters.model import ModelPainter
 from workers.generators.painters.offline import OfflinePainter
-from workers.generators.painters.protocol import Painter
+from workers.generators.painters.protocol import Answered, Painter
 from workers.generators.painters.unsplash import UnsplashPainter
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class PaintersInOrder:
         self.name = painters[0].name
         self.is_sample = painters[0].is_sample
 
-    async def paint(self, brief: CoverBrief, spent: Spent | None = None) -> Written[Cover]:
+    async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         spent = spent or Spent()
         for painter in self._painters[:-1]:
             try:
@@ -62,7 +62,7 @@ class PaintersInOrder:
                 if error.kind not in FAULTS_OF_THE_PROVIDER:
                     raise
                 log.warning("painter_failed", painter=painter.name, roadmap_id=brief.roadmap_id, error_kind=error.kind, error=error.message)
-        return await self._painters[-1].paint(brief, spent)
+        return await self._painters[-1].paint(brief, spent, answered)  # the others may be followed by one more question
 
     async def close(self) -> None:
         for painter in self._painters:

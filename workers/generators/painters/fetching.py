@@ -27,11 +27,18 @@ class Fetching:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        seconds = endpoint.timeout_seconds
-        self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(seconds, connect=min(10.0, seconds)), follow_redirects=False)
+        self._opened: httpx2.AsyncClient | None = None  # 30 ms for its certificates, which an answer in base64 does not need
+
+    @property
+    def _client(self) -> httpx2.AsyncClient:
+        if self._opened is None:
+            seconds = self._endpoint.timeout_seconds
+            self._opened = httpx2.AsyncClient(timeout=httpx2.Timeout(seconds, connect=min(10.0, seconds)), follow_redirects=False)
+        return self._opened
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._opened is not None:
+            await self._opened.aclose()
 
     async def fetch(self, url: str, *, headers: Mapping[str, str] | None = None) -> bytes:
         """What is found there, at most pictures.MOST_BYTES. Raises ItemError.

@@ -17,6 +17,7 @@ from backend.i18n import _
 from backend.settings import Settings
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
+from workers.generators.painters.protocol import Answered
 from workers.generators.prompt import write_cover_prompt
 
 _CONNECT_SECONDS = 10.0
@@ -60,11 +61,13 @@ class ModelPainter:
             timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)))
         self._fetching = Fetching(self._endpoint)
 
-    async def paint(self, brief: CoverBrief, spent: Spent | None = None) -> Written[Cover]:
+    async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         spent = spent or Spent()
         with self._explaining(spent):
             answer = await self._ask(write_cover_prompt(brief), spent)
         picture = await self._picture(answer, spent)
+        if answered:
+            answered()
         alt_text = _("Cover of {title}, painted by a model").format(title=brief.roadmap_title)
         cover = await asyncio.to_thread(make_cover, picture, alt_text=alt_text)
         return Written(

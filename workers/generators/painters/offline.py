@@ -8,6 +8,7 @@ from backend.content.cover_art import paint_cover
 from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.settings import Settings
 from workers.generators.faults import OfflineFaults
+from workers.generators.painters.protocol import Answered
 
 
 class OfflinePainter:
@@ -22,9 +23,11 @@ class OfflinePainter:
         self._faults = OfflineFaults.parse(settings.offline_faults)
         self._chance = random.Random(time.time_ns())  # by roadmap, a retry would meet the same fault for ever
 
-    async def paint(self, brief: CoverBrief, spent: Spent | None = None) -> Written[Cover]:
+    async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         (spent or Spent()).calls += 1
         await asyncio.sleep(self._delay_seconds)
+        if answered:
+            answered()
         fault = self._faults.draw(self._chance)
         if fault:
             raise fault

@@ -15,6 +15,7 @@ from backend.i18n import _
 from backend.settings import Settings
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
+from workers.generators.painters.protocol import Answered
 
 log = structlog.get_logger()
 _FOUND = 10     # photos to choose from: what comes later fits the words less
@@ -69,10 +70,12 @@ class UnsplashPainter:
         self._headers = {"authorization": f"Client-ID {key}", "accept-version": "v1"}
         self._fetching = Fetching(self._endpoint)
 
-    async def paint(self, brief: CoverBrief, spent: Spent | None = None) -> Written[Cover]:
+    async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         spent = spent or Spent()
         photo = await self._search(brief, spent)
         picture = await self._fetching.fetch(str(httpx2.URL(photo.urls.raw).copy_merge_params(_CROP)))
+        if answered:
+            answered()
         attribution = _("Photo by {name} on Unsplash").format(name=photo.user.name)
         cover = await asyncio.to_thread(
             make_cover, picture, alt_text=_alt_text(photo, brief), attribution=attribution,
