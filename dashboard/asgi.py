@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import gc
+import signal
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +25,9 @@ from backend.host.health import OK, Health
 from backend.host.web_address import require_loopback
 from backend.logs import configure_logging
 from backend.redrive import Redrive
+from backend.views.chapter_stream import StreamEvent, chapter_stream
 from backend.views.covers import picture as read_picture
+from dashboard.chapter_route import ChapterEvents
 from dashboard.picture_route import picture_route
 
 # Streamlit's own collection after every run takes 95 % of the CPU: it is off, and this is in its place.
@@ -36,14 +40,24 @@ health = Health(settings)
 
 @contextlib.asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
-    """Keep garbage collection cheap and rare for as long as the process serves."""
+    """Keep garbage collection cheap and rare for as long as the process serves; end event streams when it is told to stop."""
     gc.collect()
     gc.freeze()
+    _when_told_to_stop(chapter_events.stop)
     collecting = asyncio.create_task(_collect_garbage())
     try:
         yield
     finally:
         collecting.cancel()
+
+
+def _when_told_to_stop(act: Callable[[], None]) -> None:
+    """uvicorn waits for open answers before it ends, and a stream stays open: so it is ended first."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(number, lambda *args, before=before: (loop.call_soon_threadsafe(act), before(*args)))
 
 
 async def _collect_garbage() -> None:
@@ -66,6 +80,10 @@ def _redrive() -> Redrive:
 
 def _read_picture(token: str) -> bytes:
     return read_picture(_redrive(), token)
+
+
+def _watch(text_id: str, after: str | None) -> AsyncGenerator[StreamEvent, None]:
+    return chapter_stream(_redrive(), text_id, after)
 
 
 def refuse_open_address(host: str) -> None:
@@ -94,11 +112,12 @@ class ContentPolicy:
         await self._app(scope, receive, send_with_policy if scope["type"] == "http" else send)
 
 
+chapter_events = ChapterEvents(_watch)
 refuse_open_address(st.get_option("server.address") or "")
 app = st.App(
     Path(__file__).with_name("app.py"),
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz), picture_route(_read_picture)],
+    routes=[Route("/healthz", healthz), picture_route(_read_picture), chapter_events.route],
     # Streamlit asks allowedHosts for its websocket only; our own routes need the same guard against rebound names.
     middleware=[
         Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"], www_redirect=False),
