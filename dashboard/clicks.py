@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
-from backend.actions import covers, retry, triage
+from backend.actions import chapters, covers, retry, triage
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import NotFound, Refused
 from backend.i18n import _
@@ -15,7 +15,7 @@ from dashboard.session import NoticeKind
 
 log = structlog.get_logger()
 REFUSALS = (NotAllowed, NotFound, Refused, retry.ReasonNeeded, triage.UnknownCause, triage.NotPossible, triage.NotUnderstood,
-            covers.CoverRefused)
+            covers.CoverRefused, chapters.ChapterRefused)
 
 
 def action(act: Callable[..., None]) -> Callable[..., None]:

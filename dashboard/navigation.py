@@ -11,7 +11,7 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 def pages() -> list[st.Page]:
     return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), covers_page(), tasks_page(),
-            workers_page(), cause_page()]
+            workers_page(), cause_page(), chapter_page()]
 
 
 def overview_page() -> st.Page:
@@ -49,3 +49,8 @@ def workers_page() -> st.Page:
 def cause_page() -> st.Page:
     """One cause; without an id there is nothing to show, so it is not in the menu."""
     return st.Page(PAGES / "cause.py", title=_("Cause"), icon=":material/hub:", url_path="cause", visibility="hidden")
+
+
+def chapter_page() -> st.Page:
+    """One chapter of a novel, named by its number; not in the menu, like a cause."""
+    return st.Page(PAGES / "chapter.py", title=_("Chapter"), icon=":material/menu_book:", url_path="chapter", visibility="hidden")

@@ -179,6 +179,28 @@ def close_limits() -> None:
     st.session_state["open_limits"] = ""
 
 
+# --- the chapter that the open dialog would write anew
+
+REGENERATION_FIELDS = ("regenerate_note", "regenerate_model", "regenerate_temperature", "regenerate_own_temperature")
+
+
+def open_regeneration() -> str:
+    """Its chapter_id; "" when the dialog is closed."""
+    return st.session_state.get("open_regeneration", "")
+
+
+def show_regeneration(chapter_id: str) -> None:
+    close_plan()
+    close_stop()
+    st.session_state["open_regeneration"] = chapter_id
+    for name in REGENERATION_FIELDS:
+        st.session_state.pop(name, None)
+
+
+def close_regeneration() -> None:
+    st.session_state["open_regeneration"] = ""
+
+
 # --- the plan in the open dialog: what is confirmed is what was shown
 
 PLAN = "plan"  # names the fields of limits in its dialog

@@ -15,6 +15,7 @@ from backend.views.operations import Progress
 from dashboard import reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, filter_widgets
+from dashboard.components.chapter_words import chapter_address
 from dashboard.durations import clock_time
 from dashboard.palette import GREY, KEY_STATES, OUTCOMES, PROBLEM_KINDS, Look
 from dashboard.untrusted import escaped
@@ -155,10 +156,10 @@ def _look_now(row: LedgerRow, is_in_work: bool, has_owner: bool) -> Look:
     return KEY_STATES[KeyState.IN_PROGRESS if is_in_work else KeyState.HEALTHY]
 
 
-def _cell_link(row: LedgerRow) -> str | None:
-    """Its cell in the roadmap; a novel has no page yet."""
-    if row.key.kind.owner_kind is not OwnerKind.ROADMAP:
-        return None
+def _cell_link(row: LedgerRow) -> str:
+    """Its cell in the roadmap, or its chapter."""
+    if row.key.kind.owner_kind is OwnerKind.NOVEL:
+        return chapter_address(row.key.owner_id, row.key.part)
     return f"/roadmap?id={row.key.owner_id}&cell={row.key.kind}:{row.key.part}"
 
 
@@ -182,7 +183,7 @@ def _columns() -> dict:
         "outcome": st.column_config.TextColumn(_("Outcome"), width=100),
         "content": st.column_config.TextColumn(_("Content"), width=75),
         "title": st.column_config.TextColumn(_("Title"), width=200),
-        "owner": st.column_config.TextColumn(_("Roadmap"), width=130),
+        "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=130),
         "why": st.column_config.TextColumn(_("Why"), width=225),
         "tries": st.column_config.NumberColumn(_("Tries"), width=50),
         "seconds": st.column_config.NumberColumn(_("Seconds"), width=65, format="%.1f"),
@@ -190,5 +191,5 @@ def _columns() -> dict:
         "cost": st.column_config.NumberColumn(
             _("Cost"), width=65, format="%.4f", help=_("In {currency}").format(currency=reads.currency())),
         "now": st.column_config.TextColumn(_("Now"), width=105, help=_("What the detector says of it at this moment")),
-        "open": st.column_config.LinkColumn(_("Cell"), display_text=_("Open"), width=55),
+        "open": st.column_config.LinkColumn(_("Page"), display_text=_("Open"), width=55),
     }

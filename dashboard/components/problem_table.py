@@ -10,6 +10,7 @@ from backend.content.keys import ContentKey, OwnerKind
 from backend.i18n import _
 from backend.views.listing import ProblemPage, ProblemRow, Sort
 from dashboard import session
+from dashboard.components.chapter_words import chapter_address
 from dashboard.palette import KEY_STATES, PROBLEM_KINDS, KeyState
 
 PAGE_SIZE = 100
@@ -107,9 +108,9 @@ def _order(rows: tuple[ProblemRow, ...], is_one_owner: bool) -> list[str]:
     return [name for name in _columns() if name not in dropped]
 
 
-def _address(row: ProblemRow) -> str | None:
-    if row.key.kind.owner_kind is not OwnerKind.ROADMAP:
-        return None
+def _address(row: ProblemRow) -> str:
+    if row.key.kind.owner_kind is OwnerKind.NOVEL:
+        return chapter_address(row.key.owner_id, row.key.part)
     cell = f"&cell={row.key.kind}:{row.key.part}" if row.key.part else ""
     return f"/roadmap?id={row.key.owner_id}{cell}"
 
@@ -131,5 +132,5 @@ def _columns() -> dict:
         "since": st.column_config.DatetimeColumn(_("Since"), format="distance", width=118),
         "attempts": st.column_config.NumberColumn(_("Tries"), width=50),
         "now": st.column_config.TextColumn(_("Now"), width=105),
-        "open": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=70),
+        "open": st.column_config.LinkColumn(_("Page"), display_text=_("Open"), width=70),
     }
