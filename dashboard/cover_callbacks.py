@@ -3,7 +3,7 @@
 from backend.actions import covers
 from backend.content import wording
 from backend.content.errors import ItemError
-from backend.content.pictures import check_bytes, make_cover
+from backend.content.pictures import check_bytes
 from backend.i18n import _
 from dashboard import callbacks, cover_reads, reads, session
 from dashboard.clicks import action
@@ -73,8 +73,7 @@ def upload(roadmap_id: str, file_key: str, alt_key: str) -> None:
         return
     try:
         check_bytes(file.size)
-        cover = make_cover(file.getvalue(), alt_text=str(session.widget_value(alt_key) or "").strip())
-        covers.upload(reads.connected(), reads.actor(), roadmap_id, cover)
+        covers.upload(reads.connected(), reads.actor(), roadmap_id, file.getvalue(), alt_text=str(session.widget_value(alt_key) or ""))
     except ItemError as error:
         session.notify(NoticeKind.ERROR, _("Not published: {reason}").format(reason=error.message))
         return

@@ -81,9 +81,11 @@ def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKe
 
 def confirm(
     redrive: Redrive, accepted: Plan, actor: Actor, reason: str = "", *, limits: OperationLimits | None = None,
+    priority: Priority | None = None, once_a_day: bool = False,
 ) -> Confirmed:
     """Store the plan as an operation with one item for each of its keys, in one transaction. Without limits those of the settings hold.
 
+    Without a priority its size decides. `once_a_day`: keys that were tried in the last 24 hours are left alone, however that ended.
     Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
     to them. Raises NotAllowed, ReasonNeeded when limits are overridden without one, or NothingToRetry when nothing is left to do.
     """
@@ -101,12 +103,15 @@ def confirm(
         itemising.write_all(connection)
         taken = items.keys_in_work(connection, [item.key for item in accepted.included])
         left = [item for item in accepted.included if item.key not in taken]
+        if once_a_day and left:
+            tried = items.tried_today(connection, [item.key for item in left], utc_now())
+            left = [item for item in left if item.key not in tried]
         if not left:
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
         armed_seconds = _armed_seconds(redrive, len(left))
         operation_id = store(redrive, connection, accepted, left, actor, reason, limits or default_limits(redrive, accepted),
-                             armed_seconds=armed_seconds)
+                             armed_seconds=armed_seconds, priority=priority)
         return Confirmed(operation_id, len(left), len(taken), armed_seconds)
 
 

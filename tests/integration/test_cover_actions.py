@@ -1,8 +1,12 @@
 """What people do with covers, the limits of calls, and the deep look into the store."""
 
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from backend.actions import attempts, covers, deep, dispatcher, retry
@@ -12,17 +16,20 @@ from backend.actions.covers import CoverMovedOn, CoverRefused
 from backend.content.covers import CoverVersionState, picture_path, token_of
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
+from backend.content.pictures import MOST_BYTES
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
+from backend.storage import items as items_storage
 from backend.storage.objects import StoreUnreachable
-from backend.storage.ops_tables import audit_log, items
+from backend.storage.ops_tables import audit_log, items, operations
 from backend.storage.platform_tables import roadmap_cover_images
 from backend.views import covers as cover_views
 from backend.views.detection import counts_and_problems
 from tests.factories import add, add_roadmap, ago
 from tests.integration.test_attempts import COVER, begun, queued
 from tests.integration.test_covers import KEY, add_bare, begin_one, painted, row_of, versions
+from tests.model_pictures import encoded
 
 VIEWER = Actor("viewer", Role.VIEWER)
 OLD_URL = "https://cdn.example.org/old.png"
@@ -104,7 +111,7 @@ def test_an_uploaded_picture_is_published_and_the_platforms_own_can_be_gone_back
     with redrive.engine.begin() as connection:
         add(connection, "roadmap_cover_images", {"roadmap_id": "r1", "generation_status": "success", "cover_image_url": OLD_URL})
 
-    version_id = covers.upload(redrive, operator, "r1", COVER)
+    version_id = covers.upload(redrive, operator, "r1", encoded(), alt_text="A teal square")
 
     view = cover_views.cover(redrive, "r1")
     assert {shown.version.version_id for shown in view.versions if shown.version.is_published} == {version_id}
@@ -115,21 +122,47 @@ def test_an_uploaded_picture_is_published_and_the_platforms_own_can_be_gone_back
     assert audited(redrive) == ["upload_cover", "choose_cover"]
 
 
+@pytest.mark.parametrize(("picture", "kind"), [
+    (b"", ErrorKind.CONTENT_NO_PICTURE), (b"<svg onload=alert(1)>", ErrorKind.CONTENT_NOT_A_PICTURE),
+    (encoded()[:900], ErrorKind.CONTENT_NOT_A_PICTURE), (encoded(599, 314), ErrorKind.CONTENT_PICTURE_SIZE),
+    (encoded(12_000, 5_000), ErrorKind.CONTENT_PICTURE_SIZE), (bytes(MOST_BYTES + 1), ErrorKind.CONTENT_PICTURE_SIZE)])
+def test_an_upload_that_is_no_good_picture_is_refused_by_the_action_itself(covered, operator, picture, kind):
+    before = row_of(covered), covered.objects.paths("covers")
+
+    with pytest.raises(ItemError) as refused:
+        covers.upload(covered, operator, "r1", picture, alt_text="A teal square")
+
+    assert refused.value.kind is kind
+    assert (row_of(covered), covered.objects.paths("covers")) == before
+    assert "upload_cover" not in audited(covered)
+
+
+def test_an_upload_is_brought_to_both_sizes(covered, operator):
+    covers.upload(covered, operator, "r1", encoded(3000, 900, "JPEG"), alt_text="A teal square")
+
+    published = versions(covered)[0]
+    sizes = []
+    for url in (published.large_url, published.thumbnail_url):
+        with Image.open(io.BytesIO(covered.objects.get(picture_path(token_of(url))))) as picture:
+            sizes.append((picture.format, picture.size))
+    assert sizes == [("WEBP", (1200, 630)), ("WEBP", (400, 210))]
+
+
 def test_what_cannot_be_is_refused_by_name(redrive, operator):
     add_bare(redrive, "r1")
 
     with pytest.raises(CoverRefused, match="generate it instead"):
         covers.regenerate(redrive, operator, "r1")
     with pytest.raises(CoverRefused, match="no roadmap never"):
-        covers.upload(redrive, operator, "never", COVER)
+        covers.upload(redrive, operator, "never", encoded(), alt_text="A teal square")
     with pytest.raises(CoverRefused, match="no such version"):
         covers.choose(redrive, operator, "never", expected_url="")
     with pytest.raises(ItemError, match="cannot see it"):
-        covers.upload(redrive, operator, "r1", COVER.model_copy(update={"alt_text": " "}))
+        covers.upload(redrive, operator, "r1", encoded(), alt_text=" ")
 
 
 @pytest.mark.parametrize("act", [
-    lambda redrive: covers.regenerate(redrive, VIEWER, "r1"), lambda redrive: covers.upload(redrive, VIEWER, "r1", COVER),
+    lambda redrive: covers.regenerate(redrive, VIEWER, "r1"), lambda redrive: covers.upload(redrive, VIEWER, "r1", encoded(), alt_text="A"),
     lambda redrive: covers.choose(redrive, VIEWER, "v", expected_url=""),
     lambda redrive: covers.generate_missing_once(limited(redrive, covers_automatic=True), VIEWER)])
 def test_who_may_only_look_changes_nothing(redrive, act):
@@ -150,6 +183,44 @@ def test_missing_covers_are_generated_by_themselves_once_a_day(redrive, operator
     counts_and_problems(redrive)
 
     assert covers.generate_missing_once(automatic, operator) is None
+
+
+def test_another_process_that_tried_them_in_the_meantime_is_not_followed_by_a_second_try(redrive, operator, monkeypatch):
+    add_bare(redrive, "r1", "r2")
+    counts_and_problems(redrive)
+    automatic = limited(redrive, covers_automatic=True, armed_seconds=0)
+    look = items_storage.tried_today
+
+    def overtaken(connection, keys, now):
+        """Both have looked and found nothing; then the other one confirms, and its items fail, before this one confirms."""
+        found = look(connection, keys, now)
+        monkeypatch.setattr(items_storage, "tried_today", look)
+        assert covers.generate_missing_once(automatic, operator).item_count == 2
+        with redrive.engine.begin() as other:
+            other.execute(items.update().values(state=ItemState.FAILED))
+        return found
+
+    monkeypatch.setattr(items_storage, "tried_today", overtaken)
+
+    assert covers.generate_missing_once(automatic, operator) is None
+    with redrive.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(select(operations.c.priority, operations.c.planned_count))] == [("automatic", 2)]
+
+
+def test_however_many_processes_open_the_covers_at_once_each_is_made_once(redrive, operator):
+    add_bare(redrive, "r1", "r2", "r3")
+    counts_and_problems(redrive)
+    automatic = limited(redrive, covers_automatic=True)
+    at_once = threading.Barrier(4)
+
+    def opened(_process: int):
+        at_once.wait(timeout=20)
+        return covers.generate_missing_once(automatic, operator)
+
+    with ThreadPoolExecutor(4) as processes:
+        begun_by = [found for found in processes.map(opened, range(4)) if found]
+
+    assert [found.item_count for found in begun_by] == [3]
 
 
 def test_over_the_limit_of_calls_covers_wait_and_are_not_failed(redrive, operator):

@@ -148,8 +148,20 @@ def test_a_used_up_limit_of_calls_is_told_with_its_end(environment, open_page: O
     assert "the rest waits for the limit of calls and goes on at" in words_of(page)
 
 
+def test_the_plan_says_when_the_limit_of_calls_lets_it_go_on(environment, open_page: OpenPage, redrive, dialog_above_one):
+    environment.setenv("REDRIVE_COVER_CALLS_PER_PERSON", "2/hour")
+    add_bare(redrive, "r1", "r2", "r3")
+    page = open_page("covers")
+
+    button(page, "Retry 3 broken covers").click().run()
+
+    assert any("2 of 3 items can be made now; the rest waits for the limit of calls and goes on at" in warning.value.replace("\\", "")
+               for warning in page.warning)
+    assert has_button(page, "Confirm")
+
+
 def test_one_cover_is_compared_with_another_version_and_the_choice_is_published(open_page: OpenPage, covered, operator):
-    covers.upload(covered, operator, "r1", COVER.model_copy(update={"large": b"RIFF other"}))
+    covers.upload(covered, operator, "r1", picture(), alt_text="A teal square")
     before = row_of(covered).cover_image_url
     page = open_page("covers", id="r1")
     assert "Published now" in words_of(page)
