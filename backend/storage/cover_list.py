@@ -1,4 +1,6 @@
-"""The gallery: one row for each roadmap with its cover, what is wrong with it, and who works on it. 5,000 take about 30 ms."""
+"""The gallery: one row for each roadmap with its cover, what is wrong with it, and who works on it.
+
+With 5,000 roadmaps a page and its counts take 16 to 30 ms together."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -8,10 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from backend.content import wording
+from backend.content.keys import ContentKind
 from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, PlannedItem
+from backend.content.status import ItemAction
 from backend.i18n import _, ngettext
 from backend.views.plan_file import plan_as_csv
-from dashboard import callbacks, reads, session
+from dashboard import callbacks, cover_reads, reads, session
 from dashboard.components import blocks, limits_form
 from dashboard.components.cause_words import retry_words
 from dashboard.components.header import OFFLINE
@@ -41,6 +43,7 @@ def _dialog() -> None:
         _show_included(plan.included)
     else:
         st.info(_("Nothing to retry in this scope."), icon=":material/info:")
+    _tell_cover_limit(plan)
     _show_limits(plan)
     _show_cancelled(plan)
     if plan.excluded:
@@ -107,6 +110,14 @@ def _show_limits(plan: Plan) -> None:
                       on_click=callbacks.plan_again, kwargs={"overrides_limits": not plan.overrides_limits},
                       help=_("Plan again within the limits") if plan.overrides_limits
                       else _("Plan again over the limits; it needs a reason"))
+
+
+def _tell_cover_limit(plan: Plan) -> None:
+    """Covers that must wait for the limit of calls, and until when."""
+    count = sum(item.key.kind is ContentKind.COVER and item.action is not ItemAction.REPAIR for item in plan.included)
+    words = cover_reads.wait_words(count) if count else ""
+    if words:
+        st.warning(plain(words), icon=":material/hourglass_top:")
 
 
 def _show_cancelled(plan: Plan) -> None:
