@@ -12,7 +12,7 @@ from backend.content.comparing import Piece, PieceKind, Statistics, pieces_of, s
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import Verdict
-from backend.content.status import ItemState
+from backend.content.status import ItemAction, ItemState
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts
 from backend.storage.chapters import ChapterRow, LockedNovel
@@ -56,6 +56,7 @@ class TryRow:
     generator: str
     started_at: datetime | None
     settled_at: datetime | None
+    is_draft: bool = False  # of a draft beside the published text
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _view(
     problem = verdict.problem if verdict else None
     return ChapterView(
         as_of=now, novel_id=novel.novel_id, novel_title=novel.title, language=novel.language, chapter_id=row.chapter_id if row else "",
-        chapter_number=number, state=strip_state(verdict, row.status if row else None),
+        chapter_number=number, state=_state(verdict, row, working),
         reason=wording.reason(problem.kind, problem.declared, problem.detail, problem.error_message) if problem else "",
         title=row.title if row else "", content=row.content if row else "", version=version,
         options=chapters.options_of(connection, row.chapter_id) if row else (),
@@ -156,13 +157,19 @@ def _view(
         completed_at=row.completed_at if row else None)
 
 
+def _state(verdict: Verdict | None, row: ChapterRow | None, working: TryRow | None) -> StripState:
+    """How the chapter itself stands: a draft that is being written beside it changes nothing."""
+    is_drafted = working is not None and working.is_draft
+    return strip_state(None if is_drafted else verdict, row.status if row else None)
+
+
 def _tries(connection: Connection, novel_id: str, chapter_number: int) -> tuple[TryRow, ...]:
     rows = connection.execute(select(items).where(
         items.c.kind == ContentKind.CHAPTER, items.c.owner_id == novel_id, items.c.part == str(chapter_number))
         .order_by(items.c.item_id.desc()).limit(MOST_TRIES))
     return tuple(TryRow(
         row.item_id, row.operation_id, ItemState(row.state), row.attempt, row.error_message or "", row.generator or "", row.started_at,
-        row.settled_at) for row in rows)
+        row.settled_at, row.action == ItemAction.DRAFT) for row in rows)
 
 
 def _draft(found: DraftRow, version: str) -> Draft:

@@ -9,6 +9,7 @@ from backend.views.novels import NovelRow
 from dashboard import chapter_reads, session
 from dashboard.chapter_callbacks import chapters_words
 from dashboard.components import chapter_text
+from dashboard.components.chapter_head import show_cancel
 from dashboard.components.chapter_live import show_live_text
 from dashboard.components.chapter_words import characters
 from dashboard.untrusted import escaped
@@ -42,7 +43,7 @@ def _show_published(found: ChapterView) -> None:
 
 
 def _show_unfinished(found: ChapterView) -> None:
-    if found.error_message:
+    if found.error_message and found.error_message not in found.reason:  # else it stands in the head
         st.html(f'<div class="rd-error">{escaped(found.error_message)}</div>')
     if found.content.strip():
         st.caption(_("This is what is there of it: {characters}.").format(characters=characters(found.content)))
@@ -62,7 +63,9 @@ def _show_last_try(draft: Draft, language: str) -> None:
 def show_drafts_being_written(found: ChapterView) -> None:
     for draft in found.drafts:
         if draft.state is DraftState.GENERATING:
-            st.markdown(f"**{_('The draft that is being written')}**")
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"**{_('The draft that is being written')}**", width="content")
+                show_cancel(found, _("Cancel the draft"), _("Stop the writing. What is published stays."))
             show_live_text(draft.draft_id, _("Text of the draft"), found.language, draft.created_at)
 
 

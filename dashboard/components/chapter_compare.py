@@ -41,9 +41,9 @@ def show_comparison(found: ChapterView, compared: Comparison) -> None:
     if draft.error_message:
         st.html(f'<div class="rd-error">{escaped(draft.error_message)}</div>')
     _show_statistics(compared)
+    _offer(found, compared)
     _show_texts(compared, found.language)
     _show_options(compared, found.language)
-    _offer(found, compared)
 
 
 def _live(novel_id: str, chapter_number: int, version: str) -> None:
@@ -88,8 +88,9 @@ def _show_texts(compared: Comparison, language: str) -> None:
 
 
 def _side(heading: str, compared: Comparison, language: str, without: PieceKind | None) -> str:
+    alone = " rd-alone" if without is None else ""
     told = f'<div class="rd-strong rd-small">{escaped(heading)}</div>' if heading else ""
-    return (f'{told}<article class="rd-read rd-diff"{language_attribute(language)}>'
+    return (f'{told}<article class="rd-read rd-diff{alone}"{language_attribute(language)}>'
             f'<h2 class="rd-chapter-title">{chapter_text.marked(compared.title_pieces, without=without)}</h2>'
             f'<div class="rd-lines">{chapter_text.marked(compared.pieces, without=without)}</div></article>')
 

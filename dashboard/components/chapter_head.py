@@ -76,7 +76,7 @@ def _offer(found: ChapterView) -> None:
     name, number = f"{found.novel_id}-{found.chapter_number}", found.chapter_number
     if found.state is StripState.GENERATING:
         if found.item_id is not None:
-            _offer_cancel(found, name)
+            show_cancel(found, _("Cancel the writing"), _("Stop the writing. What is there of the text is kept."))
         return
     is_blocked = found.is_choice_missing and found.state is not StripState.COMPLETED
     if found.state is StripState.COMPLETED:
@@ -97,12 +97,13 @@ def _offer(found: ChapterView) -> None:
                   help=retry_help(_("Begin the writing and watch it. However often you click, it is written once.")))
 
 
-def _offer_cancel(found: ChapterView, name: str) -> None:
+def show_cancel(found: ChapterView, label: str, told: str) -> None:
+    """Of what is written for this chapter now: itself, or a draft of it."""
     key = ContentKey(ContentKind.CHAPTER, found.novel_id, str(found.chapter_number))
     starters = reads.starters_of(key)
-    st.button(_("Cancel the writing"), key=f"cancel-{name}", icon=":material/cancel:", disabled=not may_cancel(starters),
+    st.button(label, key=f"cancel-{found.novel_id}-{found.chapter_number}", icon=":material/cancel:", disabled=not may_cancel(starters),
               on_click=chapter_callbacks.cancel, args=(found.novel_id, found.chapter_number, found.novel_title),
-              help=cancel_help(_("Stop the writing. What is there of the text is kept."), starters))
+              help=cancel_help(told, starters))
 
 
 def _tell_missing_choice(found: ChapterView) -> None:

@@ -5,19 +5,33 @@ import streamlit as st
 from backend.content.chapters import DraftState
 from backend.i18n import _
 from backend.views.chapters import ChapterView, Draft
-from dashboard import session
+from dashboard import chapter_reads, session
+from dashboard.boundary import guarded_part
 from dashboard.chapter_callbacks import DRAFT
 from dashboard.components import blocks, chapter_text
 from dashboard.components.chapter_words import DRAFT_STATES, characters, draft_line, try_line
 from dashboard.durations import age
 from dashboard.navigation import operations_page
 from dashboard.palette import ITEM_STATES
-from dashboard.untrusted import escaped, plain
+from dashboard.untrusted import escaped
 
 LISTED = 10
+POLL_SECONDS = 2
 
 
 def show_side(found: ChapterView) -> None:
+    """Polled only while something is written for this chapter."""
+    st.fragment(_live, run_every=POLL_SECONDS if found.operation_id else None)(found.novel_id, found.chapter_number)
+
+
+def _live(novel_id: str, chapter_number: int) -> None:
+    guarded_part(lambda: _show(novel_id, chapter_number))
+
+
+def _show(novel_id: str, chapter_number: int) -> None:
+    found = chapter_reads.chapter(novel_id, chapter_number)
+    if found is None:
+        st.rerun()
     _list_drafts(found.drafts, _("Drafts"))
     _list_drafts(found.versions, _("Earlier versions"))
     _list_failed_tries(found)
@@ -34,9 +48,14 @@ def _list_drafts(drafts: tuple[Draft, ...], heading: str) -> None:
                     f'{escaped(draft_line(draft))}{_reason(draft)}</div></div>')
             if draft.state not in (DraftState.GENERATING, DraftState.ACCEPTED) and draft.content:
                 is_shown = session.url_value(DRAFT) == draft.draft_id
-                st.button(_("Compare"), key=f"compare-{draft.draft_id}", type="tertiary", disabled=is_shown, on_click=session.write_url,
-                          args=(DRAFT, draft.draft_id))
+                st.button(_("Compare"), key=f"compare-{draft.draft_id}", type="tertiary", disabled=is_shown, on_click=_compare,
+                          args=(draft.draft_id,))
     _tell_more(len(drafts))
+
+
+def _compare(draft_id: str) -> None:
+    session.write_url(DRAFT, draft_id)
+    session.want_page()  # the comparison takes the place of the text
 
 
 def _reason(draft: Draft) -> str:
@@ -68,8 +87,8 @@ def _list_tries(found: ChapterView) -> None:
             look = ITEM_STATES[row.state]
             st.html(f'<div class="rd rd-small"><span style="color:{look.colour}">{look.symbol}</span> {escaped(try_line(row))}'
                     f'<div class="rd-quiet rd-wrap">{escaped(row.error_message)}</div></div>')
-            st.page_link(operations_page(), label=_("Operation"), query_params={"operation": row.operation_id}, width="content",
-                         help=plain(_("Everything that was done together with this try")))
+            st.page_link(operations_page(), label=_("Open"), query_params={"operation": row.operation_id}, width="content",
+                         help=_("The operation: everything that was done together with this try"))
     _tell_more(len(found.tries))
 
 

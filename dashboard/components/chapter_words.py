@@ -58,19 +58,19 @@ def draft_name(draft: Draft) -> str:
     """What it is, for a heading."""
     if draft.kind is DraftKind.VERSION:
         return _("Version that was published until {age}").format(age=age(draft.created_at))
-    return _("Draft of {age}").format(age=age(draft.created_at))
+    return _("Draft begun {age}").format(age=age(draft.created_at))
 
 
 def try_line(found: TryRow) -> str:
-    """"Failed, 2nd attempt …: the error"."""
-    words = [ITEM_STATES[found.state]]
+    """"Failed, attempt 2, by a-model, 3 min ago"."""
+    words = [ITEM_STATES[found.state], _("a draft") if found.is_draft else ""]
     if found.attempt > 1:
         words.append(_("attempt {attempt}").format(attempt=found.attempt))
     if found.generator:
         words.append(_("by {generator}").format(generator=found.generator))
     if found.settled_at or found.started_at:
         words.append(age(found.settled_at or found.started_at))
-    return ", ".join(words)
+    return ", ".join(filter(None, words))
 
 
 def language_attribute(language: str) -> str:

@@ -5,7 +5,6 @@ import streamlit as st
 from backend.i18n import _
 from dashboard import chapter_callbacks, chapter_reads, session
 from dashboard.components.permission import may_retry
-from dashboard.untrusted import plain
 
 
 def show_regenerate_dialog() -> None:
@@ -22,7 +21,7 @@ def _dialog() -> None:
                  placeholder=_("What should be different?"))
     model = chapter_reads.default_model()
     st.text_input(_("Model (optional)"), key="regenerate_model", max_chars=100, disabled=not model,
-                  placeholder=plain(model) if model else _("The offline writer has no other model"))
+                  placeholder=model or _("The offline writer has no other model"))
     has_own = st.toggle(_("Another temperature"), key="regenerate_own_temperature", disabled=not model)
     if has_own:
         st.slider(_("Temperature"), 0.0, 2.0, 1.0, 0.1, key="regenerate_temperature",

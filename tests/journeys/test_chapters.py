@@ -160,12 +160,14 @@ def test_a_chapter_is_regenerated_compared_accepted_and_rolled_back(page: Page, 
     expect(page.locator(".rd-diff ins").filter(has_text="restless").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("Readers have chosen an option of the published text already")).to_be_visible()
     page.get_by_role("button", name="Accept").click()
+    expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
     expect(page.locator("article.rd-read")).to_contain_text("The harbour lay restless", timeout=PATIENCE)
     expect(page.locator(".rd-options")).to_contain_text("Go down to the boats")  # options that readers chose from stay
 
     page.get_by_role("button", name="Compare").last.click()
     page.get_by_role("button", name="Roll back to this version").click(timeout=PATIENCE)
-    expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.", timeout=PATIENCE)
+    expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.")
     assert stack.query("select action from ops.audit_log where action in ('accept_draft', 'roll_back_chapter') order by 1") == [
         ("accept_draft",), ("roll_back_chapter",)]
 

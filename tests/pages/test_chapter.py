@@ -204,6 +204,20 @@ def test_a_draft_is_compared_and_accepted_and_the_version_before_comes_back(open
     assert "<p>Once upon a time.</p>" in words_of(page)
 
 
+def test_a_draft_that_is_written_beside_it_leaves_the_chapter_complete(open_page: OpenPage, redrive, operator, novel):
+    chapters.regenerate(redrive, operator, "n1-2")
+    dispatcher.dispatch(redrive)
+    with redrive.engine.connect() as connection:
+        attempts.begin(redrive, connection.scalar(select(items.c.item_id)))
+
+    page = open_page("chapter", novel="n1", number="2")
+
+    assert "<p>Once upon a time.</p>" in words_of(page)
+    assert len(page.get("bidi_component")) == 1  # the draft
+    assert button(page, "Regenerate").disabled
+    assert button(page, "Cancel the draft")
+
+
 def test_words_are_compared_in_one_text_too(open_page: OpenPage, redrive, operator, novel):
     page = open_page("chapter", novel="n1", number="2", draft=write_draft(redrive, operator))
 
