@@ -22,7 +22,7 @@ def written(prompt: str) -> str:
     return json.dumps({"title": "The dark light", "content": content, "options": OPTIONS}, ensure_ascii=False)
 
 
-STREAMED = pytest.mark.model(piece_seconds=0.04, texts=written)
+STREAMED = pytest.mark.model(piece_seconds=0.03, texts=written)
 
 
 def add_harbour(stack: Stack, novel_id: str, *, failed: int, has_choice: bool = True, has_failed: bool = True) -> None:
@@ -91,6 +91,7 @@ def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(perso
 
     page.get_by_role("button", name="Write it again").dblclick()
     expect_growing(page)
+    page.route("**/chapters/*/events?*", lambda route: route.fulfill(status=403), times=1)  # as if its token were too old
     page.reload()  # in the middle
     after_reload = expect_growing(page)
     other = person()  # another device: it gets the whole text so far
