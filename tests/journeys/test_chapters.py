@@ -22,7 +22,9 @@ def written(prompt: str) -> str:
     return json.dumps({"title": "The dark light", "content": content, "options": OPTIONS}, ensure_ascii=False)
 
 
-STREAMED = pytest.mark.model(piece_seconds=0.03, texts=written)
+def streamed(seconds: float):
+    """A chapter takes about so long."""
+    return pytest.mark.model(piece_seconds=seconds / 200, texts=written)
 
 
 def add_harbour(stack: Stack, novel_id: str, *, failed: int, has_choice: bool = True, has_failed: bool = True) -> None:
@@ -80,7 +82,7 @@ def expect_published(page: Page, content: str = CONTENT) -> None:
     expect(page.locator(".rd-options")).to_contain_text("Row out to the light")
 
 
-@STREAMED
+@streamed(14)
 def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(person, stack: Stack):
     add_harbour(stack, "h1", failed=3)
     page, hosts = person(), set()
@@ -110,7 +112,7 @@ def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(perso
     assert hosts == {"127.0.0.1"}
 
 
-@STREAMED
+@streamed(5)
 def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(person, stack: Stack):
     add_harbour(stack, "first", failed=1)
     page = person()
@@ -147,7 +149,7 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     expect(page.get_by_role("heading", name="Chapter 1 of Harbour")).to_be_visible(timeout=PATIENCE)
 
 
-@STREAMED
+@streamed(4)
 def test_a_chapter_is_regenerated_compared_accepted_and_rolled_back(page: Page, stack: Stack):
     add_harbour(stack, "edited", failed=3, has_failed=False)
     open_chapter(page, stack, "edited", 2)
