@@ -1,14 +1,11 @@
 """What buttons do that start or stop work. Each runs before the page is drawn again and leaves a notice; none shows anything itself."""
 
-from collections import Counter
-from collections.abc import Sequence
-
 from backend.actions import cancel, limits, retry
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
 from backend.content import wording
 from backend.content.keys import ContentKey
-from backend.content.plans import Excluded, Plan
+from backend.content.plans import Plan
 from backend.content.scopes import Scope
 from backend.i18n import _, ngettext
 from backend.views import ledger, operation_groups, task_log
@@ -20,7 +17,7 @@ from dashboard.components.task_words import task_words
 from dashboard.durations import span
 from dashboard.session import NoticeKind, StopAim
 
-NAMED_TASKS = 8
+NAMED_TASKS, NAMED_SKIPPED = 8, 5
 
 
 @action
@@ -36,16 +33,6 @@ def _start_or_show(plan: Plan, scope_words: str) -> None:
     confirmed = retry.confirm(reads.connected(), plan, reads.actor())
     session.clear_selection()
     _tell_started(confirmed, scope_words)
-    if plan.excluded:
-        session.notify(NoticeKind.INFO, _left_out_words(plan.excluded))
-
-
-def _left_out_words(excluded: Sequence[Excluded]) -> str:
-    """"3 items left out: Not broken any more." With several rules each has its count."""
-    rules = Counter(left_out.rule for left_out in excluded).most_common()
-    reasons = " ".join(wording.EXCLUSION_RULES[rule] if len(rules) == 1 else f"{count:,}: {wording.EXCLUSION_RULES[rule]}"
-                       for rule, count in rules)
-    return _("{items} left out: {reasons}").format(items=wording.items(len(excluded)), reasons=reasons)
 
 
 @action
@@ -151,6 +138,8 @@ def _tell_started(confirmed: retry.Confirmed, scope_words: str) -> None:
         words = _("Retry of {items} starts in {span}: {scope}. Undo takes it back.").format(
             items=items, span=span(confirmed.armed_seconds), scope=scope_words)
     session.notify(NoticeKind.DONE, words)
+    if triggered := reads.triggered_words(confirmed.operation_id, NAMED_SKIPPED):
+        session.notify(NoticeKind.INFO, triggered)
     if confirmed.overtaken_count:
         session.notify(NoticeKind.INFO, _("{items} had been started by somebody else in the meantime and were left to them.").format(
             items=wording.items(confirmed.overtaken_count)))

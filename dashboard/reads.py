@@ -12,6 +12,7 @@ from backend import settings
 from backend.actions import retry
 from backend.actions.actors import Actor, Role
 from backend.bootstrap import connect
+from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.limits import OperationLimits
 from backend.content.plans import Plan
@@ -30,6 +31,7 @@ from backend.views import (
     roadmap,
     task_log,
     tasks,
+    triggered,
     workers,
 )
 from backend.views import causes as cause_views
@@ -111,6 +113,15 @@ def ledger_page(
     found: operations.Progress, outcomes: tuple[ledger.Outcome, ...], words: str, after: int, limit: int,
 ) -> ledger.LedgerPage:
     return ledger.ledger_page(connected(), found.operation_id, outcomes=outcomes, words=words, after=after, limit=limit)
+
+
+@_calm
+def triggered_words(operation_id: str, names: int) -> str:
+    """"Triggered 5, skipped 2 already successful (r1, r2)"; "" when the plan skipped nothing."""
+    found = triggered.triggered(connected(), operation_id, names=names)
+    if found is None or not found.skipped:
+        return ""
+    return wording.triggered(found.count, [(skipped.rule, skipped.count, skipped.names) for skipped in found.skipped])
 
 
 @_calm

@@ -25,6 +25,7 @@ from backend.storage.estimates import estimate
 from backend.storage.facts import load_facts
 from backend.storage.problem_list import describe_scope, load_candidates
 
+NAMED_KEYS = 5
 CONFIRM_LOCK = 7_203_003  # confirming is one at a time: the second of two people sees the first one's items
 
 
@@ -167,4 +168,6 @@ def _nothing_left(excluded: Sequence[Excluded]) -> str:
     if not excluded:
         return _("Nothing to retry: no problem matches.")
     rules = sorted({wording.EXCLUSION_RULES[left_out.rule] for left_out in excluded})
-    return _("Nothing to retry: {items} left out. {rules}").format(items=wording.items(len(excluded)), rules=" ".join(rules))
+    found = list(dict.fromkeys("/".join(filter(None, (left_out.key.owner_id, left_out.key.part))) for left_out in excluded))
+    return _("Nothing to retry: {items} left out ({names}). {rules}").format(
+        items=wording.items(len(excluded)), names=", ".join(found[:NAMED_KEYS]) + (" …" if len(found) > NAMED_KEYS else ""), rules=" ".join(rules))

@@ -1,6 +1,7 @@
 """The words that people read for kinds, rules and states. Total maps: a new member without words fails a test."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from backend.content.errors import ErrorKind
@@ -90,6 +91,23 @@ EXCLUSION_RULES = {
     ExclusionRule.CAUSE_IGNORED: _("Its cause is ignored. Reopen the cause, or choose the item by itself."),
     ExclusionRule.CANCELLED_BY_PERSON: _("Somebody cancelled it. Reopen it here, or choose the item by itself."),
     ExclusionRule.OVER_BUDGET: _("Over the budget of calls that one operation may take. An admin may override this with a reason."),
+}
+# The end of "skipped 2 already successful".
+SKIPPED = {
+    ExclusionRule.ALREADY_RUNNING: _("already being worked on"),
+    ExclusionRule.NOT_BROKEN: _("not broken any more"),
+    ExclusionRule.POISON: _("tried too often today"),
+    ExclusionRule.ALREADY_MADE: _("already successful"),
+    ExclusionRule.OWNER_GONE: _("unknown or deleted"),
+    ExclusionRule.UNREADABLE: _("with framework_data that cannot be read"),
+    ExclusionRule.CREATION_CANCELLED: _("whose creation was cancelled"),
+    ExclusionRule.CHANGED: _("that need something else now"),
+    ExclusionRule.CANARY_FAILED: _("of a group whose first items failed"),
+    ExclusionRule.SAME_CAUSE: _("of a group whose cause kept returning"),
+    ExclusionRule.BUDGET_SPENT: _("beyond the budget that was spent"),
+    ExclusionRule.CAUSE_IGNORED: _("whose cause is ignored"),
+    ExclusionRule.CANCELLED_BY_PERSON: _("cancelled by somebody"),
+    ExclusionRule.OVER_BUDGET: _("over the budget of calls"),
 }
 INCLUSION_RULES = {
     InclusionRule.BROKEN: _("Broken: the model writes it again."),
@@ -233,6 +251,17 @@ def ignored_until(until_at: datetime | None, until_count: int | None) -> str:
 
 def items(count: int) -> str:
     return ngettext("{count} item", "{count} items", count).format(count=f"{count:,}")
+
+
+def triggered(count: int, skipped: Sequence[tuple[ExclusionRule, int, Sequence[str]]]) -> str:
+    """"Triggered 5, skipped 2 already successful (r1, r2)": with each rule its number of keys and the first of them by name."""
+    words = [_("Triggered {count:,}").format(count=count)]
+    for rule, number, names in skipped:
+        listed = ", ".join(names)
+        if number > len(names):
+            listed = _("{names} and {count:,} more").format(names=listed, count=number - len(names))
+        words.append(_("skipped {count:,} {why} ({names})").format(count=number, why=SKIPPED[rule], names=listed))
+    return ", ".join(words)
 
 
 def scope(aim: Scope, *, cause: str = "", owner_title: str = "") -> str:

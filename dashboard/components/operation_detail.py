@@ -22,7 +22,7 @@ from dashboard.palette import OPERATION_STATES, OUTCOMES
 from dashboard.untrusted import escaped, plain
 
 POLL_SECONDS_BODY = 4
-SHOWN_ROADMAPS = 12
+SHOWN_ROADMAPS, NAMED_SKIPPED = 12, 50
 
 
 def show_unknown(operation_id: str) -> None:
@@ -123,6 +123,7 @@ def _show_facts(found: Progress) -> None:
     st.subheader(_("Who, why and when"), anchor=False)
     facts = [
         (_("Started by"), found.actor_id), (_("Why"), found.reason or _("no reason was given")),
+        (_("Plan"), reads.triggered_words(found.operation_id, NAMED_SKIPPED)),
         (OPERATION_STATES[found.state].word, state_words(found)), (_("Confirmed"), clock_time(found.created_at)),
         (_("Ended"), clock_time(found.settled_at) if found.settled_at else ""),
         (_("Took") if found.settled_at else _("So far"), took_words(found)),

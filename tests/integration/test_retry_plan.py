@@ -291,7 +291,7 @@ def test_who_confirmed_what_and_why_is_in_the_audit_log_and_the_operation(broken
 
 @pytest.mark.parametrize(("settled", "words"), [
     ("healthy", "Nothing to retry: no problem matches."),
-    ("taken", "Nothing to retry: 6 items left out. Already being worked on."),
+    ("taken", "Nothing to retry: 6 items left out (r1/a, r1/b, r1/c, r2/z). Already being worked on."),
 ])
 def test_a_plan_without_anything_to_do_is_no_success(broken, settled, words):
     if settled == "healthy":

@@ -10,10 +10,11 @@ from backend.actions import attempts, covers
 from backend.content.keys import ContentKey, ContentKind
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.views.covers import CoverState, Picture
+from backend.views.detection import counts_and_problems
 from dashboard import cover_reads
 from dashboard.components.cover_gallery import gallery_data
 from dashboard.components.cover_words import COVER_STATES, VERSION_STATES, credit, image
-from tests.factories import add_roadmap
+from tests.factories import add, add_roadmap
 from tests.integration.test_covers import COVER, add_bare, begin_one, painted, row_of, versions
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
 
@@ -137,6 +138,28 @@ def test_all_that_is_broken_in_the_states_shown_is_retried(open_page: OpenPage, 
     button(page, "Retry 1 broken covers").click().run()
 
     assert confirmed(redrive) == [("cover", "r3")]
+
+
+def test_a_batch_says_what_it_triggered_and_what_was_successful_already(open_page: OpenPage, redrive):
+    keys = add_bare(redrive, "r1", "r2", "r3", "r4")
+    page = open_page("covers")
+    page.session_state["selected"] = dict.fromkeys(keys)
+    page.run()
+    with redrive.engine.begin() as connection:  # in the meantime: two are there, one roadmap is gone
+        for roadmap_id in ("r2", "r3"):
+            add(connection, "roadmap_cover_images", {
+                "roadmap_id": roadmap_id, "generation_status": "success", "cover_image_url": "https://cdn.example.org/there.png"})
+        connection.exec_driver_sql("update roadmap_metadata set deleted_at = now() where roadmap_id = 'r4'")
+    counts_and_problems(redrive)
+
+    button(page, "Retry 4 items").click().run()
+
+    words = "Triggered 1, skipped 2 already successful (r2, r3), skipped 1 unknown or deleted (r4)"
+    assert any(words in info.value.replace("\\", "") for info in page.info)
+    assert confirmed(redrive) == [("cover", "r1")]
+    with redrive.engine.connect() as connection:
+        operation_id = connection.scalar(select(operations.c.operation_id))
+    assert words in words_of(open_page("operations", operation=operation_id)).replace("\\", "")
 
 
 def test_a_used_up_limit_of_calls_is_told_with_its_end(environment, open_page: OpenPage, redrive):

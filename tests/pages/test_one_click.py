@@ -84,7 +84,7 @@ def test_what_is_left_out_of_a_small_retry_is_told_with_the_rule(open_page: Open
     button(page, EVERYTHING).click().run()
 
     assert not has_button(page, "Confirm")
-    assert any("1 item left out: framework_data must be mended" in info.value.replace("\\", "") for info in page.info)
+    assert any("skipped 1 with framework_data that cannot be read (odd)" in info.value.replace("\\", "") for info in page.info)
 
 
 def test_with_nothing_to_retry_the_dialog_says_why(open_page: OpenPage, redrive):
@@ -151,7 +151,7 @@ def test_poison_is_named_to_an_operator_who_can_decide_nothing_about_it(environm
     button(page, EVERYTHING).click().run()
 
     assert not has_button(page, "Confirm")
-    assert any("1 item left out: Poison" in info.value.replace("\\", "") for info in page.info)
+    assert any("skipped 1 tried too often today" in info.value.replace("\\", "") for info in page.info)
     assert stored(redrive)[-1].planned_count == 2
 
 

@@ -17,7 +17,8 @@ from backend.content.triage import CauseEventKind, CauseState
 MAPS = [
     (wording.CONTENT_KINDS, ContentKind), (wording.PROBLEM_KINDS, ProblemKind), (wording.PROBLEM_MEANINGS, ProblemKind),
     (wording.KEY_STATES, KeyState), (wording.ITEM_STATES, ItemState), (wording.OPERATION_STATES, OperationState),
-    (wording.EXCLUSION_RULES, ExclusionRule), (wording.INCLUSION_RULES, InclusionRule), (wording.ERROR_KINDS, ErrorKind),
+    (wording.EXCLUSION_RULES, ExclusionRule),
+    (wording.SKIPPED, ExclusionRule), (wording.INCLUSION_RULES, InclusionRule), (wording.ERROR_KINDS, ErrorKind),
     (wording.TASK_STATUSES, TaskStatus),
     (wording.TASK_TYPES, TaskType), (wording.CANCEL_REASONS, CancelReason), (wording.BREAKER_STATES, BreakerState),
     (wording.FINDING_KINDS, FindingKind), (wording.CAUSE_STATES, CauseState), (wording.CAUSE_EVENTS, CauseEventKind),
@@ -79,6 +80,12 @@ def test_a_cause_is_named_by_its_error_or_by_the_problem_that_came_without_one(e
 @pytest.mark.parametrize(("count", "words"), [(0, "0 items"), (1, "1 item"), (12_000, "12,000 items")])
 def test_numbers_of_items_are_counted_in_words(count, words):
     assert wording.items(count) == words
+
+
+def test_what_a_plan_set_off_and_skipped_is_told_in_numbers_and_names():
+    assert wording.triggered(5, [(ExclusionRule.ALREADY_MADE, 2, ["r1", "r2"]), (ExclusionRule.OWNER_GONE, 9, ["r8"])]) == (
+        "Triggered 5, skipped 2 already successful (r1, r2), skipped 9 unknown or deleted (r8 and 8 more)")
+    assert wording.triggered(1_200, []) == "Triggered 1,200"
 
 
 @pytest.mark.parametrize(("scope", "words"), [
