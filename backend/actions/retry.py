@@ -170,4 +170,5 @@ def _nothing_left(excluded: Sequence[Excluded]) -> str:
     rules = sorted({wording.EXCLUSION_RULES[left_out.rule] for left_out in excluded})
     found = list(dict.fromkeys("/".join(filter(None, (left_out.key.owner_id, left_out.key.part))) for left_out in excluded))
     return _("Nothing to retry: {items} left out ({names}). {rules}").format(
-        items=wording.items(len(excluded)), names=", ".join(found[:NAMED_KEYS]) + (" …" if len(found) > NAMED_KEYS else ""), rules=" ".join(rules))
+        items=wording.items(len(excluded)), rules=" ".join(rules),
+        names=", ".join(found[:NAMED_KEYS]) + (" …" if len(found) > NAMED_KEYS else ""))
