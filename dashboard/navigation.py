@@ -10,8 +10,8 @@ PAGES = Path(__file__).parent.parent / "pages"
 
 
 def pages() -> list[st.Page]:
-    return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), covers_page(), tasks_page(),
-            workers_page(), cause_page(), chapter_page()]
+    return [overview_page(), problems_page(), operations_page(), automatic_page(), roadmap_page(), covers_page(), novels_page(),
+            tasks_page(), workers_page(), cause_page(), chapter_page()]
 
 
 def overview_page() -> st.Page:
@@ -36,6 +36,10 @@ def roadmap_page() -> st.Page:
 
 def covers_page() -> st.Page:
     return st.Page(PAGES / "covers.py", title=_("Covers"), icon=":material/image:", url_path="covers")
+
+
+def novels_page() -> st.Page:
+    return st.Page(PAGES / "novels.py", title=_("Novels"), icon=":material/auto_stories:", url_path="novels")
 
 
 def tasks_page() -> st.Page:

@@ -50,12 +50,14 @@ def multiselect(label: str, name: str, options: list, words: Callable) -> None:
     st.multiselect(label, options, key=f"filter-{name}", format_func=words, on_change=changed, args=(name,), placeholder=_("All"))
 
 
-def choose(label: str, name: str, titles: dict[str, str], everything: str, *, takes_new: bool = False) -> None:
+def choose(label: str, name: str, titles: dict[str, str], everything: str, *, takes_new: bool = False,
+           is_label_shown: bool = True) -> None:
     """With `takes_new` one may type what is not listed: an id."""
     asked = session.url_value(name)
     session.seed_widget(f"filter-{name}", asked if asked in titles else None)
     st.selectbox(label, list(titles), key=f"filter-{name}", format_func=lambda word: titles.get(word, word), on_change=changed,
-                 args=(name,), placeholder=everything, index=None, accept_new_options=takes_new)
+                 args=(name,), placeholder=everything, index=None, accept_new_options=takes_new,
+                 label_visibility="visible" if is_label_shown else "collapsed")
 
 
 def changed(name: str) -> None:

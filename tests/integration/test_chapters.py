@@ -286,7 +286,7 @@ def test_the_page_of_novels_has_problems_first_and_finds_words(redrive):
 
     assert [(row.novel_id, [cell.state.value for cell in row.strip]) for row in page.rows] == [
         ("n1", ["completed", "completed", "failed"]), ("n0", ["completed", "completed"])]
-    assert [row.novel_id for row in novel_page(redrive, state=StripState.FAILED).rows] == ["n1"]
+    assert [row.novel_id for row in novel_page(redrive, states=[StripState.FAILED]).rows] == ["n1"]
     assert [row.novel_id for row in novel_page(redrive, search="half A").rows] == ["n1"]
     assert novel_page(redrive, language="zh").total == 0
     assert novel_row(redrive, "nowhere") is None

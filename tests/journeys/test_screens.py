@@ -15,6 +15,7 @@ PAGES = {
     "chapter": "chapter?novel=cartographer-of-tides&number=2", "chapter-chinese": "chapter?novel=dunhuang-night-walk&number=3",
     "chapter-failed": "chapter?novel=cartographer-of-tides&number=5", "chapter-missing": "chapter?novel=night-train-to-vellmar&number=5",
     "chapter-invalid": "chapter?novel=mars-postman&number=3", "chapter-none": "chapter", "chapter-unknown": "chapter?novel=nobody&number=1",
+    "novels": "novels", "novels-chinese": "novels?language=zh", "novels-search": "novels?text=no-such-words-anywhere",
     "operation-unknown": "operations?operation=no-such-operation", "unreadable": "problems?problem=unreadable",
     "causes": "problems?view=cause", "cause-none": "cause", "cause-unknown": "cause?id=no-such-cause",
     "nothing-found": "problems?text=no-such-words-anywhere",
@@ -60,7 +61,7 @@ def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stac
 
     for name, path in {
             "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers",
-            "operations": "operations"}.items():
+            "operations": "operations", "novels": "novels"}.items():
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, f"{name}-empty")

@@ -12,12 +12,12 @@ from backend.clock import utc_now
 from backend.redrive import Redrive
 from backend.settings import Settings
 from backend.storage import heartbeats, problems
-from dashboard import chapter_reads, cover_reads, history_reads, reads, rule_reads
+from dashboard import chapter_reads, cover_reads, history_reads, novel_reads, reads, rule_reads
 from dashboard.components import live_operations
 
 ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
-READS = (reads, rule_reads, history_reads, cover_reads, chapter_reads)  # modules of cached reads
+READS = (reads, rule_reads, history_reads, cover_reads, chapter_reads, novel_reads)  # modules of cached reads
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from backend.storage.ops_tables import dirty, heartbeats
 from tests.factories import add_roadmap, ago, concept
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, forget_reads, has_button, words_of
 
-PAGES = ("overview", "problems", "operations", "roadmap", "tasks", "workers", "cause", "automatic", "covers", "chapter")
+PAGES = ("overview", "problems", "operations", "roadmap", "tasks", "workers", "cause", "automatic", "covers", "novels", "chapter")
 
 
 def add_broken(redrive) -> None:
@@ -30,6 +30,7 @@ def test_a_page_tells_as_of_when_it_is_true_and_who_would_write(open_page: OpenP
     ("overview", "Nothing is broken."), ("problems", "Nothing is broken"), ("roadmap", "There is no roadmap"),
     ("operations", "Nothing has been retried yet"), ("cause", "Choose a cause in the list of causes."),
     ("automatic", "Nothing is retried by itself."), ("covers", "There is no roadmap on this platform yet"),
+    ("novels", "There is no novel on this platform yet."),
     ("chapter", "Choose a chapter in the list of problems"),
     ("tasks", "The platform has no task yet."), ("workers", "Nothing is planned, queued or running.")])
 def test_an_empty_platform_is_told_in_words(open_page: OpenPage, name, words):
