@@ -245,7 +245,7 @@ class Drawn:
     is_redis_up: bool = True
     is_maintained: bool = True
     has_workers: bool = True
-    is_model_held: bool = False
+    held_providers: tuple[str, ...] = ()
     has_armed: bool = False
 
 

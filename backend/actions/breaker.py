@@ -16,16 +16,13 @@ from backend.content.keys import CONCEPT_KINDS, ContentKind
 from backend.content.status import BreakerState
 from backend.redrive import Redrive
 from backend.storage import breakers
-from backend.storage.breakers import Breaker
+from backend.storage.breakers import COVERS, Breaker
 
 # What another text would meet too. A refusal, a cut or a malformed answer is of one text alone.
 OUTAGE_KINDS = frozenset({
     ErrorKind.MODEL_UNREACHABLE, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
     ErrorKind.MODEL_REJECTED_KEY,
 })
-
-
-COVERS = "covers"  # all painters together: they fall back on each other, so one breaker tells how they fare
 
 
 def provider_of(redrive: Redrive, kind: ContentKind) -> str:
@@ -42,9 +39,14 @@ def providers(redrive: Redrive) -> dict[str, tuple[ContentKind, ...]]:
     return found
 
 
+def by_kinds(redrive: Redrive, connection: Connection) -> dict[tuple[ContentKind, ...], Breaker]:
+    """The breaker of each provider, by the kinds that it makes."""
+    return {kinds: breakers.find_breaker(connection, name) for name, kinds in providers(redrive).items()}
+
+
 def flows(redrive: Redrive, connection: Connection, now: datetime) -> dict[tuple[ContentKind, ...], "Flow"]:
     """What may be sent now of the kinds of each provider."""
-    return {kinds: flow(redrive, breakers.find_breaker(connection, name), now) for name, kinds in providers(redrive).items()}
+    return {kinds: flow(redrive, found, now) for kinds, found in by_kinds(redrive, connection).items()}
 
 
 class Flow(StrEnum):

@@ -11,6 +11,7 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.causes import normalise
 from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKind
 from backend.content.limits import is_budget_spent
 from backend.content.plans import ExclusionRule
 from backend.content.secrets import without_secrets
@@ -26,7 +27,7 @@ from backend.content.stops import (
 from backend.i18n import _, ngettext
 from backend.redrive import Redrive
 from backend.storage import audit, dispatching, groups, items, spendings, task_records
-from backend.storage.breakers import Breaker
+from backend.storage.breakers import COVERS, Breaker
 from backend.storage.dispatching import Standing
 from backend.storage.items import as_item
 
@@ -41,14 +42,14 @@ def supervise(redrive: Redrive) -> bool:
     with redrive.engine.begin() as connection:
         dispatching.prefer_indexes(connection)
         going = dispatching.going(connection)
-        model = breaker.current(redrive, connection) if going else None
+        models = breaker.by_kinds(redrive, connection) if going else {}
     more_waits = False
     for found in going:
         _judge_canaries(redrive, found)
         _stop_returning(redrive, found)
         _stop_spent(redrive, found)
-        if model:
-            _stop_without_model(redrive, found, model)
+        for kinds, model in models.items():
+            _stop_without_model(redrive, found, kinds, model)
         more_waits = _leave_untouched(redrive, found.operation_id) == SKIPPED_AT_ONCE or more_waits
     return more_waits
 
@@ -111,8 +112,11 @@ def _stop_spent(redrive: Redrive, found: Standing) -> None:
             spent=wording.spent(found.load.spent, redrive.settings.currency)))
 
 
-def _stop_without_model(redrive: Redrive, found: Standing, model: Breaker) -> None:
-    """A model that has been out for so long that the probes alone make up a window: what waited for it since then stops."""
+def _stop_without_model(redrive: Redrive, found: Standing, kinds: tuple[ContentKind, ...], model: Breaker) -> None:
+    """A model that has been out for so long that the probes alone make up a window: what waited for it since then stops.
+
+    A group that waits for another provider too goes on until only these kinds are left of it.
+    """
     window = found.limits.same_cause_window
     most_probes = max(1, window - redrive.settings.breaker_failures)
     if not window or model.state is BreakerState.CLOSED or model.failed_probes < most_probes:
@@ -120,9 +124,12 @@ def _stop_without_model(redrive: Redrive, found: Standing, model: Breaker) -> No
     if found.started_at is None or model.opened_at is None or found.started_at > model.opened_at:
         return
     cause = wording.cause_title(model.error_kind or ErrorKind.MODEL_UNREACHABLE, normalise(model.error_message))
-    words = _("The model has not answered {count} times in a row: {cause}").format(count=model.failed_probes, cause=without_secrets(cause))
+    sentence = _("No painter has answered {count} times in a row: {cause}") if model.provider == COVERS else _(
+        "The model has not answered {count} times in a row: {cause}")
+    words = sentence.format(count=model.failed_probes, cause=without_secrets(cause))
     with redrive.engine.begin() as connection:
-        _stop(connection, found, groups.groups_going(connection, found.operation_id), ExclusionRule.SAME_CAUSE, words)
+        waiting = groups.groups_waiting_for(connection, found.operation_id, kinds)
+        _stop(connection, found, waiting, ExclusionRule.SAME_CAUSE, words)
 
 
 def _stop(connection: Connection, found: Standing, group_ids: list[int], rule: ExclusionRule, words: str) -> None:

@@ -9,6 +9,7 @@ from backend.content.errors import ErrorKind
 from backend.content.status import BreakerState
 from backend.storage.ops_tables import breakers
 
+COVERS = "covers"  # provider: all painters together, for they fall back on each other
 LONGEST_PAUSE_SECONDS = 300.0
 
 

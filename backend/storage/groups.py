@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, text
 
 from backend.content import wording
 from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
 from backend.content.status import GroupState, ItemAction
 from backend.content.stops import Told
@@ -176,6 +177,15 @@ def groups_going(connection: Connection, operation_id: str) -> list[int]:
     return list(connection.scalars(text(
         "select group_id from ops.groups g where operation_id = :operation_id and state in ('canary', 'open') and "
         + _HAS_REST + "order by group_id"), {"operation_id": operation_id}))
+
+
+def groups_waiting_for(connection: Connection, operation_id: str, kinds: Sequence[ContentKind]) -> list[int]:
+    """Those of `groups_going` whose planned and queued items are of these kinds only."""
+    others = ("exists (select from ops.items i where i.operation_id = g.operation_id and i.group_id = g.group_id "
+              "and i.state in ('planned', 'queued') and i.kind <> all(:kinds)) ")
+    return list(connection.scalars(text(
+        "select group_id from ops.groups g where operation_id = :operation_id and state in ('canary', 'open') and "
+        + _HAS_REST + "and not " + others + "order by group_id"), {"operation_id": operation_id, "kinds": [kind.value for kind in kinds]}))
 
 
 def rest_of_stopped(connection: Connection, operation_id: str, limit: int) -> list[Any]:

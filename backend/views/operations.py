@@ -60,6 +60,7 @@ class Progress:
     not_started: int = 0                 # of the skipped ones: their group was stopped
     limits: OperationLimits = field(default_factory=OperationLimits)
     spent: Spent = field(default_factory=Spent)
+    waiting_covers: int = 0              # of those planned or queued: they wait for painters, the others for the model
     unwritten: int = 0                   # keys of a large plan that are not items yet
 
     @property
@@ -203,7 +204,8 @@ def as_item_row(row: Any) -> ItemRow:
 
 _COUNTS = select(
     items.c.state, func.count().label("count"), func.count(items.c.cancel_requested_at).label("told"),
-    func.count().filter(items.c.skip_rule.in_(STOP_RULES)).label("stopped")).group_by(items.c.state)
+    func.count().filter(items.c.skip_rule.in_(STOP_RULES)).label("stopped"),
+    func.count().filter(items.c.kind == ContentKind.COVER).label("covers")).group_by(items.c.state)
 
 
 def _progress(connection: Connection, row: Any) -> Progress:
@@ -224,7 +226,8 @@ def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
         cancelling, row.state_by or "", row.state_reason or "", row.starts_at, outcome.get("waiting", 0), outcome.get("untouched", 0),
         tuple(NamedCause(found["cause_id"], without_secrets(found["words"]), found["count"]) for found in outcome.get("causes", ())),
         sum(found.stopped for found in counted if found.state == ItemState.SKIPPED), OperationLimits.from_json(row.limits),
-        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items), unwritten=unwritten)
+        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items), unwritten=unwritten,
+        waiting_covers=sum(found.covers for found in counted if found.state in (ItemState.PLANNED, ItemState.QUEUED)))
 
 
 def _items_per_minute(connection: Connection, operation_id: str, created_at: datetime) -> float | None:

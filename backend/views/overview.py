@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind
+from backend.content.keys import ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.secrets import without_secrets
@@ -48,7 +49,7 @@ class TrendPoint:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The circuit breaker of the model is not closed."""
+    """The circuit breaker of a provider is not closed."""
 
     provider: str
     is_being_tried: bool       # one item asks it now
@@ -57,6 +58,10 @@ class Held:
     error_kind: ErrorKind | None
     error_message: str
     waiting_count: int         # items that need it
+
+    @property
+    def is_of_covers(self) -> bool:
+        return self.provider == breakers.COVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class Crew:
     is_starting: bool        # maintenance began a moment ago: workers that are not there yet may be on their way
     is_offline_writer: bool  # no model is configured: what is written is sample text
     model: str
-    held: Held | None = None  # the model is out: nothing is sent to it in vain
+    held: tuple[Held, ...] = ()  # providers that are out: nothing is sent to them in vain; the one of texts first
 
 
 def overview(redrive: Redrive) -> Overview:
@@ -120,7 +125,7 @@ def crew(redrive: Redrive) -> Crew:
     """Workers and maintenance. Redis down is told as such, never as no workers."""
     with redrive.engine.connect() as connection:
         newest = heartbeats.newest(connection, "maintenance")
-        held = _held(connection, redrive.settings.provider)
+        held = tuple(filter(None, (_held(connection, name) for name in (redrive.settings.provider, breakers.COVERS))))
     try:
         workers = redrive.queue.workers()
         waiting = {priority: redrive.queue.length(priority) for priority in Priority}
@@ -139,6 +144,7 @@ def _held(connection: Connection, provider: str) -> Held | None:
     if breaker.state is BreakerState.CLOSED:
         return None
     waiting = connection.scalar(select(func.count()).select_from(items).where(
-        items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED)), items.c.action == ItemAction.GENERATE)) or 0
+        items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED)), items.c.action != ItemAction.REPAIR,
+        items.c.kind == ContentKind.COVER if provider == breakers.COVERS else items.c.kind != ContentKind.COVER)) or 0
     return Held(provider, breaker.state is BreakerState.HALF_OPEN, breaker.opened_at, breaker.retry_at, breaker.error_kind,
                 without_secrets(breaker.error_message), waiting)

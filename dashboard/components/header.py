@@ -61,8 +61,8 @@ def show_banners(crew: Crew) -> None:
         st.warning(_("**No worker is alive.** What you retry waits until one is started: `redrive worker`."), icon=":material/engineering:")
     else:
         _show_unserved(crew)
-    if crew.held is not None:
-        st.warning(held_words(crew.held, utc_now()), icon=":material/power_off:")
+    for held in crew.held:
+        st.warning(held_words(held, utc_now()), icon=":material/power_off:")
     if not crew.is_maintained:
         since = _("since {time}").format(time=clock_time(crew.maintenance_beat_at)) if crew.maintenance_beat_at else _("so far")
         st.warning(_("**Maintenance is silent {since}: sending is parked** and this list does not follow changes. "
@@ -72,7 +72,6 @@ def show_banners(crew: Crew) -> None:
 def held_words(held: Held, now: datetime) -> str:
     """The model is out: since when, who waits, and when it is tried again."""
     since = _("since {time} ({age})").format(time=clock_time(held.since_at), age=age(held.since_at, now)) if held.since_at else ""
-    error = wording.ERROR_KINDS[held.error_kind] if held.error_kind else ""
     if held.is_being_tried:
         following = _("One item asks it at this moment.")
     elif held.next_try_at and held.next_try_at > now:
@@ -80,10 +79,19 @@ def held_words(held: Held, now: datetime) -> str:
     else:
         following = _("The next item asks it again.")
     waiting = ngettext("{count} item waits", "{count} items wait", held.waiting_count).format(count=f"{held.waiting_count:,}")
+    if held.is_of_covers:
+        return _("**No painter of covers answers {since}:** {waiting}, nothing is tried in vain. {following}{error}").format(
+            since=plain(since) or _("now"), waiting=waiting, following=following, error=_last_error(held))
     who = _("The offline writer") if held.provider == OFFLINE else _("The model at {provider}").format(provider=plain(held.provider))
     return _("**{who} does not answer {since}:** {waiting}, nothing is tried in vain. {following}{error}").format(
         who=who, since=plain(since) or _("now"), waiting=waiting, following=following,
-        error=" " + _("Last error: {error}").format(error=plain(f"{error}. {held.error_message[:200]}")) if error else "")
+        error=_last_error(held))
+
+
+def _last_error(held: Held) -> str:
+    if not held.error_kind:
+        return ""
+    return " " + _("Last error: {error}").format(error=plain(f"{wording.ERROR_KINDS[held.error_kind]}. {held.error_message[:200]}"))
 
 
 def _show_unserved(crew: Crew) -> None:

@@ -44,16 +44,17 @@ def _look() -> tuple[session.Drawn, Crew | None]:
         return session.Drawn(frozenset(), is_database_up=False), None
     return session.Drawn(
         reads.ids_of_active(operations), True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting,
-        crew.held is not None, reads.has_armed(operations)), crew
+        tuple(held.provider for held in crew.held), reads.has_armed(operations)), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:
     """One line each for writer, workers and maintenance."""
     writer = (Look(AMBER, "!", _("Offline writer: sample text")) if crew.is_offline_writer
               else Look(GREEN, "✓", _("Writer: {model}").format(model=crew.model)))
-    if crew.held is not None:
+    if any(not held.is_of_covers for held in crew.held):
         writer = Look(RED, "✕", _("The model is held back"))
-    return [writer, _workers(crew), (
+    painters = [Look(RED, "✕", _("Painters of covers are held back"))] if any(held.is_of_covers for held in crew.held) else []
+    return [writer, *painters, _workers(crew), (
         Look(GREEN, "✓", _("Maintenance works")) if crew.is_maintained else Look(RED, "✕", _("Maintenance is silent")))]
 
 

@@ -86,7 +86,7 @@ def _show_operation(progress: Progress) -> None:
             is_armed = progress.state is OperationState.ARMED
             if is_armed:
                 show_operation_buttons(progress)  # Undo stands first: at the right the notice would lie on it
-            st.html(operation_block(progress, is_held=reads.crew().held is not None, starts_in=seconds_to_start(progress)), width="stretch")
+            st.html(operation_block(progress, is_held=is_held_back(progress), starts_in=seconds_to_start(progress)), width="stretch")
             with st.container(horizontal=True, width="content", wrap=False, gap="small", vertical_alignment="center"):
                 if not is_armed:
                     show_operation_buttons(progress)
@@ -105,6 +105,14 @@ def seconds_to_start(progress: Progress) -> int | None:
     if progress.state is not OperationState.ARMED or progress.starts_at is None:
         return None
     return max(0, ceil((progress.starts_at - utc_now()).total_seconds()))
+
+
+def is_held_back(progress: Progress) -> bool:
+    """All that waits in it waits for a provider that is out."""
+    covers = progress.waiting_covers
+    texts = progress.counts[ItemState.PLANNED] + progress.counts[ItemState.QUEUED] + progress.unwritten - covers
+    out = {held.is_of_covers for held in reads.crew().held}
+    return bool(covers or texts) and (not covers or True in out) and (not texts or False in out)
 
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})

@@ -13,6 +13,7 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
 from backend.settings import Price
 from backend.storage import breakers
+from tests.factories import add_roadmap
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
 REFUSED, POOL, LONG = "Refused by the model", "Pool exhausted while saving", "Value too long for the column"
@@ -229,6 +230,23 @@ def test_a_model_that_stays_out_stops_what_has_waited_for_it_since(redrive, stan
     assert stand.operation().state == "stopped"
     assert stand.operation().state_reason == (
         "The model has not answered 15 times in a row: Model cannot be reached: Connection refused.")
+
+
+def test_painters_that_stay_out_stop_covers_and_leave_texts_alone(redrive, stand):
+    add_broken(redrive, {REFUSED: 5})
+    add_roadmap(redrive.engine, "r-bare", has_cover=False)
+    stand.confirm()
+    stand.dispatch()
+    with redrive.engine.begin() as connection:
+        breakers.note_failure(connection, breakers.COVERS, ErrorKind.MODEL_UNREACHABLE, "Connection refused.", utc_now(),
+                              most_failures=1, pause_seconds=1)
+        connection.execute(text("update ops.breakers set failed_probes = 100"))
+
+    supervision.supervise(redrive)
+
+    with redrive.engine.connect() as connection:
+        states = connection.execute(text("select distinct kind, state from ops.items where kind in ('cover', 'quiz')"))
+    assert {tuple(row) for row in states} == {("cover", "skipped"), ("quiz", "queued"), ("quiz", "planned")}
 
 
 def test_an_operation_that_was_started_while_the_model_was_out_waits(redrive, stand):

@@ -124,15 +124,28 @@ def test_the_crew_tells_that_the_model_is_held_back_since_when_and_who_waits(red
     add_operation(redrive.engine)
     add_item(redrive.engine, "a")
     add_item(redrive.engine, "b", action="repair")
-    assert overview.crew(redrive).held is None
+    assert overview.crew(redrive).held == ()
     with redrive.engine.begin() as connection:
         breakers.note_failure(connection, redrive.settings.provider, ErrorKind.MODEL_TIMEOUT, "timed out", utc_now(), most_failures=1,
                               pause_seconds=30)
 
-    held = overview.crew(redrive).held
+    held, = overview.crew(redrive).held
 
     assert (held.waiting_count, held.error_kind, held.is_being_tried) == (1, ErrorKind.MODEL_TIMEOUT, False)
     assert held.next_try_at > held.since_at
+
+
+def test_the_crew_tells_that_painters_are_held_back_and_only_covers_wait_for_them(redrive):
+    add_operation(redrive.engine)
+    add_item(redrive.engine, "a")
+    add_item(redrive.engine, "", kind="cover")
+    with redrive.engine.begin() as connection:
+        breakers.note_failure(connection, breakers.COVERS, ErrorKind.MODEL_TIMEOUT, "timed out", utc_now(), most_failures=1,
+                              pause_seconds=30)
+
+    held, = overview.crew(redrive).held
+
+    assert (held.is_of_covers, held.waiting_count) == (True, 1)
 
 
 def test_maintenance_processes_are_named_while_they_beat(redrive):
