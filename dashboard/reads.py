@@ -144,6 +144,11 @@ def owner_titles_of_operation(operation_id: str) -> dict[str, str]:
     return ledger.owner_titles(connected(), operation_id)
 
 
+@_calm
+def first_chapters_of_operation(operation_id: str) -> dict[str, int]:
+    return ledger.first_chapters(connected(), operation_id)
+
+
 def ledger_file(operation_id: str, as_text: Callable) -> Callable[[], str]:
     """Makes the whole ledger as CSV or JSON, when it is called: by a click, outside of any page."""
     redrive = connected()

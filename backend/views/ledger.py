@@ -207,6 +207,14 @@ def owner_titles(redrive: Redrive, operation_id: str) -> dict[str, str]:
         return {row.owner_id: row.title or row.owner_id for row in rows}
 
 
+def first_chapters(redrive: Redrive, operation_id: str) -> dict[str, int]:
+    """novel_id -> number of its first chapter that it touches."""
+    with redrive.engine.connect() as connection:
+        return {row.owner_id: row.number for row in connection.execute(text(
+            "select owner_id, min(part::int) as number from ops.items where operation_id = :operation_id and kind = 'chapter' group by 1"),
+            {"operation_id": operation_id})}
+
+
 def _parameters(operation_id: str, outcomes: Sequence[Outcome], words: str, after: int, limit: int) -> dict[str, Any]:
     return {"operation_id": operation_id, "outcomes": [outcome.value for outcome in outcomes],
             "words": words.strip().lower(), "after": after, "limit": limit}

@@ -49,5 +49,5 @@ def live_data(text_id: str, name: str, language: str, began_at: datetime | None,
             "connecting": _("Connecting …"), "waiting": _("Waiting for the first words …"), "writing": _("Being written"),
             "reconnecting": _("Connection lost; it goes on where it stopped …"), "restarted": _("The writing began anew."),
             "complete": _("Complete"), "failed": _("Ended without a text"), "characters": _("{count} characters"),
-            "options": _("How readers may go on"), "follow": _("Follow the end")},
+            "options": _("How readers may go on")},
     }

@@ -17,12 +17,12 @@ from dashboard.components.operation_groups import show_groups, show_stops
 from dashboard.components.operation_list import took_words
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.durations import clock_time
-from dashboard.navigation import roadmap_page
+from dashboard.navigation import chapter_page, roadmap_page
 from dashboard.palette import OPERATION_STATES, OUTCOMES
 from dashboard.untrusted import escaped, plain
 
 POLL_SECONDS_BODY = 4
-SHOWN_ROADMAPS, NAMED_SKIPPED = 12, 50
+SHOWN_OWNERS, NAMED_SKIPPED = 12, 50
 
 
 def show_unknown(operation_id: str) -> None:
@@ -103,7 +103,7 @@ def _body(operation_id: str) -> None:
         show_groups(found)
         _show_causes(found)
         _show_facts(found)
-        _show_roadmaps(operation_id)
+        _show_owners(operation_id)
     with right:
         _show_chart(found)
 
@@ -134,13 +134,19 @@ def _show_facts(found: Progress) -> None:
          for name, words in facts if words), is_first_narrow=True))
 
 
-def _show_roadmaps(operation_id: str) -> None:
+def _show_owners(operation_id: str) -> None:
+    """Links to the roadmaps and novels that it touches."""
     titles = reads.owner_titles_of_operation(operation_id)
+    chapters = reads.first_chapters_of_operation(operation_id)
     with st.container(horizontal=True, gap="small"):
-        for owner_id, title in list(titles.items())[:SHOWN_ROADMAPS]:
-            st.page_link(roadmap_page(), label=plain(title), icon=":material/grid_on:", query_params={"id": owner_id}, width="content")
-    if len(titles) > SHOWN_ROADMAPS:
-        st.caption(_("and {count:,} more roadmaps").format(count=len(titles) - SHOWN_ROADMAPS))
+        for owner_id, title in list(titles.items())[:SHOWN_OWNERS]:
+            if owner_id in chapters:
+                st.page_link(chapter_page(), label=plain(title), icon=":material/menu_book:", width="content",
+                             query_params={"novel": owner_id, "number": str(chapters[owner_id])})
+            else:
+                st.page_link(roadmap_page(), label=plain(title), icon=":material/grid_on:", query_params={"id": owner_id}, width="content")
+    if len(titles) > SHOWN_OWNERS:
+        st.caption(_("and {count:,} more roadmaps or novels").format(count=len(titles) - SHOWN_OWNERS))
 
 
 def _show_chart(found: Progress) -> None:

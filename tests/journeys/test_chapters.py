@@ -11,7 +11,7 @@ from tests.journeys.conftest import Stack
 from tests.journeys.steps import PATIENCE, open_page
 from tests.processes import wait_for
 
-PARAGRAPH = "The harbour lay still, and <b>nobody</b> spoke of the 灯塔 that had gone dark. ![x](https://evil.example/x.png) "
+PARAGRAPH = "The harbour lay still, and <b>nobody</b> spoke of the 灯塔 that had gone dark 🙂. ![x](https://evil.example/x.png) "
 CONTENT = "\n\n".join(f"{number}. {PARAGRAPH * 2}".strip() for number in range(1, 21))
 OPTIONS = [{"text": "Row out to the light", "impact": "The keeper is found"}, {"text": "Wait for the morning", "impact": ""}]
 

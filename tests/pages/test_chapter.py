@@ -101,6 +101,17 @@ def test_a_failed_chapter_tells_its_error_its_text_and_is_written_again_once(ope
     assert button(page, "Cancel the writing")
 
 
+def test_the_operation_that_writes_a_chapter_leads_to_it(open_page: OpenPage, redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, {}, FAILED])
+    operation_id = chapters.generate(redrive, operator, "n1", 3).operation_id
+
+    page = open_page("operations", operation=operation_id)
+
+    link = next(found.proto for found in page.get("page_link") if found.proto.label == "Novel n1")
+    assert (link.page, link.query_string) == ("chapter", "novel=n1&number=3")
+    assert page.dataframe[0].value["open"][0] == "/chapter?novel=n1&number=3"
+
+
 def test_a_second_window_that_clicks_later_joins(open_page: OpenPage, redrive):
     add_novel(redrive.engine, chapters=[{}, {}, FAILED])
     first, second = open_page("chapter", novel="n1", number="3"), open_page("chapter", novel="n1", number="3")
