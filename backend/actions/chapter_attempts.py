@@ -53,7 +53,7 @@ def begin(
         return _begin_draft(connection, item, owner) or gone
     number = int(item.key.part)
     if number > 1 and chapters.choice_before(connection, owner.novel_id, number) is None:
-        return ItemError(ErrorKind.PLATFORM_ERROR, _(
+        return ItemError(ErrorKind.CHOICE_MISSING, _(
             "Chapter {number} needs the reader's choice at the end of chapter {before}, and there is none.").format(
                 number=number, before=number - 1))
     row = chapters.find_chapter(connection, owner.novel_id, number)
@@ -92,7 +92,7 @@ def finish(
     if item.action is ItemAction.DRAFT:
         is_there = drafts.finish(connection, item.item_id, written.content, now)
     else:
-        is_there = owner is not None and chapters.finish(connection, item.key.owner_id, int(item.key.part), written.content, now)
+        is_there = owner is not None and chapters.finish(connection, item.item_id, item.key, written.content, now)
     if not is_there:
         raise ItemError(ErrorKind.SAVE_OWNER_GONE, _("The chapter was deleted while it was being written."))
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from backend.actions import single
 from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
-from backend.content.chapters import ChapterOption, DraftKind, DraftState, Route
+from backend.content.chapters import ChapterOption, Draft, DraftKind, DraftState, Route
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import PlannedItem
 from backend.content.problems import ProblemKind
@@ -17,7 +17,6 @@ from backend.jobs import chapter_feed
 from backend.redrive import Redrive
 from backend.storage import audit, chapters, drafts, items
 from backend.storage.chapters import ChapterRow, LockedNovel
-from backend.storage.drafts import DraftRow
 
 
 class ChapterRefused(Exception):
@@ -159,7 +158,7 @@ def roll_back(redrive: Redrive, actor: Actor, chapter_id: str, draft_id: str, *,
 
 
 def _publish(
-    connection: Connection, actor: Actor, row: ChapterRow, draft: DraftRow, expected_version: str, action: str,
+    connection: Connection, actor: Actor, row: ChapterRow, draft: Draft, expected_version: str, action: str,
 ) -> Published:
     if row.version != expected_version:
         raise TextMovedOn(_("The text of chapter {number} was changed in the meantime. Look at it again.").format(
@@ -172,7 +171,7 @@ def _publish(
         chapters.later_completed(connection, row.novel_id, row.chapter_number))
 
 
-def _draft_and_row(connection: Connection, draft_id: str) -> tuple[DraftRow, ChapterRow]:
+def _draft_and_row(connection: Connection, draft_id: str) -> tuple[Draft, ChapterRow]:
     found = drafts.find(connection, draft_id)
     if found is None:
         raise ChapterRefused(_("There is no such draft."))
@@ -208,5 +207,5 @@ def _begin_operation(
     return single.begin(redrive, connection, planned, actor, reason)
 
 
-def _scope(draft: DraftRow) -> str:
+def _scope(draft: Draft) -> str:
     return str(ContentKey(ContentKind.CHAPTER, draft.novel_id, str(draft.chapter_number)))

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -44,6 +45,35 @@ class StripState(StrEnum):
 class ChapterOption:
     text: str
     impact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft, an earlier version, or what was there of a failed try."""
+
+    draft_id: str
+    novel_id: str
+    chapter_id: str         # of the row it was written for, or taken from
+    chapter_number: int
+    kind: DraftKind
+    state: DraftState
+    title: str
+    content: str
+    options: tuple[ChapterOption, ...]
+    error_message: str
+    note: str               # to the writer
+    model: str
+    temperature: float | None
+    actor_id: str
+    reason: str             # of a rejection
+    base_version: str       # of the text that was published then
+    item_id: int | None     # that writes it
+    created_at: datetime
+    settled_at: datetime | None
+
+    def is_outdated(self, version: str) -> bool:
+        """Written against a text that is not published any more; `version` is that of the one that is."""
+        return self.kind is DraftKind.DRAFT and self.base_version != version
 
 
 def version_of(title: str, content: str) -> str:

@@ -35,6 +35,7 @@ class ErrorKind(StrEnum):
     SAVE_CONTENTION = "save_contention"            # deadlock, lock or statement timeout: others were at the same rows
     SAVE_STORE_GONE = "save_store_gone"            # the object store did not take the text
     SAVE_OWNER_GONE = "save_owner_gone"            # roadmap or concept deleted in the meantime
+    CHOICE_MISSING = "choice_missing"              # no reader has chosen in the chapter before
     WORKER_LOST = "worker_lost"
     JOB_TIMEOUT = "job_timeout"                    # stopped at the time limit of its job
     QUEUE_GONE = "queue_gone"                      # Redis or the broker was away

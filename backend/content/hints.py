@@ -41,6 +41,8 @@ HINTS = {
     ErrorKind.SAVE_CONTENTION: _("Others wrote the same rows at that moment. Retry; if it comes often, look for a long transaction."),
     ErrorKind.SAVE_STORE_GONE: _("The object store did not take the text. Check REDRIVE_OBJECT_STORE and its credentials, then retry."),
     ErrorKind.SAVE_OWNER_GONE: _("The roadmap or the concept was deleted in the meantime. There is nothing to retry."),
+    ErrorKind.CHOICE_MISSING: _(
+        "Chapter n follows from the reader's choice at the end of chapter n - 1, which the message names. Retry once it is chosen there."),
     ErrorKind.WORKER_LOST: _("Workers died: look for memory (signal 9) and at their logs before you retry many at once."),
     ErrorKind.JOB_TIMEOUT: _("A job met its time limit. Retry here: items are saved one by one, so no limit takes finished ones along."),
     ErrorKind.QUEUE_GONE: _("Redis or the broker was away. Nothing is wrong with the content: retry when it answers."),

@@ -150,6 +150,7 @@ ERROR_KINDS = {
     ErrorKind.SAVE_CONTENTION: _("Saving: database busy"),
     ErrorKind.SAVE_STORE_GONE: _("Saving: object store not reachable"),
     ErrorKind.SAVE_OWNER_GONE: _("Roadmap or concept is gone"),
+    ErrorKind.CHOICE_MISSING: _("No choice in the chapter before"),
     ErrorKind.WORKER_LOST: _("Worker lost"),
     ErrorKind.JOB_TIMEOUT: _("Job took too long"),
     ErrorKind.QUEUE_GONE: _("Queue not reachable"),

@@ -71,8 +71,9 @@ def latest_number(connection: Connection, novel_id: str) -> int:
     return connection.scalar(select(func.coalesce(func.max(chapters.c.chapter_number), 0)).where(chapters.c.novel_id == novel_id)) or 0
 
 
-def _row(connection: Connection, *conditions) -> ChapterRow | None:
-    row = connection.execute(select(chapters).where(*conditions)).one_or_none()
+def _row(connection: Connection, *conditions, is_locked: bool = False) -> ChapterRow | None:
+    query = select(chapters).where(*conditions)
+    row = connection.execute(query.with_for_update() if is_locked else query).one_or_none()
     return ChapterRow(
         row.id, row.novel_id, row.chapter_number, row.title or "", row.content or "", row.status, row.error_message or "",
         row.created_at, row.generation_completed_at) if row else None
@@ -141,16 +142,24 @@ def keep_partial(connection: Connection, chapter_id: str, title: str, content: s
                        .values(title=title or chapters.c.title, content=content))
 
 
-def finish(connection: Connection, novel_id: str, chapter_number: int, written: Chapter, now: datetime) -> bool:
-    """Text, options and status. Options that readers chose from stay. False: there is no such row any more."""
-    chapter_id = connection.scalar(
-        update(chapters).where(chapters.c.novel_id == novel_id, chapters.c.chapter_number == chapter_number)
-        .values(title=written.title, content=written.content, status=ChapterStatus.COMPLETED, error_message=None,
-                generation_completed_at=now)
-        .returning(chapters.c.id))
-    if chapter_id is None:
+def finish(connection: Connection, item_id: int, key: ContentKey, written: Chapter, now: datetime) -> bool:
+    """Text, options and status. Options that readers chose from stay. False: there is no such row any more.
+
+    Another program may have published a whole chapter meanwhile: readers keep what they see, and ours is a draft beside it. What it
+    published without options makes way, and is kept as a version.
+    """
+    row = _row(connection, chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == int(key.part), is_locked=True)
+    if row is None:
         return False
-    replace_options(connection, chapter_id, tuple(ChapterOption(option.text, option.impact) for option in written.options))
+    if row.status == ChapterStatus.COMPLETED and row.content.strip() and row.version != version_of(written.title, written.content):
+        found = options_of(connection, row.chapter_id)
+        if found:
+            drafts.insert_ready(connection, row, item_id, written, now)
+            return True
+        drafts.archive(connection, row, DraftKind.VERSION, DraftState.ARCHIVED, found, now)
+    connection.execute(update(chapters).where(chapters.c.id == row.chapter_id).values(
+        title=written.title, content=written.content, status=ChapterStatus.COMPLETED, error_message=None, generation_completed_at=now))
+    replace_options(connection, row.chapter_id, tuple(ChapterOption(option.text, option.impact) for option in written.options))
     return True
 
 

@@ -1,13 +1,13 @@
 """ops.drafts: failed tries, drafts of editors and earlier versions of chapters."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
 from sqlalchemy import Connection, insert, select, update
 
-from backend.content.chapters import ChapterOption, DraftKind, DraftState
+from backend.content.chapters import ChapterOption, Draft, DraftKind, DraftState
 from backend.content.written import Chapter
 from backend.storage.ops_tables import drafts
 
@@ -24,32 +24,9 @@ class Source(Protocol):
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class DraftRow:
-    draft_id: str
-    novel_id: str
-    chapter_id: str
-    chapter_number: int
-    kind: DraftKind
-    state: DraftState
-    title: str
-    content: str
-    options: tuple[ChapterOption, ...]
-    error_message: str
-    note: str
-    model: str
-    temperature: float | None
-    actor_id: str
-    reason: str
-    base_version: str
-    item_id: int | None
-    created_at: datetime
-    settled_at: datetime | None
-
-
-def _as_draft(row: Any) -> DraftRow:
+def _as_draft(row: Any) -> Draft:
     found = tuple(ChapterOption(option.get("text", ""), option.get("impact", "")) for option in row.options)
-    return DraftRow(
+    return Draft(
         row.draft_id, row.novel_id, row.chapter_id, row.chapter_number, DraftKind(row.kind), DraftState(row.state), row.title, row.content,
         found, row.error_message, row.note, row.model, row.temperature, row.actor_id, row.reason, row.base_version, row.item_id,
         row.created_at, row.settled_at)
@@ -79,18 +56,26 @@ def insert_draft(
     return draft_id
 
 
-def find(connection: Connection, draft_id: str, *, is_locked: bool = False) -> DraftRow | None:
+def insert_ready(connection: Connection, row: Source, item_id: int, written: Chapter, now: datetime) -> None:
+    """A whole text beside what is published, for people to decide about."""
+    connection.execute(insert(drafts).values(
+        draft_id=str(uuid4()), novel_id=row.novel_id, chapter_id=row.chapter_id, chapter_number=row.chapter_number, kind=DraftKind.DRAFT,
+        state=DraftState.READY, actor_id="", title=written.title, content=written.content, base_version=row.version, item_id=item_id,
+        options=_options(written), created_at=now, settled_at=now))
+
+
+def find(connection: Connection, draft_id: str, *, is_locked: bool = False) -> Draft | None:
     query = select(drafts).where(drafts.c.draft_id == draft_id)
     row = connection.execute(query.with_for_update() if is_locked else query).one_or_none()
     return _as_draft(row) if row else None
 
 
-def of_item(connection: Connection, item_id: int) -> DraftRow | None:
+def of_item(connection: Connection, item_id: int) -> Draft | None:
     row = connection.execute(select(drafts).where(drafts.c.item_id == item_id)).one_or_none()
     return _as_draft(row) if row else None
 
 
-def of_chapter(connection: Connection, novel_id: str, chapter_number: int) -> tuple[DraftRow, ...]:
+def of_chapter(connection: Connection, novel_id: str, chapter_number: int) -> tuple[Draft, ...]:
     """Newest first."""
     rows = connection.execute(select(drafts).where(drafts.c.novel_id == novel_id, drafts.c.chapter_number == chapter_number)
                               .order_by(drafts.c.created_at.desc(), drafts.c.draft_id))
@@ -114,7 +99,11 @@ def finish(connection: Connection, item_id: int, written: Chapter, now: datetime
     """generating -> ready. False: it is gone or was decided."""
     return connection.execute(update(drafts).where(drafts.c.item_id == item_id, drafts.c.state == DraftState.GENERATING).values(
         state=DraftState.READY, title=written.title, content=written.content, settled_at=now,
-        options=[{"text": option.text, "impact": option.impact} for option in written.options])).rowcount == 1
+        options=_options(written))).rowcount == 1
+
+
+def _options(written: Chapter) -> list[dict[str, str]]:
+    return [{"text": option.text, "impact": option.impact} for option in written.options]
 
 
 def mark_failed(connection: Connection, item_id: int, message: str, now: datetime) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.chapters import ChapterOption, DraftKind, DraftState, StripState
+from backend.content.chapters import ChapterOption, Draft, DraftKind, StripState
 from backend.content.comparing import Piece, PieceKind, Statistics, pieces_of, statistics
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
@@ -16,34 +16,12 @@ from backend.content.status import ItemAction, ItemState
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts
 from backend.storage.chapters import ChapterRow, LockedNovel
-from backend.storage.drafts import DraftRow
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import items
 from backend.views.novels import strip_state
 
 UNSETTLED = (ItemState.PLANNED, ItemState.QUEUED, ItemState.RUNNING)
 MOST_TRIES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A draft, an earlier version, or what was there of a failed try."""
-
-    draft_id: str
-    kind: DraftKind
-    state: DraftState
-    title: str
-    content: str
-    options: tuple[ChapterOption, ...]
-    error_message: str
-    note: str
-    model: str
-    temperature: float | None
-    actor_id: str
-    reason: str  # of a rejection
-    created_at: datetime
-    settled_at: datetime | None
-    is_outdated: bool = False  # written against a text that is not published any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +116,7 @@ def _view(
     tries = _tries(connection, novel.novel_id, number)
     working = next((found for found in tries if found.state in UNSETTLED), None)
     version = row.version if row else ""
-    told = [_draft(found, version) for found in drafts.of_chapter(connection, novel.novel_id, number)]
+    told = drafts.of_chapter(connection, novel.novel_id, number)
     by_kind = {kind: tuple(draft for draft in told if draft.kind is kind) for kind in DraftKind}
     problem = verdict.problem if verdict else None
     return ChapterView(
@@ -172,13 +150,6 @@ def _tries(connection: Connection, novel_id: str, chapter_number: int) -> tuple[
         row.settled_at, row.action == ItemAction.DRAFT) for row in rows)
 
 
-def _draft(found: DraftRow, version: str) -> Draft:
-    return Draft(
-        found.draft_id, found.kind, found.state, found.title, found.content, found.options, found.error_message, found.note, found.model,
-        found.temperature, found.actor_id, found.reason, found.created_at, found.settled_at,
-        found.kind is DraftKind.DRAFT and found.base_version != version)
-
-
 def chapter_number_of(redrive: Redrive, chapter_id: str) -> tuple[str, int] | None:
     """(novel_id, chapter_number) of a row, or of a draft."""
     with redrive.engine.connect() as connection:
@@ -197,7 +168,7 @@ def compare(redrive: Redrive, draft_id: str) -> Comparison | None:
         chosen = chapters.chosen_positions(connection, row.chapter_id)
     pieces = pieces_of(row.content, found.content)
     return Comparison(
-        row.title, row.content, _draft(found, row.version), pieces_of(row.title, found.title), pieces, options,
+        row.title, row.content, found, pieces_of(row.title, found.title), pieces, options,
         _option_pieces(options, found.options), statistics(row.content, pieces), statistics(found.content, pieces), row.version, chosen)
 
 

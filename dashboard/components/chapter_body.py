@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from backend.content.chapters import DraftState, StripState
+from backend.content.chapters import Draft, DraftState, StripState
 from backend.i18n import _
-from backend.views.chapters import ChapterView, Draft
+from backend.views.chapters import ChapterView
 from backend.views.novels import NovelRow
 from dashboard import chapter_reads, session
 from dashboard.chapter_callbacks import chapters_words

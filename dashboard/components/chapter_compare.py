@@ -36,7 +36,7 @@ def show_comparison(found: ChapterView, compared: Comparison) -> None:
                 f'{blocks.toned(DRAFT_STATES[draft.state])}'
                 f'<span class="rd-quiet rd-small rd-wrap">{escaped(draft_line(draft))}</span></div>')
     st.fragment(_live, run_every=LOOK_SECONDS)(found.novel_id, found.chapter_number, compared.version)
-    if draft.is_outdated and draft.state is DraftState.READY:
+    if draft.is_outdated(compared.version) and draft.state is DraftState.READY:
         st.warning(_("This draft was written against a text that is not published any more."), icon=":material/history_edu:")
     if draft.error_message:
         st.html(f'<div class="rd-error">{escaped(draft.error_message)}</div>')

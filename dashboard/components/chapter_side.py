@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from backend.content.chapters import DraftState
+from backend.content.chapters import Draft, DraftState
 from backend.i18n import _
-from backend.views.chapters import ChapterView, Draft
+from backend.views.chapters import ChapterView
 from dashboard import chapter_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.chapter_callbacks import DRAFT

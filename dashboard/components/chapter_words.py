@@ -2,10 +2,10 @@
 
 from urllib.parse import quote
 
-from backend.content.chapters import DraftKind, DraftState, StripState
+from backend.content.chapters import Draft, DraftKind, DraftState, StripState
 from backend.content.wording import ITEM_STATES
 from backend.i18n import _, ngettext
-from backend.views.chapters import Draft, TryRow
+from backend.views.chapters import TryRow
 from dashboard.durations import age
 from dashboard.palette import AMBER, BLUE, GREEN, GREY, PINK, PURPLE, RED, Look
 from dashboard.untrusted import escaped

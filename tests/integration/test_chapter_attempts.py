@@ -3,17 +3,22 @@
 import asyncio
 import threading
 
+import pytest
 from pydantic import SecretStr
+from sqlalchemy import select, text
 
-from backend.actions import chapters, dispatcher
+from backend.actions import attempts, chapter_attempts, chapters, dispatcher, withdrawals
 from backend.actions.cancel import cancel_operation
 from backend.bootstrap import connect
-from backend.content.chapters import StripState
+from backend.content.chapters import DraftState, StripState
+from backend.content.errors import ErrorKind
+from backend.content.hints import HINTS
 from backend.content.stopping import CancelReason
 from backend.jobs.chapter_feed import key_of
+from backend.storage.ops_tables import items
 from backend.views.chapter_stream import EventKind, chapter_stream
 from tests.factories import add_novel
-from tests.integration.test_chapters import FAILED, queued, view
+from tests.integration.test_chapters import CHAPTER, FAILED, begun, queued, view, written
 from tests.model_server import ModelServer
 from tests.processes import wait_for
 from workers.chunk import run_chunk
@@ -86,8 +91,6 @@ def test_redis_that_is_away_does_not_stop_the_writing(settings, redrive, operato
 
 
 def test_a_lost_workers_text_is_archived_and_the_next_attempt_begins_anew(settings, redrive, operator):
-    from backend.actions import attempts, chapter_attempts, withdrawals
-
     add_novel(redrive.engine, chapters=[{}, FAILED])
     chapters.generate(redrive, operator, "n1")
     item_id = queued(redrive)[0]
@@ -104,3 +107,59 @@ def test_a_lost_workers_text_is_archived_and_the_next_attempt_begins_anew(settin
     assert "Lost words" in [draft.content for draft in found.failed_tries]
 
 
+
+
+@pytest.mark.parametrize("with_options", [True, False])
+def test_a_text_that_another_program_published_meanwhile_is_never_lost_and_neither_is_ours(redrive, operator, with_options):
+    add_novel(redrive.engine, chapters=[{}, FAILED])
+    generation = chapters.generate(redrive, operator, "n1")
+    attempt = begun(redrive)
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update chapters set status = 'completed', title = 'Theirs', content = 'Their text.' where id = :id"),
+                           {"id": generation.chapter_id})
+        if with_options:
+            connection.execute(text("insert into options values ('o', :id, 1, 'Their way')"), {"id": generation.chapter_id})
+
+    assert attempts.save(redrive, attempt, written())
+
+    found = view(redrive, 2)
+    assert found.state is StripState.COMPLETED
+    if with_options:  # whole: readers keep it
+        assert (found.content, [option.text for option in found.options]) == ("Their text.", ["Their way"])
+        assert [(draft.content, draft.state, draft.options[0].text) for draft in found.drafts] == [
+            (CHAPTER.content, DraftState.READY, "Go")]
+        chapters.accept(redrive, operator, found.drafts[0].draft_id, expected_version=found.version)
+        found = view(redrive, 2)
+    assert found.content == CHAPTER.content
+    assert [version.content for version in found.versions] == ["Their text."]
+
+
+def test_a_text_that_is_saved_twice_is_one_text(redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, FAILED])
+    generation = chapters.generate(redrive, operator, "n1")
+    attempt = begun(redrive)
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update chapters set status = 'completed', title = :title, content = :content where id = :id"),
+                           {"id": generation.chapter_id, "title": CHAPTER.title, "content": CHAPTER.content})
+
+    assert attempts.save(redrive, attempt, written())
+
+    found = view(redrive, 2)
+    assert (found.content, found.drafts, found.versions, len(found.options)) == (CHAPTER.content, (), (), 2)
+
+
+def test_a_choice_that_was_removed_after_the_plan_is_an_error_with_a_name_and_a_hint(redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, FAILED])
+    chapters.generate(redrive, operator, "n1")
+    item_id = queued(redrive)[0]
+    with redrive.engine.begin() as connection:
+        connection.execute(text("delete from user_choices"))
+
+    assert run_chunk(redrive, [item_id]) == {"failed": 1}
+
+    with redrive.engine.connect() as connection:
+        item = connection.execute(select(items).where(items.c.item_id == item_id)).one()
+    assert item.error_kind == ErrorKind.CHOICE_MISSING
+    assert "end of chapter 1" in item.error_message
+    assert "chapter n - 1" in HINTS[ErrorKind.CHOICE_MISSING]
+    assert view(redrive, 2).state is StripState.FAILED

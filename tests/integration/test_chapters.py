@@ -255,7 +255,7 @@ def test_the_second_editor_learns_that_the_text_moved_on(redrive, operator):
 
     found = view(redrive, 1)
     assert found.content == "A new text."
-    assert next(draft for draft in found.drafts if draft.draft_id == second).is_outdated
+    assert next(draft for draft in found.drafts if draft.draft_id == second).is_outdated(found.version)
 
 
 def test_a_rejection_needs_a_reason_and_is_final(redrive, operator):
