@@ -19,6 +19,7 @@ with st.spinner(_("Reading the chapter …")):
     found, who = chapter(novel_id, number) if row and number else None, crew()
     compared = chapter_compare.asked_comparison(found)
 show_header(as_of(found), who)
+chapter_head.show_back()
 show_live()
 if found is None:
     chapter_head.show_none(novel_id, row)

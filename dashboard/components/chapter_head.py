@@ -12,7 +12,7 @@ from dashboard.components import blocks
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES, chapter_address
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.durations import age
-from dashboard.navigation import chapter_page
+from dashboard.navigation import chapter_page, novels_page
 from dashboard.untrusted import escaped, plain
 
 NUMBER_CHARACTERS = 9  # PostgreSQL's integer
@@ -25,10 +25,14 @@ def asked_chapter() -> tuple[str, int]:
     return session.url_value("novel"), int(number) if is_number else 0
 
 
+def show_back() -> None:
+    st.page_link(novels_page(), label=_("All novels"), icon=":material/list:")
+
+
 def show_none(novel_id: str, novel: NovelRow | None) -> None:
     """No chapter is named, or one that nobody knows."""
     if not novel_id:
-        st.info(_("Choose a chapter in the list of problems, in an operation, or in its novel."), icon=":material/menu_book:")
+        st.info(_("Choose a chapter in the list of novels, of problems, or in an operation."), icon=":material/menu_book:")
     elif novel is None:
         st.warning(_("There is no novel with the id **{novel_id}**.").format(novel_id=plain(novel_id)), icon=":material/search_off:")
     else:

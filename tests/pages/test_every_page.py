@@ -31,7 +31,7 @@ def test_a_page_tells_as_of_when_it_is_true_and_who_would_write(open_page: OpenP
     ("operations", "Nothing has been retried yet"), ("cause", "Choose a cause in the list of causes."),
     ("automatic", "Nothing is retried by itself."), ("covers", "There is no roadmap on this platform yet"),
     ("novels", "There is no novel on this platform yet."),
-    ("chapter", "Choose a chapter in the list of problems"),
+    ("chapter", "Choose a chapter in the list of novels"),
     ("tasks", "The platform has no task yet."), ("workers", "Nothing is planned, queued or running.")])
 def test_an_empty_platform_is_told_in_words(open_page: OpenPage, name, words):
     page = open_page(name)
