@@ -193,7 +193,7 @@ def _force_stop(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -
 def _withdraw_by_force(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -> int:
     now = utc_now()
     with _at_once(redrive) as connection:
-        cancelled, given_back = withdrawals.force_stop(connection, item)
+        cancelled, given_back = withdrawals.force_stop(redrive, connection, item)
         if cancelled:
             audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
                          task_id=item.task_id, at=now,

@@ -16,6 +16,7 @@ from backend.content.problems import Verdict
 from backend.content.status import ChapterStatus, ItemAction
 from backend.content.written import Written
 from backend.i18n import _
+from backend.jobs import chapter_feed
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts, leases
 from backend.storage.chapters import LockedNovel
@@ -80,6 +81,19 @@ def keep_partial(redrive: Redrive, item: StoredItem, stream_id: str, title: str,
         if leases.holds(connection, item):
             keep = drafts.keep_partial if item.action is ItemAction.DRAFT else chapters.keep_partial
             keep(connection, stream_id, title.replace("\x00", ""), content.replace("\x00", ""))
+
+
+def keep_told(redrive: Redrive, connection: Connection, item: StoredItem) -> None:
+    """Its worker is stopped by force, or gone: what watchers have seen of the text is kept, up to the last 100 ms."""
+    if item.action is ItemAction.DRAFT:
+        row, keep = drafts.of_item(connection, item.item_id), drafts.keep_partial
+        stream_id = row.draft_id if row else ""
+    else:
+        row, keep = chapters.find_chapter(connection, item.key.owner_id, int(item.key.part)), chapters.keep_partial
+        stream_id = row.chapter_id if row else ""
+    title, text = chapter_feed.told(redrive.redis, stream_id) if stream_id else ("", "")
+    if row and len(text) > len(row.content) and lock(connection, item.key.owner_id) and leases.holds(connection, item):
+        keep(connection, stream_id, title.replace("\x00", ""), text.replace("\x00", ""))
 
 
 def keep(objects: Objects, item: StoredItem, written: Written) -> Stored:

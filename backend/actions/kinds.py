@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from sqlalchemy import Connection
+
 from backend.actions import chapter_attempts, concept_attempts, cover_attempts
 from backend.actions.work import Family
 from backend.content.keys import ContentKind
 from backend.content.status import ItemAction
+from backend.redrive import Redrive
 from backend.storage.items import StoredItem
 
 FAMILIES: Mapping[ContentKind, Family] = MappingProxyType({
@@ -20,6 +23,12 @@ FAMILIES: Mapping[ContentKind, Family] = MappingProxyType({
 
 def family_of(item: StoredItem) -> Family:
     return FAMILIES[item.key.kind]
+
+
+def keep_told(redrive: Redrive, connection: Connection, item: StoredItem) -> None:
+    """Before its worker is given up: what is known of an unfinished text is kept."""
+    if item.key.kind is ContentKind.CHAPTER:
+        chapter_attempts.keep_told(redrive, connection, item)
 
 
 def is_marked_when_planned(item: StoredItem) -> bool:

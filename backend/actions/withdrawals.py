@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from backend.actions import costs, settling
-from backend.actions.kinds import is_marked_when_planned
+from backend.actions.kinds import is_marked_when_planned, keep_told
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
@@ -33,6 +33,7 @@ def take_back(redrive: Redrive, item: StoredItem, silent_since: datetime | None)
     somebody holds its rows; it is met again in the next round.
     """
     with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+        keep_told(redrive, connection, item)
         return _take_back(connection, item, silent_since)
     return None  # held
 
@@ -69,12 +70,14 @@ def confirm_cancelled(redrive: Redrive, item: StoredItem, spent: Spent | None = 
         return is_ours
 
 
-def force_stop(connection: Connection, item: StoredItem) -> tuple[list[StoredItem], list[StoredItem]]:
+def force_stop(redrive: Redrive, connection: Connection, item: StoredItem) -> tuple[list[StoredItem], list[StoredItem]]:
     """(what is cancelled now: it and others of its job that were told to stop, the innocent ones that are queued again).
 
     Their next attempt number is higher, so that a work-horse that still breathes changes nothing more.
     """
     together = stopping.running_of_job(connection, item.job_id) if item.job_id else [item]
+    for found in together:
+        keep_told(redrive, connection, found)
     cancelled = settling.cancel_told(connection, together, utc_now())
     if item.item_id not in {found.item_id for found in cancelled}:  # it has ended
         return cancelled, []

@@ -41,6 +41,23 @@ def forget(redis: Redis, chapter_id: str) -> None:
         return
 
 
+def told(redis: Redis, chapter_id: str) -> tuple[str, str]:
+    """(title, text) of the last try as far as its writer told them: at most 100 ms behind it. ("", ""): nothing, or no Redis."""
+    title, text = "", ""
+    try:
+        rows = redis.xrange(key_of(chapter_id))
+    except RedisError:
+        return title, text
+    for entry in map(_entry, rows):
+        if entry.kind == "restart":
+            title, text = "", ""
+        elif entry.kind == "summary":
+            title = str(entry.data["title"])
+        elif entry.kind == "content":
+            text += str(entry.data["text"])
+    return title, text
+
+
 class Feed:
     """The writer's end. Redis that is away never stops the writing: `append` then says False."""
 

@@ -1,26 +1,32 @@
 """A chapter that is broken off: by the model, by a person, by force."""
 
 import asyncio
+import json
+import os
+import signal
 import threading
+from dataclasses import replace
 
+import psutil
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from backend.actions import attempts, chapter_attempts, chapters, dispatcher, withdrawals
-from backend.actions.cancel import cancel_operation
+from backend.actions.cancel import cancel_operation, force_stop
 from backend.bootstrap import connect
 from backend.content.chapters import DraftState, StripState
 from backend.content.errors import ErrorKind
 from backend.content.hints import HINTS
+from backend.content.status import ItemState
 from backend.content.stopping import CancelReason
-from backend.jobs.chapter_feed import key_of
+from backend.jobs.chapter_feed import key_of, told
 from backend.storage.ops_tables import items
 from backend.views.chapter_stream import EventKind, chapter_stream
 from tests.factories import add_novel
 from tests.integration.test_chapters import CHAPTER, FAILED, begun, queued, view, written
 from tests.model_server import ModelServer
-from tests.processes import wait_for
+from tests.processes import MAINTENANCE, started, wait_for, worker
 from workers.chunk import run_chunk
 
 
@@ -163,3 +169,43 @@ def test_a_choice_that_was_removed_after_the_plan_is_an_error_with_a_name_and_a_
     assert "end of chapter 1" in item.error_message
     assert "chapter n - 1" in HINTS[ErrorKind.CHOICE_MISSING]
     assert view(redrive, 2).state is StripState.FAILED
+
+
+def test_a_chapter_that_is_stopped_by_force_keeps_what_its_watchers_saw(settings, redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, FAILED])
+    generation = chapters.generate(redrive, operator, "n1")
+    long = json.dumps({"title": "T", "content": "It rained on the town by the sea. " * 200, "options": [{"text": "Go", "impact": ""}]})
+    with ModelServer(piece_seconds=0.05, texts=lambda _prompt: long) as server:
+        given = settings.model_copy(update={"openai_base_url": server.base_url, "openai_api_key": SecretStr("key")})
+        with started(given, MAINTENANCE, worker("interactive")) as children:
+            wait_for(lambda: len(told(redrive.redis, generation.chapter_id)[1]) > 40, what="some text to be told")
+            horse = psutil.Process(children[1].pid).children()[0]
+            os.kill(horse.pid, signal.SIGSTOP)  # it neither listens nor writes on
+            _title, seen = told(redrive.redis, generation.chapter_id)
+            cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
+            with redrive.engine.connect() as connection:
+                item_id = connection.scalar(select(items.c.item_id).where(items.c.state == ItemState.RUNNING))
+            impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
+            done = force_stop(impatient, [item_id], operator, "it hangs")
+            psutil.wait_procs([horse], timeout=10)
+
+    assert (done.cancelled_count, done.is_complete) == (1, True)
+    assert not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE
+    found = view(redrive, 2)
+    assert (found.state, found.content) == (StripState.FAILED, seen)
+    assert found.choice is not None
+
+
+def test_what_watchers_saw_of_a_lost_workers_text_is_archived(redrive, operator):
+    add_novel(redrive.engine, chapters=[{}, FAILED])
+    chapters.generate(redrive, operator, "n1")
+    item_id = queued(redrive)[0]
+    lost = attempts.begin(redrive, item_id)
+    for kind, data in (("restart", "{}"), ("summary", '{"title": "T"}'), ("content", '{"text": "Seen ", "offset": 0}'),
+                       ("content", '{"text": "words", "offset": 5}')):
+        redrive.redis.xadd(key_of(lost.stream_id), {"kind": kind, "data": data})
+
+    assert withdrawals.take_back(redrive, lost.item, None) is ItemState.QUEUED
+    attempts.begin(redrive, item_id)
+
+    assert "Seen words" in [draft.content for draft in view(redrive, 2).failed_tries]
