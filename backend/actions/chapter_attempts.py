@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from backend.actions.work import Stored, Work
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.facts import KeyFacts, OwnerFacts
-from backend.content.keys import ContentKey, Owner, OwnerKind
+from backend.content.keys import ContentKey
 from backend.content.problems import Verdict
 from backend.content.status import ChapterStatus, ItemAction
 from backend.content.written import Written
@@ -20,7 +20,7 @@ from backend.jobs import chapter_feed
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts, leases
 from backend.storage.chapters import LockedNovel
-from backend.storage.facts import load_facts
+from backend.storage.facts import load_chapter_facts
 from backend.storage.items import StoredItem
 from backend.storage.objects import Objects
 
@@ -33,9 +33,7 @@ lock_to_end = lock
 
 
 def load(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
-    owner = Owner(OwnerKind.NOVEL, key.owner_id)
-    facts = load_facts(connection, [owner], every_key=True).get(owner)
-    return next(((found, facts) for found in facts.keys if found.key == key), None) if facts else None
+    return load_chapter_facts(connection, key)
 
 
 def declared(connection: Connection, key: ContentKey, owner: LockedNovel | None) -> str | None:

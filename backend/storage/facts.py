@@ -43,7 +43,7 @@ _CHAPTERS = f"""
 select c.novel_id, c.chapter_number, c.title, c.status, c.error_message, c.created_at, c.generation_completed_at,
        coalesce(c.content, '') !~ '[^{BLANKS}]' as is_blank,
        not exists (select 1 from public.options o where o.chapter_id = c.id) as has_no_options
-from public.chapters c where c.novel_id = any(:owner_ids) and (:every or not (
+from public.chapters c where c.novel_id = any(:owner_ids) {{condition}} and (:every or not (
     c.status = 'completed' and coalesce(c.content, '') ~ '[^{BLANKS}]'
     and exists (select 1 from public.options o where o.chapter_id = c.id)))
 order by c.novel_id, c.chapter_number
@@ -51,7 +51,7 @@ order by c.novel_id, c.chapter_number
 _NEXT_CHAPTERS = """
 select c.novel_id, c.chapter_number + 1 as chapter_number, min(u.created_at) as chosen_at
 from public.user_choices u join public.chapters c on c.id = u.chapter_id
-where c.novel_id = any(:owner_ids) and not exists (
+where c.novel_id = any(:owner_ids) {condition} and not exists (
     select 1 from public.chapters n where n.novel_id = c.novel_id and n.chapter_number = c.chapter_number + 1)
 group by c.novel_id, c.chapter_number
 """
@@ -126,6 +126,35 @@ def load_cover_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts,
         if not is_of_the_data(fault):
             raise
         return None
+
+
+def load_chapter_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    """The same about one chapter. None: neither it nor a choice that leads to it is there, or it cannot be read."""
+    try:
+        with connection.begin_nested():
+            return _one_chapter(connection, key)
+    except FAULTS as fault:
+        if not is_of_the_data(fault):
+            raise
+        return None
+
+
+def _one_chapter(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
+    kind, owner_ids, number = OwnerKind.NOVEL, [key.owner_id], int(key.part)
+    work = load_work(connection, kind, owner_ids, key)
+    novels = rows_of_owners(connection, _NOVELS, owner_ids, is_one=True)
+    if not novels:
+        return None
+    found = [_chapter_key(row) for row in rows_of_owners(
+        connection, _CHAPTERS.format(condition="and c.chapter_number = :number"), owner_ids, is_one=True, number=number, every=True)]
+    found += [_unwritten_chapter(row.novel_id, row.chapter_number, row.chosen_at) for row in rows_of_owners(
+        connection, _NEXT_CHAPTERS.format(condition="and c.chapter_number = :number - 1"), owner_ids, is_one=True, number=number)]
+    if novels[0].has_no_chapter and number == 1:
+        found.append(_unwritten_chapter(key.owner_id, 1, novels[0].created_at))
+    if not found:
+        return None
+    rows = load_owner_rows(connection, kind, owner_ids, work, key)[key.owner_id]
+    return found[0], _owner_facts(kind, novels[0], tuple(found), rows, ())
 
 
 def _readable(connection: Connection, kind: OwnerKind, owner_ids: Sequence[str], every_key: bool) -> dict[Owner, OwnerFacts]:
@@ -218,9 +247,9 @@ def _novels(connection: Connection, owner_ids: Sequence[str], every_key: bool) -
     work = load_work(connection, OwnerKind.NOVEL, owner_ids)
     novels = connection.execute(text(_NOVELS), {"owner_ids": owner_ids}).all()
     keys: dict[str, list[KeyFacts]] = defaultdict(list)
-    for chapter in connection.execute(text(_CHAPTERS), {"owner_ids": owner_ids, "every": every_key}):
+    for chapter in connection.execute(text(_CHAPTERS.format(condition="")), {"owner_ids": owner_ids, "every": every_key}):
         keys[chapter.novel_id].append(_chapter_key(chapter))
-    for chosen in connection.execute(text(_NEXT_CHAPTERS), {"owner_ids": owner_ids}):
+    for chosen in connection.execute(text(_NEXT_CHAPTERS.format(condition="")), {"owner_ids": owner_ids}):
         keys[chosen.novel_id].append(_unwritten_chapter(chosen.novel_id, chosen.chapter_number, chosen.chosen_at))
     for novel in novels:
         if novel.has_no_chapter:

@@ -113,7 +113,7 @@ def _items(connection: Connection, query: str, owner_ids: Sequence[str], only_ke
 
 
 def rows_of_owners(
-    connection: Connection, query: str, owner_ids: Sequence[str], *, is_one: bool = False, **parameters: str,
+    connection: Connection, query: str, owner_ids: Sequence[str], *, is_one: bool = False, **parameters: object,
 ) -> Sequence[Row[Any]]:
     """What the query finds. `is_one`: it is asked often for one owner; its plan is kept, that for an array is made anew each time."""
     if is_one:
