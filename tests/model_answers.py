@@ -167,6 +167,14 @@ def strings_in(document: Json) -> Iterator[str]:
                 yield from strings_in(part)
 
 
+_TOKEN = re.compile("[\u2e80-\uffff]|[^\u2e80-\uffff]{1,4}", re.DOTALL)
+
+
+def tokens_of(text: str) -> list[str]:
+    """The text in pieces of about a token: a Chinese character, or four of others. An escape may be split."""
+    return _TOKEN.findall(text)
+
+
 def pieces_of(text: str) -> Iterator[str]:
     """The text as a stream sends it: a few characters at a time, and 2 MB in no more than 200 pieces."""
     size = max(24, len(text) // 200)

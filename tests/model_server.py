@@ -44,12 +44,14 @@ class ModelServer(ThreadingHTTPServer):
 
     def __init__(
         self, port: int = 0, *, latency_seconds: float | Latency = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
+        tokens_per_second: float | None = None,
         retry_after_seconds: float = 0.2, faults: Faults | None = None, script: Iterable[str] = (),
         texts: Callable[[str], str | None] = lambda _prompt: None,
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.latency_seconds = latency_seconds  # before each answer; may be changed while it serves
         self.piece_seconds = piece_seconds      # after each piece of a stream
+        self.tokens_per_second = tokens_per_second  # None: pieces of some characters, see piece_seconds
         self.slow_seconds = slow_seconds
         self.retry_after_seconds = retry_after_seconds
         self.faults = faults

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 
 from tests import model_pictures
-from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, answer_text, concept_in, pieces_of
+from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, answer_text, concept_in, pieces_of, tokens_of
 
 MODEL_NAME = "loopback-model"
 CLIENT_GONE = 499  # the status that proxies log when the client closed first
@@ -39,6 +39,7 @@ class Policy(Protocol):
 
     slow_seconds: float
     piece_seconds: float
+    tokens_per_second: float | None
     retry_after_seconds: float
     stopping: threading.Event
     texts: Callable[[str], str | None]
@@ -160,12 +161,14 @@ class Handler(BaseHTTPRequestHandler):
     def _stream(self, request: Request, body: Json, text: str) -> int:
         behaviour = request.behaviour
         self._start(200, _EVENTS, length=None)
-        pieces = [] if behaviour is Behaviour.REFUSAL else list(pieces_of(text))
+        pieces = [] if behaviour is Behaviour.REFUSAL else tokens_of(text) if self.server.tokens_per_second else list(pieces_of(text))
         is_half = behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.ENDED_EARLY, Behaviour.ERROR_EVENT)
         self._send_delta(request, {"role": "assistant", **_said(behaviour, "")})
-        for piece in pieces[: len(pieces) // 2] if is_half else pieces:
+        began = time.monotonic()
+        for sent, piece in enumerate(pieces[: len(pieces) // 2] if is_half else pieces, start=1):
             self._send_delta(request, {"content": piece})
-            self._wait(self.server.piece_seconds)
+            rate = self.server.tokens_per_second
+            self._wait(began + sent / rate - time.monotonic() if rate else self.server.piece_seconds)
         if behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.CUT_AT_THE_END):
             return self._break_off(behaviour)
         if behaviour is Behaviour.ERROR_EVENT:
