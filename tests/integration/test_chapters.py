@@ -305,3 +305,23 @@ def test_a_time_limit_fails_the_chapter_with_its_partial_text(settings, redrive,
     slow.close()
 
 
+
+
+@pytest.mark.parametrize(("search", "found"), [
+    ("雨夜", ["n2"]), ("灯", ["n2"]), ("LIGHTHOUSE keep", ["n1"]), ("ÉTÉ", ["n1"]), ("100%", ["n1"]), ("100_", []), ("_", [])])
+def test_novels_are_found_by_words_of_any_language_whatever_their_case(redrive, search, found):
+    add_novel(redrive.engine, "n1", chapters=[{"content": "The lighthouse keeper saw 100% of an été."}])
+    add_novel(redrive.engine, "n2", chapters=[{"content": "山中的雨夜，灯火通明。"}], language="zh")
+
+    assert [row.novel_id for row in novel_page(redrive, search=search).rows] == found
+
+
+def test_the_search_in_texts_of_chapters_has_an_index(redrive):
+    with redrive.engine.begin() as connection:
+        connection.execute(text("insert into novels (id, user_id, title) select 'n' || n, 'u', 'Novel' from generate_series(1, 500) n"))
+        connection.execute(text("insert into chapters (id, novel_id, chapter_number, content, status) select 'c' || n, 'n' || n, 1, "
+                                "repeat(md5(n::text) || ' ', 40), 'completed' from generate_series(1, 500) n"))
+        connection.execute(text("analyze chapters"))
+        plan = "\n".join(connection.scalars(text("explain select novel_id from chapters where content ilike '%lighthouse keeper%'")))
+
+    assert "ix_chapters_content_words" in plan
