@@ -161,9 +161,10 @@ def test_what_is_stale_for_less_long_or_is_worked_on_again_stays_as_it_is(redriv
 
 @pytest.mark.parametrize("kind", CONTENT)
 def test_a_spilled_text_is_saved_without_asking_the_model_again(redrive, operator, kind):
-    add_roadmap(redrive.engine, concepts=[concept("a", status="failed")], saved=())
+    add_roadmap(redrive.engine, concepts=[concept("a", status="failed")], saved=(), has_cover=False)
     add_novel(redrive.engine, "n1", chapters=[{"status": "failed", "content": ""}])
-    key = ContentKey(kind, "n1", "1") if kind is ContentKind.CHAPTER else ContentKey(kind, "r1", "a")
+    own = {ContentKind.CHAPTER: ContentKey(ContentKind.CHAPTER, "n1", "1"), ContentKind.COVER: ContentKey(ContentKind.COVER, "r1")}
+    key = own.get(kind, ContentKey(kind, "r1", "a"))
     item_id, = queued(redrive, operator, key)
     spills.spill(redrive, begun(redrive, item_id).item, written(CONTENT[kind]))
 

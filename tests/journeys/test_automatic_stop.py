@@ -131,7 +131,7 @@ def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(pers
     written = stack.query("select kind, owner_id, part, sum(calls) from ops.items where state = 'succeeded' group by 1, 2, 3")
     assert stack.query("select count(*) from ops.items") == [(count,)]
     assert len(written) == count
-    assert requests_of(stack) == sum(row[3] for row in written)
+    assert requests_of(stack) == sum(calls for kind, *_, calls in written if kind != "cover")  # covers are painted offline here
     assert {row[:3] for row in written} <= set(before)
     left = stack.query("select count(*) from ops.left_out l join ops.operations o using (operation_id) "
                        "where l.rule = 'already_running' and o.planned_count > 50")
