@@ -59,7 +59,10 @@ def detect(as_json: bool, rebuild: bool, deep: bool) -> None:
             raise click.ClickException(str(exc)) from exc
         found = counts_and_problems(redrive, rebuild=rebuild)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(found), default=datetime.isoformat, ensure_ascii=False, indent=2))
+        document = dataclasses.asdict(found)
+        if looked:
+            document["pictures"] = {"looked_at": looked.looked_at, "gone": [str(key) for key in looked.gone]}
+        click.echo(json.dumps(document, default=datetime.isoformat, ensure_ascii=False, indent=2))
         return
     click.echo(_("As of {time}").format(time=f"{found.as_of:%Y-%m-%d %H:%M:%S} UTC"))
     if looked:

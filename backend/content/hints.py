@@ -5,16 +5,20 @@ from backend.i18n import _
 
 HINTS = {
     ErrorKind.MODEL_UNREACHABLE: _(
-        "Check OPENAI_BASE_URL, DNS and the firewall; `redrive check` asks the endpoint. Nothing was paid for; retry when it answers."),
+        "Check OPENAI_BASE_URL (for photos from Unsplash: REDRIVE_UNSPLASH_BASE_URL), DNS and the firewall; `redrive check` asks "
+        "the endpoint. Nothing was paid for; retry when it answers."),
     ErrorKind.MODEL_TIMEOUT: _(
         "Usually over by itself: retry a few first. If it stays, raise REDRIVE_MODEL_TIMEOUT_SECONDS or lower REDRIVE_CONCURRENCY."),
     ErrorKind.MODEL_RATE_LIMITED: _(
         "Wait, retry fewer at a time (REDRIVE_CONCURRENCY), or raise the limit with the provider. A used-up quota must be paid for."),
     ErrorKind.MODEL_SERVER_ERROR: _(
         "The provider's fault: look at its status page. Retry when it is over; nothing has to be changed here."),
-    ErrorKind.MODEL_REJECTED_KEY: _("Set a valid OPENAI_API_KEY and start the workers again. A retry before that fails in the same way."),
+    ErrorKind.MODEL_REJECTED_KEY: _(
+        "Set a valid OPENAI_API_KEY (for photos from Unsplash: UNSPLASH_ACCESS_KEY) and start the workers again. "
+        "A retry before that fails in the same way."),
     ErrorKind.MODEL_REJECTED_REQUEST: _(
-        "Check REDRIVE_MODEL and OPENAI_BASE_URL: the endpoint does not know this model or this parameter."),
+        "Check REDRIVE_MODEL (for covers: REDRIVE_IMAGE_MODEL and REDRIVE_IMAGE_SIZE) and OPENAI_BASE_URL: "
+        "the endpoint does not know this model or this parameter."),
     ErrorKind.MODEL_CUT_STREAM: _(
         "A connection broke in the middle of an answer. Retry; if it comes often, look for a proxy that cuts streams."),
     ErrorKind.MODEL_REFUSED: _("The same prompt is refused again. Look at the title and description of the concept, or use another model."),

@@ -1,11 +1,13 @@
 """What people do with covers, the limits of calls, and the deep look into the store."""
 
 import io
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import select
 
@@ -13,6 +15,7 @@ from backend.actions import attempts, covers, deep, dispatcher, retry
 from backend.actions.actors import Actor, NotAllowed, Role
 from backend.actions.attempts import NotBegun
 from backend.actions.covers import CoverMovedOn, CoverRefused
+from backend.cli.main import main
 from backend.content.covers import CoverVersionState, picture_path, token_of
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
@@ -283,6 +286,21 @@ def test_the_deep_look_finds_pictures_that_are_gone_and_leaves_others_alone(cove
     assert [(found.key, found.kind) for found in counts_and_problems(covered).problems] == [(KEY, ProblemKind.MISSING)]
     assert audited(covered)[-1] == "cover_gone"
     assert deep.look(covered).gone == ()
+
+
+def test_the_deep_look_tells_programs_how_many_pictures_are_gone(covered):
+    covered.objects.delete(row_of(covered).cover_image_url.removeprefix(f"{covered.objects.root_url}/"))
+    with covered.engine.begin() as connection:  # it was made long ago
+        connection.execute(roadmap_cover_images.update().values(updated_at=ago(days=1)))
+    settings = covered.settings
+
+    shown = CliRunner().invoke(main, ["detect", "--deep", "--json"], env={
+        "REDRIVE_DATABASE_URL": settings.database_url.get_secret_value(), "REDRIVE_REDIS_URL": settings.redis_url.get_secret_value(),
+        "REDRIVE_STATE_DIR": str(settings.state_dir)})
+
+    document = json.loads(shown.stdout)
+    assert document["pictures"] == {"looked_at": 1, "gone": [str(KEY)]}
+    assert document["counts"]["missing"] == 1
 
 
 def test_a_store_that_does_not_answer_makes_nothing_missing(covered, monkeypatch):
