@@ -34,14 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--redis-url", help="a Redis that the tests may EMPTY, in place of the private one")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, those that start everything keep to one process, one after another."""
-    for item in items:
-        if item.path.parent.name in ("chaos", "journeys"):
-            item.add_marker(pytest.mark.xdist_group("everything"))
-
-
 @pytest.fixture(scope="session")
 def servers(
     pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory,
