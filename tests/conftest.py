@@ -10,6 +10,8 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy.engine import make_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from backend.actions.actors import Actor, Role
 from backend.bootstrap import connect
@@ -32,6 +34,18 @@ class GivenServers:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--database-url", help="a PostgreSQL whose role may create databases, in place of the private one")
     parser.addoption("--redis-url", help="a Redis that the tests may EMPTY, in place of the private one")
+
+
+class OneProcessForEverything(LoadScopeScheduling):
+    """Test by test to the process that is free, but those that start everything keep to one, one after another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "everything" if nodeid.startswith(("tests/chaos/", "tests/journeys/")) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessForEverything:
+    return OneProcessForEverything(config, log)
 
 
 @pytest.fixture(scope="session")
