@@ -21,7 +21,11 @@ select t.{column} as owner_id, t.task_id, t.task_type, t.status, t.concept_id, t
 from public.tasks t where t.{column} = any(:owner_ids) {condition} order by t.created_at, t.task_id
 """
 _UNFINISHED = "and t.status in ('pending', 'processing')"
-_LIVE_ITEMS = "select kind, owner_id, part from ops.items where owner_id = any(:owner_ids) and state in ('queued', 'running') {condition}"
+# A draft is written beside what is published, whose state it does not change.
+_LIVE_ITEMS = """
+select kind, owner_id, part from ops.items
+where owner_id = any(:owner_ids) and state in ('queued', 'running') and action <> 'draft' {condition}
+"""
 _OF_ONE_KEY = "and kind = :kind and part = :part"
 # The newest try of each key; where there was none, the newest repair. And when it last was good.
 _TRIED_ITEMS = """

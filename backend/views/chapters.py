@@ -121,7 +121,7 @@ def _view(
     problem = verdict.problem if verdict else None
     return ChapterView(
         as_of=now, novel_id=novel.novel_id, novel_title=novel.title, language=novel.language, chapter_id=row.chapter_id if row else "",
-        chapter_number=number, state=_state(verdict, row, working),
+        chapter_number=number, state=strip_state(verdict, row.status if row else None),
         reason=wording.reason(problem.kind, problem.declared, problem.detail, problem.error_message) if problem else "",
         title=row.title if row else "", content=row.content if row else "", version=version,
         options=chapters.options_of(connection, row.chapter_id) if row else (),
@@ -133,12 +133,6 @@ def _view(
         older_text=drafts.swapped_since(connection, novel.novel_id, number, row.completed_at) if row and row.completed_at else (),
         last_chapter_number=chapters.latest_number(connection, novel.novel_id), created_at=row.created_at if row else None,
         completed_at=row.completed_at if row else None)
-
-
-def _state(verdict: Verdict | None, row: ChapterRow | None, working: TryRow | None) -> StripState:
-    """How the chapter itself stands: a draft that is being written beside it changes nothing."""
-    is_drafted = working is not None and working.is_draft
-    return strip_state(None if is_drafted else verdict, row.status if row else None)
 
 
 def _tries(connection: Connection, novel_id: str, chapter_number: int) -> tuple[TryRow, ...]:

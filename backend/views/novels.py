@@ -15,7 +15,7 @@ from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.secrets import without_secrets
-from backend.content.status import ChapterStatus, ItemState
+from backend.content.status import ChapterStatus, ItemAction, ItemState
 from backend.redrive import Redrive
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import items, problems
@@ -162,7 +162,7 @@ def _in_states(states: Sequence[StripState]) -> list[ColumnElement[bool]]:
     return [or_(*ways)]
 
 
-_LIVE = (items.c.kind == ContentKind.CHAPTER, items.c.state.in_((ItemState.QUEUED, ItemState.RUNNING)))
+_LIVE = (items.c.kind == ContentKind.CHAPTER, items.c.state.in_((ItemState.QUEUED, ItemState.RUNNING)), items.c.action != ItemAction.DRAFT)
 
 
 def _calm() -> ColumnElement[bool]:

@@ -216,6 +216,18 @@ def test_a_draft_stands_beside_the_published_text(redrive, operator):
     assert compared.chosen == (0,)
 
 
+def test_a_draft_that_is_being_written_changes_nothing_of_the_novel(redrive, operator):
+    three_chapters(redrive, {})
+    chapters.regenerate(redrive, operator, view(redrive, 1).chapter_id)
+    dispatcher.dispatch(redrive)
+
+    shown, strip = novel_page(redrive), novel_row(redrive, "n1").strip
+    assert [cell.state for cell in strip] == [StripState.COMPLETED] * 3
+    assert (shown.counts[StripState.COMPLETED], shown.counts[StripState.GENERATING]) == (3, 0)
+    assert novel_page(redrive, states=[StripState.GENERATING]).rows == ()
+    assert view(redrive, 1).state is StripState.COMPLETED
+
+
 def test_accepting_keeps_chosen_options_and_flags_later_chapters(redrive, operator):
     three_chapters(redrive, {})
     draft_id = drafted(redrive, operator)
