@@ -141,7 +141,7 @@ class _Oracle:
         return ProblemKind.MISSING if since + self.grace <= self.now else None
 
     def is_live(self, key: ContentKey) -> bool:
-        if any(item["state"] in ("queued", "running") for item in self.items_of(key)):
+        if any(item["state"] in ("queued", "running") and item["action"] != "draft" for item in self.items_of(key)):
             return True
         return any(
             task["status"] in ("pending", "processing") and task["updated_at"] + self.silence > self.now

@@ -9,6 +9,7 @@ from backend.content.scopes import ProblemFilter, Scope
 from backend.i18n import _, ngettext
 from backend.views.covers import PROBLEM_STATES, CoverPage
 from dashboard import callbacks, cover_callbacks, cover_reads, session
+from dashboard.components import retry_bar
 from dashboard.components.cover_filters import AskedCovers
 from dashboard.components.permission import may_retry, retry_help
 
@@ -31,14 +32,7 @@ def show_bar(asked: AskedCovers, found: CoverPage, chosen: tuple[ContentKey, ...
     """Retry what is chosen; all that is broken in the states shown; all that is missing."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="cover-bar"):
         if chosen:
-            aim = Scope.of(*chosen)
-            st.button(_("Retry {items}").format(items=wording.items(len(chosen))), key="retry-selected", type="primary",
-                      icon=":material/replay:", disabled=not may_retry(), on_click=callbacks.plan_retry, args=(aim, wording.scope(aim)),
-                      help=retry_help(_("Plan a retry of exactly the chosen items.")))
-            shown = {ContentKey(ContentKind.COVER, card.roadmap_id) for card in found.rows}
-            elsewhere = len(chosen) - len(shown.intersection(chosen))
-            st.caption(_("{count:,} of them elsewhere").format(count=elsewhere) if elsewhere else _("Chosen here"), width="content")
-            st.button(_("Clear selection"), key="clear-selection", type="tertiary", on_click=session.clear_selection)
+            retry_bar.offer_chosen(chosen, {ContentKey(ContentKind.COVER, card.roadmap_id) for card in found.rows})
         else:
             st.caption(_("Choose covers by their boxes, or retry all."), width="content")
         st.space("stretch")

@@ -7,7 +7,7 @@ import streamlit as st
 from backend.i18n import _
 from backend.views.covers import CoverPage, CoverState
 from dashboard import session
-from dashboard.components import filter_widgets
+from dashboard.components import filter_widgets, paging
 from dashboard.components.cover_words import COVER_STATES
 
 PAGE_SIZE = 24
@@ -29,9 +29,7 @@ def read_filter() -> AskedCovers:
     """What the URL asks for."""
     unknown: list[str] = []
     states = tuple(dict.fromkeys(filter_widgets.known("state", CoverState, unknown)))
-    asked = session.url_value("page")
-    page = int(asked) if asked.isdecimal() and len(asked) < 7 else 1
-    return AskedCovers(states, session.url_value("text").strip(), max(1, page), tuple(unknown))
+    return AskedCovers(states, session.url_value("text").strip(), paging.asked_page(), tuple(unknown))
 
 
 def asked_cover() -> str:
@@ -65,21 +63,7 @@ def show_nothing_found(asked: AskedCovers) -> None:
     st.button(_("Clear filters"), key="clear-filters", on_click=filter_widgets.clear, args=(("state", "text"),))
 
 
-def page_count(total: int) -> int:
-    return max(1, -(-total // PAGE_SIZE))
-
-
 def show_paging(asked: AskedCovers, found: CoverPage) -> None:
     """Where in the gallery we are."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        current = min(asked.page, page_count(found.total))
-        first = (current - 1) * PAGE_SIZE + 1
-        st.caption(_("{first:,} to {last:,} of {total:,}. Problems first, then the newest.").format(
-            first=first, last=first + len(found.rows) - 1, total=found.total), width="content")
-        if page_count(found.total) > 1:
-            st.pagination(page_count(found.total), default=current, key=f"cover-page-{current}", on_change=_turned, args=(current,))
-
-
-def _turned(before: int) -> None:
-    page = session.widget_value(f"cover-page-{before}")
-    session.write_url("page", "" if page == 1 else str(page))
+        paging.show_place(asked.page, found.total, PAGE_SIZE, len(found.rows), _("Problems first, then the newest."))

@@ -13,8 +13,9 @@ from backend.i18n import _
 from backend.views.covers import PROBLEM_STATES, CoverCard, CoverPage, CoverState
 from dashboard import cover_reads, session
 from dashboard.boundary import guarded_part
-from dashboard.components.cover_filters import PAGE_SIZE, AskedCovers, open_cover, page_count
+from dashboard.components.cover_filters import PAGE_SIZE, AskedCovers, open_cover
 from dashboard.components.cover_words import COVER_STATES, maker, reason
+from dashboard.components.paging import page_count
 from dashboard.untrusted import web_address
 
 POLL_SECONDS = 2
@@ -28,7 +29,7 @@ _component = st.components.v2.component(
 def read_page(asked: AskedCovers) -> CoverPage:
     """The page that is asked for, or the last one there is."""
     found = cover_reads.gallery(asked.states, asked.search, asked.page, PAGE_SIZE)
-    last = page_count(found.total)
+    last = page_count(found.total, PAGE_SIZE)
     return found if asked.page <= last else cover_reads.gallery(asked.states, asked.search, last, PAGE_SIZE)
 
 

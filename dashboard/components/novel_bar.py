@@ -8,6 +8,7 @@ from backend.content.scopes import ProblemFilter, Scope
 from backend.i18n import _, ngettext
 from backend.views.novels import PROBLEMS_OF, NovelPage, problem_kinds
 from dashboard import callbacks, novel_reads, session
+from dashboard.components import retry_bar
 from dashboard.components.novel_filters import AskedNovels
 from dashboard.components.permission import may_retry, retry_help
 from dashboard.session import NoticeKind
@@ -17,14 +18,7 @@ from dashboard.untrusted import plain
 def show_bar(asked: AskedNovels, found: NovelPage, chosen: tuple[ContentKey, ...]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="novel-bar"):
         if chosen:
-            aim = Scope.of(*chosen)
-            st.button(_("Retry {items}").format(items=wording.items(len(chosen))), key="retry-selected", type="primary",
-                      icon=":material/replay:", disabled=not may_retry(), on_click=callbacks.plan_retry, args=(aim, wording.scope(aim)),
-                      help=retry_help(_("Plan a retry of exactly the chosen items.")))
-            shown = {cell.broken.key for row in found.rows for cell in row.strip if cell.broken}
-            elsewhere = len(chosen) - len(shown.intersection(chosen))
-            st.caption(_("{count:,} of them elsewhere").format(count=elsewhere) if elsewhere else _("Chosen here"), width="content")
-            st.button(_("Clear selection"), key="clear-selection", type="tertiary", on_click=session.clear_selection)
+            retry_bar.offer_chosen(chosen, {cell.broken.key for row in found.rows for cell in row.strip if cell.broken})
         else:
             st.caption(_("Choose chapters by their boxes, or retry all."), width="content")
         st.space("stretch")

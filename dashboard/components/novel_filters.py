@@ -8,7 +8,7 @@ from backend.content.chapters import StripState
 from backend.i18n import _
 from backend.views.novels import NovelPage
 from dashboard import session
-from dashboard.components import filter_widgets
+from dashboard.components import filter_widgets, paging
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES
 
 PAGE_SIZE = 20
@@ -32,10 +32,8 @@ def read_filter() -> AskedNovels:
     """What the URL asks for."""
     unknown: list[str] = []
     states = tuple(dict.fromkeys(filter_widgets.known("state", StripState, unknown)))
-    page = session.url_value("page")
     return AskedNovels(
-        states, session.url_value("text").strip(), session.url_value("language"),
-        max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1, tuple(unknown))
+        states, session.url_value("text").strip(), session.url_value("language"), paging.asked_page(), tuple(unknown))
 
 
 def show_filters(asked: AskedNovels, found: NovelPage, languages: tuple[str, ...]) -> None:
@@ -62,21 +60,7 @@ def show_nothing_found(asked: AskedNovels) -> None:
     st.button(_("Clear filters"), key="clear-filters", on_click=filter_widgets.clear, args=(NAMES,))
 
 
-def page_count(total: int) -> int:
-    return max(1, -(-total // PAGE_SIZE))
-
-
 def show_paging(asked: AskedNovels, found: NovelPage) -> None:
     """Where in the list we are."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        current = min(asked.page, page_count(found.total))
-        first = (current - 1) * PAGE_SIZE + 1
-        st.caption(_("{first:,} to {last:,} of {total:,}. Most problems first, then the newest.").format(
-            first=first, last=first + len(found.rows) - 1, total=found.total), width="content")
-        if page_count(found.total) > 1:
-            st.pagination(page_count(found.total), default=current, key=f"novel-page-{current}", on_change=_turned, args=(current,))
-
-
-def _turned(before: int) -> None:
-    page = session.widget_value(f"novel-page-{before}")
-    session.write_url("page", "" if page == 1 else str(page))
+        paging.show_place(asked.page, found.total, PAGE_SIZE, len(found.rows), _("Most problems first, then the newest."))

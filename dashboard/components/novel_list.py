@@ -14,7 +14,8 @@ from backend.views.novels import Broken, NovelPage, NovelRow, StripCell, StripSt
 from dashboard import novel_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES, chapter_address
-from dashboard.components.novel_filters import PAGE_SIZE, AskedNovels, page_count
+from dashboard.components.novel_filters import PAGE_SIZE, AskedNovels
+from dashboard.components.paging import page_count
 from dashboard.palette import PROBLEM_KINDS
 
 WIDGET_KEY = "novels"  # always the same: another would draw everything anew
@@ -29,7 +30,7 @@ _component = st.components.v2.component(
 def read_page(asked: AskedNovels) -> NovelPage:
     """The page that is asked for, or the last one there is."""
     found = novel_reads.novel_page(asked.states, asked.search, asked.language, asked.page, PAGE_SIZE)
-    last = page_count(found.total)
+    last = page_count(found.total, PAGE_SIZE)
     return found if asked.page <= last else novel_reads.novel_page(asked.states, asked.search, asked.language, last, PAGE_SIZE)
 
 

@@ -10,6 +10,7 @@ from backend.content.keys import ContentKey, OwnerKind
 from backend.i18n import _
 from backend.views.listing import ProblemPage, ProblemRow, Sort
 from dashboard import session
+from dashboard.components import paging
 from dashboard.components.chapter_words import chapter_address
 from dashboard.palette import KEY_STATES, PROBLEM_KINDS, KeyState
 
@@ -27,15 +28,9 @@ def asked_sort() -> Sort:
     return Sort(asked) if asked in set(Sort) else Sort.OLDEST
 
 
-def asked_page(total: int | None = None) -> int:
-    """The page in the URL, at least 1, and at most the last one when the total is known."""
-    asked = session.url_value("page")
-    page = max(1, int(asked)) if asked.isdecimal() else 1
-    return page if total is None else min(page, page_count(total))
-
-
-def page_count(total: int) -> int:
-    return max(1, -(-total // PAGE_SIZE))
+def asked_page(total: int) -> int:
+    """The page in the URL, at most the last one."""
+    return min(paging.asked_page(), paging.page_count(total, PAGE_SIZE))
 
 
 def show_table(page: ProblemPage, sort: Sort, *, is_one_owner: bool) -> None:
@@ -65,20 +60,10 @@ def table_key(shown: list[ContentKey], sort: Sort) -> str:
 def show_paging(page: ProblemPage, sort: Sort) -> None:
     """Where in the list we are, and how it is sorted."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        first = (asked_page(page.total) - 1) * PAGE_SIZE + 1
-        st.caption(_("{first:,} to {last:,} of {total:,}").format(
-            first=first, last=first + len(page.rows) - 1, total=page.total), width="content")
-        if page_count(page.total) > 1:
-            current = asked_page(page.total)
-            st.pagination(page_count(page.total), default=current, key=f"table-page-{current}", on_change=_turned, args=(current,))
+        paging.show_place(paging.asked_page(), page.total, PAGE_SIZE, len(page.rows))
         session.seed_widget("table-sort", sort)
         st.selectbox(_("Sort"), list(SORTS), key="table-sort", format_func=lambda found: SORTS[found], on_change=_sorted,
                      label_visibility="collapsed", width=210)
-
-
-def _turned(before: int) -> None:
-    page = session.widget_value(f"table-page-{before}")
-    session.write_url("page", "" if page == 1 else str(page))
 
 
 def _sorted() -> None:

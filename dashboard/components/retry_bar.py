@@ -31,7 +31,7 @@ def show_bar(chosen: tuple[ContentKey, ...], shown: set[ContentKey], scope: Scop
     """`shown` are the keys on this page, `total` the number of problems in the scope."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="retry-bar"):
         if chosen:
-            _offer_chosen(chosen, shown)
+            offer_chosen(chosen, shown)
         else:
             st.button(_("Retry selected items"), key="retry-selected", disabled=True, help=_("Choose rows in the table first."))
             st.caption(_("Nothing chosen."), width="content")
@@ -42,7 +42,8 @@ def show_bar(chosen: tuple[ContentKey, ...], shown: set[ContentKey], scope: Scop
                   on_click=callbacks.plan_retry, args=(scope, scope_words))
 
 
-def _offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> None:
+def offer_chosen(chosen: tuple[ContentKey, ...], shown: set[ContentKey]) -> None:
+    """Retry or cancel what is chosen, or choose nothing. `shown`: the keys on this page."""
     aim = Scope.of(*chosen)
     words = wording.scope(aim)
     st.button(_("Retry {items}").format(items=wording.items(len(chosen))), key="retry-selected", type="primary", icon=":material/replay:",
