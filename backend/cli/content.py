@@ -61,12 +61,15 @@ def detect(as_json: bool, rebuild: bool, deep: bool) -> None:
     if as_json:
         document = dataclasses.asdict(found)
         if looked:
-            document["pictures"] = {"looked_at": looked.looked_at, "gone": [str(key) for key in looked.gone]}
+            document["pictures"] = {
+                "looked_at": looked.looked_at, "gone": [str(key) for key in looked.gone],
+                "thumbnails_mended": [str(key) for key in looked.mended]}
         click.echo(json.dumps(document, default=datetime.isoformat, ensure_ascii=False, indent=2))
         return
     click.echo(_("As of {time}").format(time=f"{found.as_of:%Y-%m-%d %H:%M:%S} UTC"))
     if looked:
-        click.echo(_("Pictures looked for in the store: {count}, gone: {gone}").format(count=looked.looked_at, gone=len(looked.gone)))
+        click.echo(_("Pictures looked for in the store: {count}, gone: {gone}, thumbnails made again: {mended}").format(
+            count=looked.looked_at, gone=len(looked.gone), mended=len(looked.mended)))
     for kind, count in found.counts.items():
         click.echo(f"{count:>8}  {kind}")
     for problem in found.problems:

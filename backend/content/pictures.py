@@ -38,10 +38,19 @@ def make_cover(content: bytes, *, alt_text: str, attribution: str = "", attribut
 
 def cover_of(large: Image.Image, *, alt_text: str, attribution: str = "", attribution_url: str = "") -> Cover:
     """The cover of a picture that has its large size already."""
-    thumbnail = large.reduce(LARGE_PIXELS[0] // THUMBNAIL_PIXELS[0])  # exactly a third: the mean of nine pixels
     return Cover(
-        large=_webp(large, _LARGE_WEBP), thumbnail=_webp(thumbnail, _THUMBNAIL_WEBP), alt_text=alt_text,
-        attribution=attribution, attribution_url=attribution_url)
+        large=_webp(large, _LARGE_WEBP), thumbnail=_thumbnail(large), alt_text=alt_text, attribution=attribution,
+        attribution_url=attribution_url)
+
+
+def thumbnail_of(large: bytes) -> bytes:
+    """The thumbnail of a cover in its large size. Raises ItemError when that cannot be read any more."""
+    picture = _decode(large)
+    return _thumbnail(picture if picture.size == LARGE_PIXELS else _cropped(picture))
+
+
+def _thumbnail(large: Image.Image) -> bytes:
+    return _webp(large.reduce(LARGE_PIXELS[0] // THUMBNAIL_PIXELS[0]), _THUMBNAIL_WEBP)  # exactly a third: the mean of nine pixels
 
 
 def check_bytes(count: int) -> None:

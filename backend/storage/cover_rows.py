@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.content.status import CoverStatus
+from backend.storage.ops_tables import cover_versions
 from backend.storage.platform_tables import roadmap_cover_images as covers
 
 
@@ -17,6 +18,13 @@ class CoverRow:
     url: str
     error_message: str
     retry_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCover:
+    roadmap_id: str
+    url: str
+    thumbnail_url: str  # "": the platform's own, which has none
 
 
 def find(connection: Connection, roadmap_id: str) -> CoverRow | None:
@@ -68,11 +76,14 @@ def mark_gone(connection: Connection, roadmap_id: str, url: str, message: str) -
     ).values(generation_status=CoverStatus.PENDING, cover_image_url=None, error_message=message)).rowcount == 1
 
 
-def kept_under(connection: Connection, root_url: str, after: str, limit: int) -> list[tuple[str, str]]:
-    """(roadmap_id, address) of published covers whose picture is below that address, in the order of their roadmaps."""
+def kept_under(connection: Connection, root_url: str, after: str, limit: int) -> list[KeptCover]:
+    """Published covers whose picture is below that address, in the order of their roadmaps."""
     rows = connection.execute(
-        select(covers.c.roadmap_id, covers.c.cover_image_url).where(
+        select(covers.c.roadmap_id, covers.c.cover_image_url, func.coalesce(cover_versions.c.thumbnail_url, "").label("thumbnail_url"))
+        .outerjoin(cover_versions, (cover_versions.c.roadmap_id == covers.c.roadmap_id) & cover_versions.c.is_published
+                   & (cover_versions.c.large_url == covers.c.cover_image_url))
+        .where(
             covers.c.roadmap_id > after, covers.c.generation_status == CoverStatus.SUCCESS,
             func.starts_with(covers.c.cover_image_url, text(":root").bindparams(root=f"{root_url}/")))
         .order_by(covers.c.roadmap_id).limit(limit))
-    return [(row.roadmap_id, row.cover_image_url) for row in rows]
+    return [KeptCover(*row) for row in rows]

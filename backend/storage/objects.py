@@ -59,13 +59,18 @@ class Objects:
                 error=_first_line(exc))) from exc
         return f"{self.root_url}/{path}"
 
-    def has(self, url: str) -> bool:
-        """Is there an object under this URL? Raises StoreUnreachable when nobody can tell, ValueError when the URL is of another store."""
+    def path_of(self, url: str) -> str:
+        """The path of a URL of this store. Raises ValueError when it is of another."""
         if not url.startswith(self.root_url + "/"):
             raise ValueError(_("{url} is kept outside the object store of Redrive").format(url=url))
+        return url.removeprefix(self.root_url + "/")
+
+    def has(self, url: str) -> bool:
+        """Is there an object under this URL? Raises StoreUnreachable when nobody can tell, ValueError when the URL is of another store."""
+        path = self.path_of(url)
         try:
             with _asking():
-                obstore.head(self._store, url.removeprefix(self.root_url + "/"))
+                obstore.head(self._store, path)
         except FileNotFoundError:
             return False
         return True
@@ -76,10 +81,9 @@ class Objects:
         Raises FileNotFoundError when it is not there, StoreUnreachable when nobody can tell, ValueError when the URL is of
         another store.
         """
-        if not url.startswith(self.root_url + "/"):
-            raise ValueError(_("{url} is kept outside the object store of Redrive").format(url=url))
+        path = self.path_of(url)
         try:
-            stored = bytes(obstore.get(self._store, url.removeprefix(self.root_url + "/")).bytes())
+            stored = bytes(obstore.get(self._store, path).bytes())
         except FileNotFoundError:  # obstore's own way to tell it, of a folder and of S3
             raise
         except (BaseError, OSError) as exc:

@@ -1,37 +1,30 @@
-"""What people do with covers, the limits of calls, and the deep look into the store."""
+"""What people do with covers, and the limits of calls."""
 
 import io
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import select
 
-from backend.actions import attempts, covers, deep, dispatcher, retry
+from backend.actions import attempts, covers, dispatcher, retry
 from backend.actions.actors import Actor, NotAllowed, Role
 from backend.actions.attempts import NotBegun
 from backend.actions.covers import CoverMovedOn, CoverRefused
-from backend.cli.main import main
 from backend.content.covers import CoverVersionState, picture_path, token_of
 from backend.content.errors import ErrorKind, ItemError
-from backend.content.keys import ContentKey, ContentKind
 from backend.content.pictures import MOST_BYTES
-from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage import items as items_storage
-from backend.storage.objects import StoreUnreachable
 from backend.storage.ops_tables import audit_log, items, operations
-from backend.storage.platform_tables import roadmap_cover_images
 from backend.views import covers as cover_views
 from backend.views.detection import counts_and_problems
-from tests.factories import add, add_roadmap, ago
-from tests.integration.test_attempts import COVER, begun, queued
-from tests.integration.test_covers import KEY, add_bare, begin_one, painted, row_of, versions
+from tests.factories import add, add_roadmap
+from tests.integration.test_attempts import COVER, begun
+from tests.integration.test_covers import add_bare, begin_one, painted, row_of, versions
 from tests.model_pictures import encoded
 
 VIEWER = Actor("viewer", Role.VIEWER)
@@ -269,46 +262,3 @@ def test_texts_go_on_while_covers_wait_for_their_limit(redrive, operator):
     with redrive.engine.connect() as connection:
         states = {tuple(row) for row in connection.execute(select(items.c.kind, items.c.state))}
     assert states == {("cover", "planned"), ("quiz", "queued"), ("tutorial", "queued"), ("resources", "queued")}
-
-
-def test_the_deep_look_finds_pictures_that_are_gone_and_leaves_others_alone(covered, operator):
-    add_roadmap(covered.engine, "elsewhere")  # kept under an address that is not ours
-    add_bare(covered, "r2")
-    attempts.save(covered, begun(covered, queued(covered, operator, ContentKey(ContentKind.COVER, "r2"))[-1]), painted())
-    url = row_of(covered).cover_image_url
-    covered.objects.delete(url.removeprefix(f"{covered.objects.root_url}/"))
-    with covered.engine.begin() as connection:  # it was made long ago
-        connection.execute(roadmap_cover_images.update().values(updated_at=ago(days=1)))
-
-    looked = deep.look(covered)
-
-    assert (looked.looked_at, looked.gone) == (2, (KEY,))
-    assert [(found.key, found.kind) for found in counts_and_problems(covered).problems] == [(KEY, ProblemKind.MISSING)]
-    assert audited(covered)[-1] == "cover_gone"
-    assert deep.look(covered).gone == ()
-
-
-def test_the_deep_look_tells_programs_how_many_pictures_are_gone(covered):
-    covered.objects.delete(row_of(covered).cover_image_url.removeprefix(f"{covered.objects.root_url}/"))
-    with covered.engine.begin() as connection:  # it was made long ago
-        connection.execute(roadmap_cover_images.update().values(updated_at=ago(days=1)))
-    settings = covered.settings
-
-    shown = CliRunner().invoke(main, ["detect", "--deep", "--json"], env={
-        "REDRIVE_DATABASE_URL": settings.database_url.get_secret_value(), "REDRIVE_REDIS_URL": settings.redis_url.get_secret_value(),
-        "REDRIVE_STATE_DIR": str(settings.state_dir)})
-
-    document = json.loads(shown.stdout)
-    assert document["pictures"] == {"looked_at": 1, "gone": [str(KEY)]}
-    assert document["counts"]["missing"] == 1
-
-
-def test_a_store_that_does_not_answer_makes_nothing_missing(covered, monkeypatch):
-    def away(_self, _url):
-        raise StoreUnreachable("away")
-
-    monkeypatch.setattr("backend.storage.objects.Objects.has", away)
-
-    with pytest.raises(StoreUnreachable):
-        deep.look(covered)
-    assert counts_and_problems(covered).problems == ()
