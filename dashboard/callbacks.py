@@ -139,10 +139,14 @@ def _tell_started(confirmed: retry.Confirmed, scope_words: str) -> None:
             items=items, span=span(confirmed.armed_seconds), scope=scope_words)
     session.notify(NoticeKind.DONE, words)
     if triggered := reads.triggered_words(confirmed.operation_id, NAMED_SKIPPED):
-        session.notify(NoticeKind.INFO, triggered)
-    if confirmed.overtaken_count:
-        session.notify(NoticeKind.INFO, _("{items} had been started by somebody else in the meantime and were left to them.").format(
-            items=wording.items(confirmed.overtaken_count)))
+        session.notify(NoticeKind.INFO, triggered + _overtaken_words(confirmed.overtaken_count))
+
+
+def _overtaken_words(count: int) -> str:
+    """They are among the skipped ones: said in the same breath, or they would be counted as others."""
+    if not count:
+        return ""
+    return _(". {items} had been started by somebody else in the meantime.").format(items=wording.items(count))
 
 
 def ask_stop(aim: StopAim) -> None:

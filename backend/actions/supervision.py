@@ -27,7 +27,7 @@ from backend.content.stops import (
 from backend.i18n import _, ngettext
 from backend.redrive import Redrive
 from backend.storage import audit, dispatching, groups, items, spendings, task_records
-from backend.storage.breakers import COVERS, Breaker
+from backend.storage.breakers import Breaker
 from backend.storage.dispatching import Standing
 from backend.storage.items import as_item
 
@@ -124,7 +124,7 @@ def _stop_without_model(redrive: Redrive, found: Standing, kinds: tuple[ContentK
     if found.started_at is None or model.opened_at is None or found.started_at > model.opened_at:
         return
     cause = wording.cause_title(model.error_kind or ErrorKind.MODEL_UNREACHABLE, normalise(model.error_message))
-    sentence = _("No painter has answered {count} times in a row: {cause}") if model.provider == COVERS else _(
+    sentence = _("No painter has answered {count} times in a row: {cause}") if model.is_of_covers else _(
         "The model has not answered {count} times in a row: {cause}")
     words = sentence.format(count=model.failed_probes, cause=without_secrets(cause))
     with redrive.engine.begin() as connection:

@@ -11,7 +11,7 @@ VERDICTS = {  # why nothing is begun, but for the first
     RunVerdict.STILL_RUNNING: _("Its last retry has not ended yet."),
     RunVerdict.QUIET_HOURS: _("Quiet hours."),
     RunVerdict.BUDGET_SPENT: _("The budget of the day is spent."),
-    RunVerdict.MODEL_HELD: _("The model does not answer."),
+    RunVerdict.MODEL_HELD: _("The model, or whoever paints, does not answer."),
     RunVerdict.RESTING: _("Its last retry stopped by itself, so it rests."),
     RunVerdict.ALL_LEFT_OUT: _("Plans leave out all that is due."),
 }

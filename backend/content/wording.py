@@ -110,7 +110,7 @@ SKIPPED = {
     ExclusionRule.OVER_BUDGET: _("over the budget of calls"),
 }
 INCLUSION_RULES = {
-    InclusionRule.BROKEN: _("Broken: the model writes it again."),
+    InclusionRule.BROKEN: _("Broken: it is made again."),
     InclusionRule.REPAIR_IS_FREE: _("Saved already: only its status is put right, for nothing."),
     InclusionRule.REOPENED: _("Left out by a filter, but chosen by itself or reopened."),
     InclusionRule.OVER_LIMIT: _("Over a limit that was overridden."),

@@ -29,6 +29,10 @@ class Breaker:
     def is_untroubled(self) -> bool:
         return self.state is BreakerState.CLOSED and not self.failures
 
+    @property
+    def is_of_covers(self) -> bool:
+        return self.provider == COVERS
+
 
 def find_breaker(connection: Connection, provider: str) -> Breaker:
     """The breaker of that provider; one that never failed is closed."""

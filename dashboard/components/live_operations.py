@@ -86,7 +86,7 @@ def _show_operation(progress: Progress) -> None:
             is_armed = progress.state is OperationState.ARMED
             if is_armed:
                 show_operation_buttons(progress)  # Undo stands first: at the right the notice would lie on it
-            st.html(operation_block(progress, is_held=is_held_back(progress), starts_in=seconds_to_start(progress)), width="stretch")
+            st.html(operation_block(progress, held=held_back(progress), starts_in=seconds_to_start(progress)), width="stretch")
             with st.container(horizontal=True, width="content", wrap=False, gap="small", vertical_alignment="center"):
                 if not is_armed:
                     show_operation_buttons(progress)
@@ -107,19 +107,24 @@ def seconds_to_start(progress: Progress) -> int | None:
     return max(0, ceil((progress.starts_at - utc_now()).total_seconds()))
 
 
-def is_held_back(progress: Progress) -> bool:
-    """All that waits in it waits for a provider that is out."""
+def held_back(progress: Progress) -> str:
+    """Whom all that waits in it waits for, in a sentence, because they are out; "" when something can go on."""
     covers = progress.waiting_covers
     texts = progress.counts[ItemState.PLANNED] + progress.counts[ItemState.QUEUED] + progress.unwritten - covers
     out = {held.is_of_covers for held in reads.crew().held}
-    return bool(covers or texts) and (not covers or True in out) and (not texts or False in out)
+    if (covers and True not in out) or (texts and False not in out):
+        return ""
+    if covers and texts:
+        return _("Waits for the model and for the painters of covers, which are held back.")
+    return _("Waits for the painters of covers, which are held back.") if covers else (
+        _("Waits for the model, which is held back.") if texts else "")
 
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
-def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int | None = None, is_whole: bool = False) -> str:
+def operation_block(progress: Progress, *, held: str = "", starts_in: int | None = None, is_whole: bool = False) -> str:
     """Name, state, marks, bar and numbers of an operation. The same progress is drawn once for all sessions.
 
-    `is_held`: the model is out, so what waits goes on waiting. `is_whole`: marks and bar of one that ended too.
+    `held`: see `held_back`; what waits goes on waiting. `is_whole`: marks and bar of one that ended too.
     """
     if not progress.is_active and not is_whole:
         return f'<div class="rd">{_head(progress, _end_words(progress), _who_and_end(progress))}{_named_causes(progress)}</div>'
@@ -130,8 +135,8 @@ def operation_block(progress: Progress, *, is_held: bool = False, starts_in: int
                            cancelling_count=sum(row.is_cancelling for row in rows), not_started=sum(row.is_not_started for row in rows))
     parts = count_parts(progress.counts, progress.cancelling_count, progress.not_started)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
-    numbers = pace(progress, is_held=is_held, starts_in=starts_in) if progress.is_active else _end_words(progress)
-    lines = [_head(progress, numbers), _state_line(progress, is_held),
+    numbers = pace(progress, is_held=bool(held), starts_in=starts_in) if progress.is_active else _end_words(progress)
+    lines = [_head(progress, numbers), _state_line(progress, held),
              blocks.marks(rows, item_words) if rows else "", blocks.bar(parts, progress.total),
              f'<div class="rd-row rd-small">{blocks.legend(parts)}{who}</div>']
     if progress.counts[ItemState.FAILED] and not is_whole:
@@ -162,11 +167,9 @@ def _named_causes(progress: Progress) -> str:
     return f'<div class="rd-small rd-wrap">{escaped(outcome_sentence(progress))}</div>' if progress.outcome_causes else ""
 
 
-def _state_line(progress: Progress, is_held: bool) -> str:
+def _state_line(progress: Progress, held: str) -> str:
     """Who paused or cancelled it, and why; what it waits for."""
-    words = state_words(progress)
-    if is_held and progress.state is OperationState.RUNNING:
-        words = _("Waits for the model, which is held back.")
+    words = held if held and progress.state is OperationState.RUNNING else state_words(progress)
     return f'<div class="rd-small rd-wrap">{escaped(words)}</div>' if words else ""
 
 

@@ -11,7 +11,7 @@ from dashboard import callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts
 from dashboard.components.ledger_table import NAMES
-from dashboard.components.live_operations import is_held_back, operation_block, poll_seconds, seconds_to_start, state_words
+from dashboard.components.live_operations import held_back, operation_block, poll_seconds, seconds_to_start, state_words
 from dashboard.components.operation_buttons import show_operation_buttons
 from dashboard.components.operation_groups import show_groups, show_stops
 from dashboard.components.operation_list import took_words
@@ -60,7 +60,7 @@ def _head(operation_id: str, drawn: tuple[str, bool]) -> None:
     if found is None or _stand(found) != drawn:
         st.rerun()  # once
     with st.container(border=True, key=f"operation-{operation_id}", gap="xsmall"):
-        st.html(operation_block(found, is_held=is_held_back(found), starts_in=seconds_to_start(found), is_whole=True))
+        st.html(operation_block(found, held=held_back(found), starts_in=seconds_to_start(found), is_whole=True))
         with st.container(horizontal=True, gap="small", vertical_alignment="center"):
             show_operation_buttons(found)
             _offer_limits(found)

@@ -10,10 +10,11 @@ from backend.content.status import BreakerState, Priority
 from backend.content.stopping import CancelScope
 from backend.i18n import _, ngettext
 from backend.views.operations import ItemRow
-from backend.views.workers import QueueSeen, Work, WorkerAtWork, WorkersView
+from backend.views.workers import Breaker, QueueSeen, Work, WorkerAtWork, WorkersView
 from dashboard import callbacks, reads
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks
+from dashboard.components.header import OFFLINE
 from dashboard.components.item_words import item_words
 from dashboard.components.permission import cancel_help, may_cancel_anything
 from dashboard.durations import age, clock_time, short_time, span
@@ -164,13 +165,13 @@ def _lost_row(row: ItemRow) -> list[str]:
             f'<span class="rd-wrap">{escaped(row.error_message[:300])}</span>']
 
 
-# --- the model, and what was mended
+# --- who is asked for content, and what was mended
 
 def _show_breakers(found: WorkersView) -> None:
-    st.subheader(_("Circuit breaker of the model"), anchor=False)
+    st.subheader(_("Circuit breakers"), anchor=False)
     rows = []
     for breaker in found.breakers:
-        told = [f'<span class="rd-wrap rd-strong">{escaped(breaker.provider)}</span> {blocks.toned(BREAKER_STATES[breaker.state])}']
+        told = [f'<span class="rd-wrap rd-strong">{escaped(_who(breaker))}</span> {blocks.toned(BREAKER_STATES[breaker.state])}']
         if breaker.state is not BreakerState.CLOSED:
             told.append(escaped(_("since {time}").format(time=clock_time(breaker.opened_at)) if breaker.opened_at else ""))
             told.append(escaped(_next_try(breaker.retry_at, breaker.state)))
@@ -182,6 +183,12 @@ def _show_breakers(found: WorkersView) -> None:
             told.append(f'<span class="rd-quiet">{escaped(error)}</span>')
         rows.append("".join(f'<div class="rd-wrap">{words}</div>' for words in told if words))
     st.html(f'<div class="rd rd-small">{"".join(rows)}</div>')
+
+
+def _who(breaker: Breaker) -> str:
+    if breaker.is_of_covers:
+        return _("Painters of covers")
+    return _("The offline writer") if breaker.provider == OFFLINE else _("The model at {provider}").format(provider=breaker.provider)
 
 
 def _next_try(retry_at: datetime | None, state: BreakerState) -> str:

@@ -292,7 +292,7 @@ def test_the_dialog_tells_the_rule_of_what_is_included_and_reopens_what_was_canc
     button(page, "Retry all of it").click().run()
 
     labels = [expander.label.replace("\\", "") for expander in page.expander]
-    assert "2 · Broken: the model writes it again." in labels
+    assert "2 · Broken: it is made again." in labels
     assert "1 · Somebody cancelled it. Reopen it here, or choose the item by itself." in labels
     button(page, "Reopen them").click().run()
     labels = [expander.label.replace("\\", "") for expander in page.expander]

@@ -5,7 +5,7 @@ from sqlalchemy import select
 
 from backend.actions import retry
 from backend.clock import utc_now
-from backend.content.keys import ContentKind
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.storage.ops_tables import operations
 from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
@@ -123,6 +123,21 @@ def test_a_large_retry_starts_when_its_count_is_typed_and_is_not_armed(dialog_ab
 
     assert [(found.state, found.planned_count) for found in stored(redrive)] == [("running", 3)]
     assert "Retry of 3 items started" in page.toast[0].value
+
+
+def test_what_others_began_since_the_plan_is_told_once(dialog_above_one, open_page: OpenPage, redrive, operator):
+    add_broken(redrive, 3)
+    page = open_page("problems")
+    button(page, EVERYTHING).click().run()
+    taken = Scope.of(ContentKey(ContentKind.QUIZ, "r1", "c1"))
+    retry.confirm(redrive, retry.plan(redrive, taken, operator), operator)
+
+    type_count(page, "3")
+    button(page, "Confirm").click().run()
+
+    told = [info.value.replace("\\", "") for info in page.info if "c1" in info.value or "somebody else" in info.value]
+    assert told == [
+        "Triggered 2, skipped 1 already being worked on (r1/c1). 1 item had been started by somebody else in the meantime."]
 
 
 def test_poison_is_shown_to_whoever_may_override_it_and_needs_a_reason(open_page: OpenPage, redrive):

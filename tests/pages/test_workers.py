@@ -1,7 +1,9 @@
 """Workers: what waits, who works, what had to be mended; what Redis cannot tell is said to be unknown."""
 
+import re
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from backend.clock import utc_now
@@ -14,9 +16,10 @@ from tests.factories import add_item, add_operation, ago
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
 
 
-def hold_model(redrive, *, kind: ErrorKind = ErrorKind.MODEL_UNREACHABLE) -> None:
+def hold_model(redrive, *, provider: str = "") -> None:
     with redrive.engine.begin() as connection:
-        breakers.note_failure(connection, redrive.settings.provider, kind, "no route to host", utc_now(), most_failures=1, pause_seconds=60)
+        breakers.note_failure(connection, provider or redrive.settings.provider, ErrorKind.MODEL_UNREACHABLE, "no route to host", utc_now(),
+                              most_failures=1, pause_seconds=60)
 
 
 def test_queues_workers_and_what_they_do_are_told(open_page: OpenPage, redrive, monkeypatch):
@@ -121,6 +124,31 @@ def test_every_page_says_that_the_model_is_held_back_and_who_waits(open_page: Op
         assert "no route to host" in words
         assert "Waits for the model" in words_of(page) or name == "roadmap"
     assert "✕ Held back" in words_of(page)
+
+
+@pytest.mark.parametrize(("kinds", "out", "told"), [
+    (("cover",), (breakers.COVERS,), "Waits for the painters of covers, which are held back."),
+    (("cover", "quiz"), (breakers.COVERS, ""), "Waits for the model and for the painters of covers, which are held back."),
+    (("cover", "quiz"), (breakers.COVERS,), "")])
+def test_an_operation_says_whom_it_waits_for(open_page: OpenPage, redrive, kinds, out, told):
+    add_operation(redrive.engine)
+    for kind in kinds:
+        add_item(redrive.engine, "" if kind == "cover" else "a", kind=kind)
+    for provider in out:
+        hold_model(redrive, provider=provider)
+
+    words = words_of(open_page("workers"))
+
+    assert [found for found in re.findall("Waits for[^.<]*[.]", words)] == ([told] if told else [])
+
+
+def test_breakers_are_named_in_words(open_page: OpenPage, redrive):
+    hold_model(redrive, provider=breakers.COVERS)
+
+    words = words_of(open_page("workers"))
+
+    assert re.findall(r'rd-strong">([^<]*)</span> <span[^>]*>[^<]*Held back', words) == ["Painters of covers"]
+    assert "The offline writer" in words
 
 
 def test_a_probe_and_a_time_that_has_come_are_told(open_page: OpenPage, redrive):
