@@ -11,7 +11,7 @@ import structlog
 
 from backend.actions import attempts, spills
 from backend.actions.attempts import Attempt
-from backend.content.errors import ItemError
+from backend.content.errors import ErrorKind, ItemError
 from backend.redrive import Redrive
 from backend.storage.objects import StoreUnreachable
 from workers.generators.protocol import WrittenContent
@@ -50,6 +50,8 @@ class Safekeeping:
             try:
                 is_ours = await saving
             except ItemError as error:
+                if error.kind is ErrorKind.SAVE_OWNER_GONE and not is_kept:
+                    await self._spill(attempt, written, bound)
                 if not error.is_outage or time.monotonic() - started > LONGEST_PATIENCE_SECONDS:
                     raise
                 if is_kept or await self._spill(attempt, written, bound):
@@ -59,6 +61,8 @@ class Safekeeping:
             if is_ours and is_kept:
                 with contextlib.suppress(StoreUnreachable):  # the reconciler sees that it is saved
                     await self._in(self._store_thread, spills.forget, self._redrive, attempt.item)
+            if not (is_ours or is_kept):
+                await self._spill(attempt, written, bound)  # another attempt may be spared by it, or people may choose it
             bound.info("item_saved" if is_ours else "item_late", generator=written.generator, sample=written.is_sample)
             return "succeeded" if is_ours else "late"
 

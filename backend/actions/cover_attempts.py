@@ -6,7 +6,9 @@ from sqlalchemy import Connection
 
 from backend.actions import concept_attempts
 from backend.actions.work import Stored, Work
-from backend.content.covers import new_picture_path
+from backend.clock import utc_now
+from backend.content.checks import check
+from backend.content.covers import path_of_made
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.facts import KeyFacts, OwnerFacts
 from backend.content.keys import ContentKey
@@ -15,9 +17,11 @@ from backend.content.problems import Verdict
 from backend.content.status import CoverStatus, ItemAction
 from backend.content.written import CoverBrief, Written
 from backend.i18n import _
+from backend.redrive import Redrive
 from backend.storage import cover_rows, cover_versions
 from backend.storage.contents import LockedRoadmap
 from backend.storage.cover_versions import StoredPictures
+from backend.storage.engine import wait_at_most
 from backend.storage.facts import load_cover_facts
 from backend.storage.items import StoredItem
 from backend.storage.objects import Objects
@@ -54,12 +58,39 @@ def repair(connection: Connection, item: StoredItem, owner: LockedRoadmap) -> No
 
 
 def keep(objects: Objects, item: StoredItem, written: Written) -> Stored:
-    return keep_pictures(objects, written)
+    """At each try to save it under the same addresses, whoever saves it: none leaves pictures behind that no row names."""
+    return keep_pictures(objects, written, f"{item.operation_id}/{item.item_id}")
 
 
-def keep_pictures(objects: Objects, written: Written) -> Stored:
+def keep_pictures(objects: Objects, written: Written, made_for: str) -> Stored:
     """Both pictures under addresses of their own. Raises ItemError when the store does not take them."""
-    return tuple(objects.put_picture(new_picture_path(), picture) for picture in (written.content.large, written.content.thumbnail))
+    pictures = (written.content.large, written.content.thumbnail)
+    return tuple(objects.put_picture(path_of_made(picture, made_for), picture) for picture in pictures)
+
+
+def discard_pictures(objects: Objects, stored: Stored) -> None:
+    """No row names them, and none ever will. Raises StoreUnreachable."""
+    for url in stored:
+        objects.delete(objects.path_of(url))
+
+
+def keep_late(redrive: Redrive, item: StoredItem, written: Written, *, wait_seconds: float) -> bool:
+    """What came too late for its item, and was paid for: a version beside what is published, for people to choose.
+
+    False: its roadmap is gone, and nothing is left in the store. Raises ItemError, and a database error when the roadmap is held.
+    """
+    check(written.content)
+    roadmap_id, stored = item.key.owner_id, keep(redrive.objects, item, written)
+    pictures = StoredPictures(*stored)
+    with redrive.engine.begin() as connection:
+        wait_at_most(connection, wait_seconds)
+        is_there = lock(connection, roadmap_id) is not None
+        is_named = cover_versions.of_address(connection, roadmap_id, pictures.large_url) is not None
+        if is_there and not is_named:
+            cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=utc_now(), item_id=item.item_id)
+    if not (is_there or is_named):
+        discard_pictures(redrive.objects, stored)
+    return is_there or is_named
 
 
 def finish(

@@ -1,13 +1,14 @@
 """What people do with covers: make one anew beside the published, choose, go back, upload; and what is missing, once a day."""
 
 from dataclasses import dataclass, replace
+from secrets import token_urlsafe
 
 from sqlalchemy import Connection
 
 from backend.actions import retry, single
 from backend.actions.actors import Actor, Permission, require
 from backend.actions.concept_attempts import lock_to_end as lock_roadmap
-from backend.actions.cover_attempts import keep_pictures
+from backend.actions.cover_attempts import discard_pictures, keep_pictures
 from backend.actions.retry import Confirmed, NothingToRetry
 from backend.clock import utc_now
 from backend.content import wording
@@ -19,7 +20,7 @@ from backend.content.plans import PlannedItem
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import CoverStatus, ItemAction, Priority
-from backend.content.written import Written
+from backend.content.written import Cover, Written
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import audit, cover_rows, cover_versions, items
@@ -98,7 +99,15 @@ def upload(redrive: Redrive, actor: Actor, roadmap_id: str, picture: bytes, *, a
     with redrive.engine.begin() as connection:  # not before it is known that it may be published
         _locked(connection, roadmap_id)
         _idle(connection, roadmap_id)
-    pictures = StoredPictures(*keep_pictures(redrive.objects, written))
+    stored = keep_pictures(redrive.objects, written, token_urlsafe())
+    try:
+        return _publish_upload(redrive, actor, roadmap_id, written, StoredPictures(*stored))
+    except CoverRefused:  # whoever uploaded it has it still
+        discard_pictures(redrive.objects, stored)
+        raise
+
+
+def _publish_upload(redrive: Redrive, actor: Actor, roadmap_id: str, written: Written[Cover], pictures: StoredPictures) -> str:
     with redrive.engine.begin() as connection:
         _locked(connection, roadmap_id)
         _idle(connection, roadmap_id)

@@ -1,8 +1,9 @@
 """A finished text that PostgreSQL does not take is spilled to the object store, and saved from there without asking the model again.
 
 A spill is a JSON document at spills/<item>-<attempt>.json. It holds everything that saving needs; it is deleted once the item is
-settled with it, and set aside under spills-set-aside/ when the item ended otherwise: what was paid for is never thrown away.
-A worker also spills a text whose saving takes long, and goes on with saving it: whoever comes first settles the item.
+settled with it. When the item ended otherwise it is kept where people can choose it (a cover), or set aside under spills-set-aside/:
+what was paid for is never thrown away. A worker also spills a text whose saving takes long, and goes on with saving it: whoever comes
+first settles the item. And one that came too late for its item.
 """
 
 import json
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
-from backend.actions import attempts
+from backend.actions import attempts, kinds
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState
@@ -93,7 +95,7 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
             if error.is_outage:
                 raise error.__cause__ or error from None
             bound.error("spill_not_saved", error_kind=error.kind.value, error=error.message)
-            _set_aside(redrive, path)
+            _keep_late(redrive, path, item, found.written, bound)
             return False
         if is_saved:
             redrive.objects.delete(path)
@@ -102,9 +104,28 @@ def _settle(redrive: Redrive, path: str, found: Spill) -> bool:
     if item is not None and item.state is ItemState.SUCCEEDED and item.attempt == found.attempt:  # by its worker, with this very text
         redrive.objects.delete(path)
     elif item is None or item.state.is_settled:
-        bound.warning("spill_set_aside", state=item.state.value if item else None)
-        _set_aside(redrive, path)
+        _keep_late(redrive, path, item, found.written, bound)
     return False
+
+
+def _keep_late(redrive: Redrive, path: str, item: StoredItem | None, written: Written, bound: structlog.stdlib.BoundLogger) -> None:
+    """Its item ended without it: it stands beside what is published where it can, or is set aside."""
+    try:
+        is_kept = item is not None and kinds.keep_late(redrive, item, written, wait_seconds=LONGEST_WAIT_SECONDS)
+    except DBAPIError as exc:
+        if is_locked(exc):
+            return  # looked at again
+        raise
+    except ItemError as error:
+        if error.kind is ErrorKind.SAVE_STORE_GONE:
+            raise StoreUnreachable(error.message) from error
+        is_kept = False
+    if is_kept:
+        redrive.objects.delete(path)
+        bound.info("spill_kept_beside")
+        return
+    bound.warning("spill_set_aside", state=item.state.value if item else None)
+    _set_aside(redrive, path)
 
 
 def _is_waited_for(item: StoredItem, found: Spill) -> bool:

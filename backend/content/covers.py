@@ -2,7 +2,9 @@
 
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from enum import StrEnum
+from hashlib import sha256
 
 PICTURES = "covers"  # folder of the object store
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
@@ -17,6 +19,12 @@ class CoverVersionState(StrEnum):
 def new_picture_path() -> str:
     """A path that nobody can guess, for one picture."""
     return f"{PICTURES}/{secrets.token_urlsafe(24)}.webp"
+
+
+def path_of_made(picture: bytes, made_for: str) -> str:
+    """The path of a picture that was made for something: the same at each try to store it, and only who has both can tell it."""
+    token = urlsafe_b64encode(sha256(made_for.encode() + b"/" + picture).digest()[:24]).decode()
+    return f"{PICTURES}/{token}.webp"
 
 
 def picture_path(token: str) -> str | None:

@@ -269,6 +269,21 @@ def test_a_text_whose_saving_takes_long_is_spilled_and_forgotten_once_it_is_save
     assert (broken.objects.paths("spills/"), broken.objects.paths("spills-set-aside/")) == ([], [])
 
 
+def test_a_text_that_came_too_late_spares_the_next_attempt_its_call(broken, operator):
+    item_id, = queued(broken, operator, KEYS[0])
+
+    class Overtaken(Slow):
+        async def write_quiz(self, brief, spent):
+            with broken.engine.begin() as connection:
+                connection.execute(text("update ops.items set state = 'queued', attempt = attempt + 1"))
+            return await super().write_quiz(brief, spent)
+
+    assert asyncio.run(Chunk(broken, Overtaken(0)).run([item_id])) == {"late": 1}
+
+    assert spills.save_spilled(broken) == [KEYS[0]]
+    assert item_row(broken, item_id).state == ItemState.SUCCEEDED
+
+
 def test_a_spill_that_its_worker_had_no_time_to_forget_is_deleted(broken, operator):
     item_id, = queued(broken, operator, KEYS[0])
     attempt = attempts.begin(broken, item_id)
