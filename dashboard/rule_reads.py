@@ -19,12 +19,17 @@ def runs(rule_id: str) -> tuple[automatic.Run, ...]:
     return automatic.runs(reads.connected(), rule_id)
 
 
+@_calm
+def starter_of(operation_id: str) -> automatic.Starter | None:
+    return automatic.starter_of(reads.connected(), operation_id)
+
+
 def may_automate() -> bool:
     return reads.actor().may(Permission.AUTOMATE)
 
 
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
-    for read in (rules, runs):
+    for read in (rules, runs, starter_of):
         read.clear()
     reads.forget_after_action()

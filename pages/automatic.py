@@ -18,8 +18,12 @@ with st.spinner(_("Reading rules …")):
 rule_form.open_asked(tuple(row.rule for row in found.rows))
 show_header(found.as_of, who)
 show_live(has_ended=False)
-rule_list.show_new(found)
-rule_list.show_rules(found)
+asked = rule_list.asked_rule(found)
+if asked:
+    rule_list.show_back()
+else:
+    rule_list.show_new(found)
+rule_list.show_rules(found, asked)
 show_rule_dialogs()
 show_plan_dialog()
 show_stop_dialog()

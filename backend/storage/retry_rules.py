@@ -96,6 +96,13 @@ def find_rule(connection: Connection, rule_id: str) -> StoredRule | None:
     return _stored(row) if row else None
 
 
+def rule_of_operation(connection: Connection, operation_id: str) -> tuple[RetryRule, bool] | None:
+    """(the rule that began it, whether it was deleted since). None: no rule did."""
+    row = connection.execute(select(retry_rules).join(retry_rule_runs, retry_rule_runs.c.rule_id == retry_rules.c.rule_id).where(
+        retry_rule_runs.c.operation_id == operation_id)).one_or_none()
+    return (as_rule(row), row.deleted_at is not None) if row else None
+
+
 def all_rules(connection: Connection) -> list[StoredRule]:
     """Those that are on first, then the newest."""
     rows = connection.execute(select(retry_rules).where(retry_rules.c.deleted_at.is_(None)).order_by(

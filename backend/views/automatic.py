@@ -57,6 +57,15 @@ class RuleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Starter:
+    """The rule that began an operation."""
+
+    rule_id: str
+    scope: str                     # as in RuleRow
+    is_deleted: bool               # since then
+
+
+@dataclass(frozen=True, slots=True)
 class RulesView:
     as_of: datetime
     rows: tuple[RuleRow, ...]      # those that are on first
@@ -108,6 +117,17 @@ def runs(redrive: Redrive, rule_id: str, *, limit: int = RUNS) -> tuple[Run, ...
     """The history of a rule, the newest first."""
     with redrive.engine.connect() as connection:
         return _runs(connection, rule_id, limit)
+
+
+def starter_of(redrive: Redrive, operation_id: str) -> Starter | None:
+    """None: a person began it."""
+    with redrive.engine.connect() as connection:
+        found = retry_rules.rule_of_operation(connection, operation_id)
+        if found is None:
+            return None
+        rule, is_deleted = found
+        titles = _cause_titles(connection, [rule.terms.cause_id])
+    return Starter(rule.rule_id, rule_scope(rule.terms, titles.get(rule.terms.cause_id, "")), is_deleted)
 
 
 def _runs(connection: Connection, rule_id: str, limit: int) -> tuple[Run, ...]:

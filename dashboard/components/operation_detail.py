@@ -7,7 +7,7 @@ from backend.content.status import ItemState
 from backend.content.stopping import may_change_limits
 from backend.i18n import _
 from backend.views.operations import Progress
-from dashboard import callbacks, reads, session
+from dashboard import callbacks, reads, rule_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts
 from dashboard.components.ledger_table import NAMES
@@ -17,7 +17,7 @@ from dashboard.components.operation_groups import show_groups, show_stops
 from dashboard.components.operation_list import took_words
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.durations import clock_time
-from dashboard.navigation import chapter_page, roadmap_page
+from dashboard.navigation import automatic_page, chapter_page, roadmap_page
 from dashboard.palette import OPERATION_STATES, OUTCOMES
 from dashboard.untrusted import escaped, plain
 
@@ -37,9 +37,22 @@ def show_back() -> None:
 
 def show_operation(found: Progress) -> None:
     """Head and facts; each is a part of its own, so that a tick of one does not redraw the other."""
+    _show_starter(found.operation_id)
     is_armed = seconds_to_start(found) is not None
     st.fragment(_live_head, run_every=poll_seconds(is_armed) if found.is_active else None)(found.operation_id, _stand(found))
     st.fragment(_live_body, run_every=POLL_SECONDS_BODY if found.is_active else None)(found.operation_id)
+
+
+def _show_starter(operation_id: str) -> None:
+    """The rule that began it, when no person did."""
+    starter = rule_reads.starter_of(operation_id)
+    if starter is None:
+        return
+    if starter.is_deleted:
+        st.caption(plain(_("Started by the automatic retry rule “{scope}”, which was deleted since then.").format(scope=starter.scope)))
+    else:
+        st.page_link(automatic_page(), icon=":material/autorenew:", query_params={"rule": starter.rule_id}, width="content",
+                     label=plain(_("Started by the automatic retry rule “{scope}”").format(scope=starter.scope)))
 
 
 def _stand(found: Progress) -> tuple[str, bool]:

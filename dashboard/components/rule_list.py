@@ -28,6 +28,19 @@ def may_help(words: str) -> str:
     return _("Your role, {role}, may look only. Rules spend without asking, so they need the role admin.").format(role=reads.actor().role)
 
 
+def asked_rule(found: RulesView) -> str:
+    """The one rule that the URL names; "" for all of them. One that is not there is told."""
+    rule_id = session.url_value("rule").strip()
+    if rule_id and all(row.rule.rule_id != rule_id for row in found.rows):
+        st.warning(_("The rule that you asked for is not there: it was deleted, or the link is not right."), icon=":material/search_off:")
+        return ""
+    return rule_id
+
+
+def show_back() -> None:
+    st.button(_("All rules"), key="all-rules", icon=":material/list:", type="tertiary", on_click=session.forget_url, args=(("rule",),))
+
+
 def show_new(found: RulesView) -> None:
     st.caption(_("A rule retries by itself what breaks by one cause, or of one kind of content: within a budget, with a longer wait "
                  "after each failure, and never what people ignore or cancelled. What it begins is an operation like every other; its "
@@ -42,28 +55,30 @@ def show_new(found: RulesView) -> None:
                       args=(rule_form.for_covers(),))
 
 
-def show_rules(found: RulesView) -> None:
+def show_rules(found: RulesView, asked: str = "") -> None:
+    """All rules, or the one that is asked for, with its history."""
     if not found.rows:
         st.info(_("**Nothing is retried by itself.** There is no rule yet. Make one here, or from the page of a cause with *Retry this "
                   "automatically*."), icon=":material/autorenew:")
         return
     st.fragment(_live, run_every=POLL_SECONDS if any(row.rule.is_enabled for row in found.rows) else None)(
-        tuple(row.rule.rule_id for row in found.rows))
+        tuple(row.rule.rule_id for row in found.rows), asked)
 
 
-def _live(drawn: tuple[str, ...]) -> None:
-    guarded_part(lambda: _show_rows(drawn))
+def _live(drawn: tuple[str, ...], asked: str) -> None:
+    guarded_part(lambda: _show_rows(drawn, asked))
 
 
-def _show_rows(drawn: tuple[str, ...]) -> None:
+def _show_rows(drawn: tuple[str, ...], asked: str) -> None:
     found = rule_reads.rules()
     if {row.rule.rule_id for row in found.rows} != set(drawn):
         st.rerun()  # somebody made or deleted one
     for row in found.rows:
-        with st.container(border=True, key=f"cause-rule-{row.rule.rule_id}", gap="small"):
-            st.html(_block(row))
-            _offer(row)
-            _show_history(row)
+        if asked in ("", row.rule.rule_id):
+            with st.container(border=True, key=f"cause-rule-{row.rule.rule_id}", gap="small"):
+                st.html(_block(row))
+                _offer(row)
+                _show_history(row, is_open=bool(asked))
 
 
 def _block(row: RuleRow) -> str:
@@ -143,10 +158,10 @@ def _offer(row: RuleRow) -> None:
                   help=may_help(_("It asks for a reason.")), on_click=rule_callbacks.ask_delete, args=(rule_id, row.scope))
 
 
-def _show_history(row: RuleRow) -> None:
+def _show_history(row: RuleRow, *, is_open: bool) -> None:
     if row.last is None:
         return
-    with st.expander(_("What it did"), on_change="rerun", key=f"rule-history-{row.rule.rule_id}") as expander:
+    with st.expander(_("What it did"), expanded=is_open, on_change="rerun", key=f"rule-history-{row.rule.rule_id}-{is_open}") as expander:
         if not expander.open:
             return
         found = rule_reads.runs(row.rule.rule_id)

@@ -12,7 +12,7 @@ from backend.content.limits import QuietHours
 from backend.content.retry_rules import RuleBudget, RuleTerms
 from backend.storage.ops_tables import items, operations, problems
 from backend.storage.rule_tables import retry_rules as rules_table
-from tests.factories import ago
+from tests.factories import add_operation, ago
 from tests.integration.acting import add_broken
 from tests.integration.test_retry_plan import drain
 from tests.pages.conftest import OpenPage, button, has_button, words_of
@@ -198,6 +198,54 @@ def test_the_page_of_a_cause_leads_to_a_rule_for_it(open_page: OpenPage, broken,
     again = open_page("automatic", cause=cause_id)
     assert again.text_input(key="rule-reason").value == ""
     assert again.selectbox(key="rule-cause").value == cause_id
+
+
+def links(page, words: str) -> list[str]:
+    """What the links whose label holds the words ask their page for."""
+    return [link.proto.query_string for link in page.get("page_link") if words in link.proto.label]
+
+
+def begun_by_rule(redrive, operator, rule_id: str) -> str:
+    retry_rules.set_enabled(redrive, operator, rule_id, is_enabled=True)
+    automatic.run_due(redrive)
+    with redrive.engine.connect() as connection:
+        return connection.scalar(select(operations.c.operation_id))
+
+
+def test_an_operation_and_the_rule_that_began_it_lead_to_each_other(open_page: OpenPage, broken, operator, rule_id):
+    retry_rules.create(broken, operator, RuleTerms(kind=ContentKind.COVER), "another one")
+    operation_id = begun_by_rule(broken, operator, rule_id)
+
+    operation = open_page("operations", operation=operation_id)
+    assert links(operation, "Started by the automatic retry rule “Quizzes”") == [f"rule={rule_id}"]
+
+    rule = open_page("automatic", rule=rule_id)
+    assert "Quizzes" in flat(rule)
+    assert "Covers" not in flat(rule)
+    assert links(rule, "Ledger of") == [f"operation={operation_id}"]
+
+    button(rule, "All rules").click().run()
+    assert rule.query_params == {}
+    assert "Covers" in flat(rule)
+
+
+def test_an_operation_that_a_person_began_names_no_rule(open_page: OpenPage, broken):
+    add_operation(broken.engine, "o1")
+
+    assert links(open_page("operations", operation="o1"), "automatic retry rule") == []
+
+
+def test_a_rule_that_was_deleted_is_named_without_a_link(open_page: OpenPage, broken, operator, rule_id):
+    operation_id = begun_by_rule(broken, operator, rule_id)
+    retry_rules.delete(broken, operator, rule_id, "not needed")
+
+    page = open_page("operations", operation=operation_id)
+    assert "Started by the automatic retry rule “Quizzes”, which was deleted since then." in flat(page)
+    assert links(page, "automatic retry rule") == []
+
+    asked = open_page("automatic", rule=rule_id)
+    assert not asked.exception
+    assert any("The rule that you asked for is not there" in warning.value for warning in asked.warning)
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
