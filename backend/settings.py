@@ -148,6 +148,12 @@ class Settings(BaseSettings):
         return None if price is None else price.cost(prompt_tokens, completion_tokens)
 
     @property
+    def first_painter(self) -> str:
+        """Who REDRIVE_PAINTERS names first, else who is set up: model, unsplash, offline."""
+        named = self.painters.lower().partition(",")[0].strip()
+        return named or ("model" if self.image_model else "unsplash" if self.unsplash_access_key else "offline")
+
+    @property
     def has_model(self) -> bool:
         """A model writes: a key or an endpoint is set. Otherwise the offline writer makes sample text."""
         return bool(self.openai_api_key or self.openai_base_url)

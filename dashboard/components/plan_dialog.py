@@ -170,6 +170,8 @@ def _cost_words(estimate: Estimate) -> str:
         return _("not known: REDRIVE_PRICES has no price of {model}").format(model=estimate.model)
     if estimate.cost is None:
         return _("no history yet")
+    if not estimate.cost:
+        return _("nothing")
     return _("about {cost:,.2f} {currency}").format(cost=estimate.cost, currency=estimate.currency)
 
 

@@ -471,6 +471,27 @@ def test_an_estimate_comes_from_past_items_and_repairs_cost_nothing(broken):
     assert plan(priced, Scope.matching(ProblemFilter(owner_id="r1"))).estimate.cost == 2 * (100 + 2 * 20)
 
 
+@pytest.mark.parametrize(("painter", "told", "seconds", "cost"), [
+    ({}, "null, null", 20 + 4, 100 + 50), ({"image_model": "painter-1"}, "7, 3", 20 + 4, 100 + 50 + 7 + 3),
+    ({"painters": "unsplash,offline", "unsplash_access_key": "k"}, "null, null", 20 + 4, 100 + 50)])
+def test_an_estimate_of_covers_comes_from_who_paints_them_beside_the_model_that_writes(broken, painter, told, seconds, cost):
+    add_roadmap(broken.engine, "bare", concepts=[concept("x", quiz_status="failed")],
+                saved=[ContentKind.TUTORIAL, ContentKind.RESOURCES], has_cover=False)
+    drain(broken)
+    price = Price(1_000_000, 1_000_000)
+    settings = broken.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "writer-1", "prices": {"writer-1": price, "painter-1": price}, **painter})
+    past = ("insert into ops.items (operation_id, kind, owner_id, part, action, state, problem_kind, started_at, settled_at, calls, "
+            "generator, prompt_tokens, completion_tokens) values ('o', '{}', 'r9', '', 'generate', 'succeeded', 'failed', "
+            "now() - interval '2 days' - interval '{} s', now() - interval '2 days', 1, '{}', {})")
+    painted_by = "painter-1" if settings.image_model else settings.first_painter
+    execute(broken, past.format("quiz", 20, "writer-1", "100, 50"), past.format("cover", 4, painted_by, told))
+
+    found = plan(replace(broken, settings=settings), Scope.matching(ProblemFilter(owner_id="bare"))).estimate
+
+    assert (found.calls, found.seconds, found.cost, found.is_priced) == (2, seconds / settings.concurrency, cost, True)
+
+
 def test_problem_kinds_are_stored_with_the_items_they_were_planned_for(broken):
     retry.confirm(broken, plan(broken), OPERATOR)
 

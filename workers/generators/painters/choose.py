@@ -40,9 +40,7 @@ def painter_names(settings: Settings) -> list[str]:
     unknown = [name for name in names if name not in PAINTERS]
     if unknown:
         raise ValueError(f"REDRIVE_PAINTERS names {', '.join(unknown)}; known are {', '.join(PAINTERS)}")
-    if names:
-        return names
-    return ["model" if settings.image_model else "unsplash" if settings.unsplash_access_key else "offline"]
+    return names or [settings.first_painter]
 
 
 class PaintersInOrder:
