@@ -1,7 +1,6 @@
 """How log lines look, and what never stands in one. One event is one line, from structlog and from the libraries alike."""
 
 import logging
-import re
 import sys
 import traceback
 from pathlib import Path
@@ -11,14 +10,11 @@ import structlog
 from pydantic import SecretStr
 from structlog.types import EventDict, ExcInfo, Processor, WrappedLogger
 
-from backend.content.secrets import HIDDEN, without_secrets
+from backend.content.secrets import HIDDEN, is_secret_name, without_secrets
 from backend.settings import Settings
 
 FRAMES_SHOWN = 5  # innermost frames in a console line; the json format has all of them
 QUIET_LIBRARIES = ("alembic", "httpx", "httpx2", "httpcore", "openai", "watchdog", "urllib3", "asyncio")
-
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:password|passwd|secret|token|api_key|apikey|authorization|cookie|credentials?)$", re.IGNORECASE)
 
 
 class SecretRemover:
@@ -36,7 +32,7 @@ class SecretRemover:
             return value
         if name.startswith("_"):  # structlog's own, dropped before the line is written
             return value
-        if _SECRET_NAME.search(name):
+        if is_secret_name(name):
             return HIDDEN
         if isinstance(value, dict):
             return {key: self._clean(str(key), inner) for key, inner in value.items()}

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, cast, func,
 
 from backend.clock import utc_now
 from backend.content.keys import OwnerKind
-from backend.content.secrets import without_secrets
+from backend.content.secrets import HIDDEN, is_secret_name, without_secrets
 from backend.content.status import TaskStatus, TaskType
 from backend.content.stopping import may_cancel_task
 from backend.redrive import Redrive
@@ -190,7 +190,7 @@ def task(redrive: Redrive, task_id: str) -> TaskDetail | None:
     request, failures, summary = (object_of(stored._mapping[name]) for name in ("user_request", "failed_concepts", "execution_summary"))
     return TaskDetail(
         utc_now(), _row(stored, progress, starters, is_whole=True),
-        tuple((words_of(name), without_secrets(words_of(value))) for name, value in list((request or {}).items())[:20]),
+        tuple((words_of(name), _told(name, value)) for name, value in list((request or {}).items())[:20]),
         _seconds(summary), failed_concepts_of(failures),
         tuple(name for name, read in (("user_request", request), ("failed_concepts", failures), ("execution_summary", summary))
               if read is None),
@@ -261,6 +261,11 @@ def _row(
         stored.current_step or "", error if is_whole else error[:LISTED_ERROR_CHARACTERS], stored.created_at, stored.updated_at,
         stored.completed_at, progress.get(stored.task_id) or summed_up(object_of(stored.execution_summary)),
         starters.get(stored.task_id, ()))
+
+
+def _told(name: str, value: object) -> str:
+    """What the platform was asked for, unless its name says that nobody may read it."""
+    return HIDDEN if value and is_secret_name(name) else without_secrets(words_of(value))
 
 
 def _seconds(summary: dict[str, Any] | None) -> float | None:

@@ -128,6 +128,16 @@ def test_the_error_is_given_in_full_without_the_secrets_in_it(redrive):
     assert found.failed_concepts[0].reason == "key *** refused"
 
 
+def test_what_the_platform_was_asked_for_is_told_but_for_what_is_secret_by_its_name(redrive):
+    add_task(redrive.engine, "t", user_request={
+        "topic": "Rust", "api_key": "hunter22", "max_tokens": 4096, "options": {"password": "hunter22"}})
+
+    asked = dict(tasks.task(redrive, "t").request)
+
+    assert (asked["topic"], asked["api_key"], asked["max_tokens"]) == ("Rust", "***", "4096")
+    assert "hunter22" not in asked["options"]
+
+
 def test_an_unknown_task_is_none(redrive):
     assert tasks.task(redrive, "nowhere") is None
 
