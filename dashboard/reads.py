@@ -282,8 +282,8 @@ def read_workers() -> workers.WorkersView:
 
 
 @_slow
-def spilled_count() -> int | None:
-    return workers.spilled_count(connected())
+def unsaved_texts() -> workers.UnsavedTexts | None:
+    return workers.unsaved_texts(connected())
 
 
 _of_pages: list[Callable] = []  # reads that live in the module of their page

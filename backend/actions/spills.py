@@ -24,12 +24,10 @@ from backend.redrive import Redrive
 from backend.storage import items
 from backend.storage.engine import is_locked
 from backend.storage.items import StoredItem
-from backend.storage.objects import StoreUnreachable
+from backend.storage.objects import SET_ASIDE, SPILLED, StoreUnreachable
 from backend.storage.recorded import in_one_line
 
 log = structlog.get_logger()
-SPILLED = "spills"
-SET_ASIDE = "spills-set-aside"
 LONGEST_WAIT_SECONDS = 0.2  # for a row that somebody else holds: other texts wait too
 _CONTENT = MappingProxyType({ContentKind.TUTORIAL: Tutorial, ContentKind.RESOURCES: Resources, ContentKind.QUIZ: Quiz,
                              ContentKind.CHAPTER: Chapter, ContentKind.COVER: Cover})

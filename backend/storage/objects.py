@@ -12,6 +12,8 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from backend.content.errors import ErrorKind, ItemError
 from backend.i18n import _
 
+SPILLED = "spills"               # finished texts that wait to be saved
+SET_ASIDE = "spills-set-aside"   # finished texts whose items ended otherwise
 
 class BadStoreAddress(ValueError):
     """REDRIVE_OBJECT_STORE names nothing that can hold texts; str() says what to write."""

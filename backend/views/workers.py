@@ -16,27 +16,27 @@ from backend.jobs.queue import DeadLetter, QueueDown, WorkerSeen
 from backend.redrive import Redrive
 from backend.storage import breakers
 from backend.storage.breakers import Breaker
-from backend.storage.objects import StoreUnreachable
+from backend.storage.objects import SET_ASIDE, SPILLED, StoreUnreachable
 from backend.storage.ops_tables import findings, heartbeats, items
 from backend.views.operations import ItemRow, as_item_row
 
-SHOWN_RUNNING = 200
+NAMED_ITEMS = 3       # of each job
 SHOWN_FINDINGS = 30
 SHOWN_LOST = 30
 SHOWN_LETTERS = 30
 LOOK_BACK = timedelta(hours=24)
 MAINTENANCE_SHOWN = timedelta(minutes=5)
-SPILLED = "spills/"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSeen:
     priority: Priority
     jobs_waiting: int | None    # in Redis
-    planned: int                # items whose turn has not come
+    planned: int                # items whose turn has not come, those that are not written down yet included
     held_by_pause: int          # of those: of paused operations
+    unwritten: int              # of those: keys of large plans that are not items yet
     queued: int
-    oldest_queued_at: datetime | None
+    oldest_planned_at: datetime | None  # of those queued; what is sent again is not younger for it
     running: int
     cancelling: int             # of those running
 
@@ -75,6 +75,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsavedTexts:
+    """Finished texts in the object store that no content row holds."""
+
+    waiting: int    # to be saved
+    set_aside: int  # their items ended otherwise: kept, as they were paid for
+
+
+@dataclass(frozen=True, slots=True)
 class WorkersView:
     as_of: datetime
     queues: tuple[QueueSeen, ...]
@@ -95,7 +103,7 @@ class WorkersView:
 def workers(redrive: Redrive) -> WorkersView:
     now = utc_now()
     with redrive.engine.connect() as connection:
-        counted = _unsettled(connection)
+        counted, unwritten = _unsettled(connection), _unwritten(connection)
         work = _work(connection)
         totals = dict.fromkeys(FindingKind, 0) | _finding_totals(connection, now)
         found = _findings(connection)
@@ -106,14 +114,14 @@ def workers(redrive: Redrive) -> WorkersView:
     at_work = None if seen is None else tuple(WorkerAtWork(worker, work.get(worker.job_id)) for worker in seen)
     claimed = {worker.job_id for worker in seen or ()}
     return WorkersView(
-        now, tuple(_queue(priority, counted, lengths) for priority in Priority), at_work,
+        now, tuple(_queue(priority, counted, unwritten, lengths) for priority in Priority), at_work,
         tuple(done for job_id, done in work.items() if job_id not in claimed), maintenance, totals, found, letters, lost, known)
 
 
-def spilled_count(redrive: Redrive) -> int | None:
-    """Finished texts that wait in the object store to be saved. None: the store does not tell."""
+def unsaved_texts(redrive: Redrive) -> UnsavedTexts | None:
+    """None: the store does not tell."""
     try:
-        return len(redrive.objects.paths(SPILLED))
+        return UnsavedTexts(len(redrive.objects.paths(f"{SPILLED}/")), len(redrive.objects.paths(f"{SET_ASIDE}/")))
     except StoreUnreachable:
         return None
 
@@ -133,35 +141,51 @@ def _ask_redis(
 
 def _unsettled(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(text(
-        "select o.priority, i.state, o.state = 'paused' as is_paused, count(*) as count, min(i.queued_at) as oldest_at, "
+        "select o.priority, i.state, o.state = 'paused' as is_paused, count(*) as count, min(i.created_at) as oldest_at, "
         "count(i.cancel_requested_at) as told from ops.items i join ops.operations o using (operation_id) "
         "where i.state in ('planned', 'queued', 'running') group by o.priority, i.state, o.state = 'paused'")).all()
 
 
-def _queue(priority: Priority, counted: Sequence[Row[Any]], lengths: dict[Priority, int] | None) -> QueueSeen:
+def _unwritten(connection: Connection) -> dict[Priority, int]:
+    """Keys of confirmed plans whose items are still being written: whoever cancels everything cancels them too."""
+    rows = connection.execute(text(
+        "select o.priority, sum(o.planned_count - (select count(*) from ops.items i where i.operation_id = o.operation_id)) as count "
+        "from ops.operations o where o.state = 'armed' and o.starts_at is null group by o.priority"))
+    return {Priority(row.priority): int(row.count) for row in rows}
+
+
+def _queue(
+    priority: Priority, counted: Sequence[Row[Any]], unwritten: dict[Priority, int], lengths: dict[Priority, int] | None,
+) -> QueueSeen:
     own = [row for row in counted if row.priority == priority]
+    to_write = unwritten.get(priority, 0)
 
     def number(state: ItemState) -> int:
         return sum(row.count for row in own if row.state == state)
 
     return QueueSeen(
-        priority, lengths[priority] if lengths is not None else None, number(ItemState.PLANNED),
-        sum(row.count for row in own if row.state == ItemState.PLANNED and row.is_paused), number(ItemState.QUEUED),
-        min((row.oldest_at for row in own if row.state == ItemState.QUEUED and row.oldest_at), default=None),
+        priority, lengths[priority] if lengths is not None else None, number(ItemState.PLANNED) + to_write,
+        sum(row.count for row in own if row.state == ItemState.PLANNED and row.is_paused), to_write, number(ItemState.QUEUED),
+        min((row.oldest_at for row in own if row.state == ItemState.QUEUED), default=None),
         number(ItemState.RUNNING), sum(row.told for row in own if row.state == ItemState.RUNNING))
 
 
 def _work(connection: Connection) -> dict[str, Work]:
-    """Job id -> its running items."""
+    """Job id -> its running items: all are counted, the first are named."""
+    of_job = {"partition_by": items.c.job_id}
+    running = select(
+        items, func.row_number().over(**of_job, order_by=(items.c.started_at, items.c.item_id)).label("turn"),
+        func.count().over(**of_job).label("count"), func.count(items.c.cancel_requested_at).over(**of_job).label("told"),
+        func.min(items.c.heartbeat_at).over(**of_job).label("oldest_beat_at"),
+    ).where(items.c.state == ItemState.RUNNING).subquery()
     rows = connection.execute(
-        select(items).where(items.c.state == ItemState.RUNNING).order_by(items.c.started_at, items.c.item_id).limit(SHOWN_RUNNING)).all()
+        select(running).where(running.c.turn <= NAMED_ITEMS).order_by(running.c.started_at, running.c.item_id)).all()
     by_job: dict[str, list[Row[Any]]] = defaultdict(list)
     for row in rows:
         by_job[row.job_id or ""].append(row)
     return {job_id: Work(
-        job_id, (found[0].worker_host or "").partition("/")[0], len(found), sum(row.cancel_requested_at is not None for row in found),
-        tuple(map(as_item_row, found[:3])), min((row.heartbeat_at for row in found if row.heartbeat_at), default=None),
-    ) for job_id, found in by_job.items()}
+        job_id, (first[0].worker_host or "").partition("/")[0], first[0].count, first[0].told, tuple(map(as_item_row, first)),
+        first[0].oldest_beat_at) for job_id, first in by_job.items()}
 
 
 def _finding_totals(connection: Connection, now: datetime) -> dict[FindingKind, int]:

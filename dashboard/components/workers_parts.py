@@ -17,7 +17,7 @@ from dashboard.components import blocks
 from dashboard.components.header import OFFLINE
 from dashboard.components.item_words import item_words
 from dashboard.components.permission import cancel_help, may_cancel_anything
-from dashboard.durations import age, clock_time, short_time, span
+from dashboard.durations import age, clock_time, short_time
 from dashboard.palette import BLUE, BREAKER_STATES, CANCELLING, GREEN, GREY, RED, Look
 from dashboard.session import StopAim
 from dashboard.untrusted import escaped
@@ -72,14 +72,15 @@ def _show_queues(found: WorkersView) -> None:
     st.subheader(_("Queues"), anchor=False)
     st.html(blocks.table(
         (_queue_row(queue, found.as_of) for queue in found.queues),
-        (_("Queue"), _("Jobs waiting"), _("Items planned"), _("Queued"), _("Oldest"), _("Running"))))
+        (_("Queue"), _("Jobs waiting"), _("Items planned"), _("Queued"), _("Oldest planned"), _("Running"))))
 
 
 def _queue_row(queue: QueueSeen, now: datetime) -> list[str]:
     planned = f"{queue.planned:,}"
-    if queue.held_by_pause:
-        planned += " " + _("({count} paused)").format(count=f"{queue.held_by_pause:,}")
-    oldest = span((now - queue.oldest_queued_at).total_seconds()) if queue.oldest_queued_at else "–"
+    for count, words in ((queue.held_by_pause, _("({count} paused)")), (queue.unwritten, _("({count} being written down)"))):
+        if count:
+            planned += " " + words.format(count=f"{count:,}")
+    oldest = age(queue.oldest_planned_at, now) if queue.oldest_planned_at else "–"
     running = f"{queue.running:,}"
     if queue.cancelling:
         running += " " + _("({count} stopping)").format(count=f"{queue.cancelling:,}")
@@ -152,7 +153,7 @@ def _show_given_up(found: WorkersView) -> None:
         st.html(blocks.table(
             ([escaped(short_time(letter.ended_at) if letter.ended_at else _("unknown")), escaped(letter.priority),
               f'<span title="{escaped(letter.job_id)}">{escaped(letter.job_id[:8])}</span>',
-              f'<span class="rd-wrap">{escaped(letter.error[:300] or _("no error recorded"))}</span>'] for letter in found.dead_letters),
+              f'<span class="rd-wrap">{escaped(letter.error or _("no error recorded"))}</span>'] for letter in found.dead_letters),
             (_("Ended"), _("Queue"), _("Job"), _("Error"))))
     if found.lost_items:
         st.html(f'<div class="rd rd-small rd-strong" style="margin-top:.4rem">'
@@ -162,7 +163,7 @@ def _show_given_up(found: WorkersView) -> None:
 
 def _lost_row(row: ItemRow) -> list[str]:
     return [escaped(short_time(row.settled_at)), escaped(item_words(row)),
-            f'<span class="rd-wrap">{escaped(row.error_message[:300])}</span>']
+            f'<span class="rd-wrap">{escaped(row.error_message)}</span>']
 
 
 # --- who is asked for content, and what was mended
@@ -179,7 +180,7 @@ def _show_breakers(found: WorkersView) -> None:
             told.append(escaped(ngettext("{count} failure in a row", "{count} failures in a row", breaker.failures).format(
                 count=breaker.failures)))
         if breaker.error_kind and not breaker.is_untroubled:
-            error = f"{wording.ERROR_KINDS[breaker.error_kind]}: {breaker.error_message[:300]}"
+            error = f"{wording.ERROR_KINDS[breaker.error_kind]}: {breaker.error_message}"
             told.append(f'<span class="rd-quiet">{escaped(error)}</span>')
         rows.append("".join(f'<div class="rd-wrap">{words}</div>' for words in told if words))
     st.html(f'<div class="rd rd-small">{"".join(rows)}</div>')
@@ -213,13 +214,15 @@ def _show_maintenance(found: WorkersView) -> None:
 
 def _show_findings(found: WorkersView) -> None:
     st.subheader(_("Found and mended in 24 hours"), anchor=False)
-    spilled = reads.spilled_count()
+    unsaved = reads.unsaved_texts()
     rows = [[escaped(wording.FINDING_KINDS[kind]), f"{count:,}" if count else '<span class="rd-quiet">0</span>']
             for kind, count in found.finding_totals.items()]
-    rows.append([escaped(_("Finished texts that wait to be saved, now")), _told(spilled)])
+    rows.append([escaped(_("Finished texts that wait to be saved, now")), _told(unsaved.waiting if unsaved else None)])
+    rows.append([escaped(_("Finished texts set aside in the object store: their items ended otherwise")),
+                 _told(unsaved.set_aside if unsaved else None)])
     st.html(blocks.table(rows))
     if found.findings:
         st.html(f'<div class="rd rd-small rd-strong" style="margin-top:.4rem">{escaped(_("The last ones"))}</div>' + blocks.table(
             [escaped(short_time(row.found_at)), f"{row.count:,}",
-             f'{escaped(wording.FINDING_KINDS[row.kind])} <span class="rd-quiet rd-wrap">{escaped(row.detail[:200])}</span>']
+             f'{escaped(wording.FINDING_KINDS[row.kind])} <span class="rd-quiet rd-wrap">{escaped(row.detail)}</span>']
             for row in found.findings[:12]))

@@ -29,9 +29,9 @@ def queue_of(found: workers.WorkersView, priority: Priority) -> workers.QueueSee
 def test_a_queue_tells_jobs_and_items_and_how_long_the_oldest_waits(redrive):
     add_operation(redrive.engine)
     add_operation(redrive.engine, "o2", state="paused")
-    add_item(redrive.engine, "a", state="queued", queued_at=ago(minutes=7))
-    add_item(redrive.engine, "b", state="queued", queued_at=ago(minutes=2))
-    add_item(redrive.engine, "c")
+    add_item(redrive.engine, "a", state="queued", created_at=ago(minutes=7), queued_at=ago(seconds=1))  # sent again just now
+    add_item(redrive.engine, "b", state="queued", created_at=ago(minutes=2))
+    add_item(redrive.engine, "c", created_at=ago(hours=1))
     add_item(redrive.engine, "d", operation_id="o2")
     add_item(redrive.engine, "e", state="running", job_id="j", cancel_requested_at=ago(seconds=1))
     redrive.queue.send(Priority.INTERACTIVE, {"job": [1], "other": [2]})
@@ -40,9 +40,42 @@ def test_a_queue_tells_jobs_and_items_and_how_long_the_oldest_waits(redrive):
 
     queue = queue_of(found, Priority.INTERACTIVE)
     assert (queue.jobs_waiting, queue.planned, queue.held_by_pause, queue.queued, queue.running, queue.cancelling) == (2, 2, 1, 2, 1, 1)
-    assert timedelta(minutes=6) < found.as_of - queue.oldest_queued_at < timedelta(minutes=8)
-    assert queue_of(found, Priority.BULK).oldest_queued_at is None
+    assert timedelta(minutes=6) < found.as_of - queue.oldest_planned_at < timedelta(minutes=8)
+    assert queue_of(found, Priority.BULK).oldest_planned_at is None
     assert found.unsettled_count == 5
+
+
+def test_keys_of_a_large_plan_that_are_not_items_yet_are_planned(redrive):
+    add_operation(redrive.engine, state="armed", planned_count=7000, priority="bulk")
+    add_item(redrive.engine, "a")
+    add_item(redrive.engine, "b", state="cancelled")
+    add_operation(redrive.engine, "o2", state="armed", planned_count=9, starts_at=ago(seconds=-5))  # all written, waits to be undone
+    add_operation(redrive.engine, "o3", state="completed", planned_count=9)
+
+    found = workers.workers(redrive)
+
+    queue = queue_of(found, Priority.BULK)
+    assert (queue.planned, queue.unwritten) == (6999, 6998)
+    assert found.unsettled_count == 6999
+
+
+def test_a_worker_counts_all_of_its_items_however_many_run(redrive, monkeypatch):
+    add_operation(redrive.engine)
+    for number in range(230):
+        add_item(redrive.engine, f"c{number}", state="running", job_id="large", started_at=ago(minutes=5), heartbeat_at=ago(seconds=2))
+    for number in range(4):
+        add_item(redrive.engine, f"d{number}", state="running", job_id="late", worker_host="box/1f", started_at=ago(seconds=4 - number),
+                 heartbeat_at=ago(seconds=number), cancel_requested_at=ago(seconds=1) if number else None)
+    seen = (WorkerSeen("w1", "redrive-bulk", True, utc_now(), "box", 7, "large"),
+            WorkerSeen("w2", "redrive-bulk", True, utc_now(), "box", 8, "late"))
+    monkeypatch.setattr(JobQueue, "workers", lambda self: seen)
+
+    large, late = (worker.work for worker in workers.workers(redrive).workers)
+
+    assert (large.count, len(large.first)) == (230, 3)
+    assert (late.host, late.count, late.cancelling) == ("box", 4, 3)
+    assert [row.key.part for row in late.first] == ["d0", "d1", "d2"]
+    assert late.heartbeat_at < ago(seconds=2)
 
 
 def test_a_worker_tells_host_pid_and_the_items_of_its_job(redrive, monkeypatch):
@@ -156,15 +189,17 @@ def test_maintenance_processes_are_named_while_they_beat(redrive):
     assert [seen.process for seen in workers.workers(redrive).maintenance] == ["maintenance@box:1"]
 
 
-def test_spilled_texts_are_counted_and_a_silent_store_is_not_called_empty(redrive, monkeypatch):
+def test_unsaved_texts_are_counted_and_a_silent_store_is_not_called_empty(redrive, monkeypatch):
     redrive.objects.put("spills/1-1.json", b"{}")
-    assert workers.spilled_count(redrive) == 1
+    redrive.objects.put("spills-set-aside/2-1.json", b"{}")
+    redrive.objects.put("spills-set-aside/3-1.json", b"{}")
+    assert workers.unsaved_texts(redrive) == workers.UnsavedTexts(waiting=1, set_aside=2)
 
     def away(self, prefix):
         raise objects.StoreUnreachable("away")
     monkeypatch.setattr(objects.Objects, "paths", away)
 
-    assert workers.spilled_count(redrive) is None
+    assert workers.unsaved_texts(redrive) is None
 
 
 @pytest.mark.parametrize(("state", "is_active"), [("running", True), ("cancelled", True), ("completed", False)])

@@ -11,6 +11,7 @@ from backend.content.errors import ErrorKind
 from backend.content.status import FindingKind, Priority
 from backend.jobs.queue import DeadLetter, JobQueue, WorkerSeen
 from backend.storage import breakers, findings
+from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import audit_log, items
 from tests.factories import add_item, add_operation, ago
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
@@ -25,7 +26,7 @@ def hold_model(redrive, *, provider: str = "") -> None:
 def test_queues_workers_and_what_they_do_are_told(open_page: OpenPage, redrive, monkeypatch):
     add_operation(redrive.engine)
     add_item(redrive.engine, "a", state="running", job_id="j1", worker_host="box/1f", heartbeat_at=ago(seconds=1))
-    add_item(redrive.engine, "b", state="queued", queued_at=ago(minutes=12))
+    add_item(redrive.engine, "b", state="queued", created_at=ago(minutes=12), queued_at=ago(seconds=2))
     seen = WorkerSeen("w1", "redrive-interactive", True, utc_now(), "box", 42, "j1")
     monkeypatch.setattr(JobQueue, "workers", lambda self: (seen,))
 
@@ -34,7 +35,7 @@ def test_queues_workers_and_what_they_do_are_told(open_page: OpenPage, redrive, 
     words = words_of(page).replace("\u00a0", " ")
     assert "box · 42" in words
     assert "Tutorial of Concept a" in words
-    assert "12 min" in words
+    assert "12 min ago" in words
     assert "▸ Busy" in words
     assert "2 items are planned, queued or running." in words
 
@@ -49,6 +50,29 @@ def test_an_idle_platform_is_told_in_words(open_page: OpenPage):
     assert "✓ Answers" in words
     assert "✓ None." in words
     assert button(page, "Cancel everything").disabled
+
+
+def test_a_large_plan_that_is_still_being_written_down_can_be_cancelled(open_page: OpenPage, redrive):
+    add_operation(redrive.engine, state="armed", planned_count=7000, priority="bulk")
+
+    page = open_page("workers")
+
+    words = words_of(page)
+    assert "7,000 items are planned, queued or running." in words
+    assert "7,000 (7,000 being written down)" in words
+    assert not button(page, "Cancel everything").disabled
+
+
+def test_paid_texts_that_nobody_could_save_are_counted_or_said_to_be_unknown(open_page: OpenPage, redrive, monkeypatch):
+    for number in range(3):
+        redrive.objects.put(f"spills-set-aside/{number}-1.json", b"{}")
+    assert "their items ended otherwise</td><td>3</td>" in words_of(open_page("workers"))
+
+    def away(self, prefix):
+        raise StoreUnreachable("away")
+    monkeypatch.setattr(Objects, "paths", away)
+
+    assert words_of(open_page("workers")).count("cannot tell") == 2
 
 
 def test_with_redis_down_nothing_is_called_zero_and_what_postgresql_knows_is_shown(open_page: OpenPage, redrive, stop_redis):
@@ -74,7 +98,6 @@ def test_what_was_mended_and_given_up_is_named(open_page: OpenPage, redrive, mon
              settled_at=ago(hours=1))
     letter = DeadLetter("job-1", Priority.BULK, "workers.jobs.run_items", ago(hours=2), "KeyError: 'x'")
     monkeypatch.setattr(JobQueue, "dead_letters", lambda self, limit=100: (letter,))
-    redrive.objects.put("spills/1-1.json", b"{}")
 
     page = open_page("workers")
 
