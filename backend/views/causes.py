@@ -11,6 +11,7 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.errors import ErrorKind, Origin
 from backend.content.hints import HINTS
+from backend.content.keys import OwnerKind
 from backend.content.secrets import without_secrets
 from backend.content.status import ACTIVE_OPERATION_STATES, OperationState
 from backend.content.triage import CauseEventKind, CauseState
@@ -75,9 +76,11 @@ class OperationOfCause:
 
 @dataclass(frozen=True, slots=True)
 class TouchedOwner:
+    kind: OwnerKind
     owner_id: str
     title: str
     problem_count: int
+    first_chapter: int | None  # of a novel, the first one that has this cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +173,14 @@ def _title(row: Any) -> str:
 
 def _owners(connection: Connection, cause_id: str) -> tuple[TouchedOwner, ...]:
     rows = connection.execute(text(
-        "with touched as (select owner_id, count(*) as problem_count from ops.problems where cause_id = :cause_id "
+        "with touched as (select owner_id, count(*) as problem_count, "
+        "    min(case when kind = 'chapter' then part::int end) as first_chapter from ops.problems where cause_id = :cause_id "
         "  group by owner_id order by 2 desc, 1 limit :limit) "
         "select t.*, (select p.owner_title from ops.problems p where p.owner_id = t.owner_id limit 1) as title "
         "from touched t order by problem_count desc, owner_id"), {"cause_id": cause_id, "limit": OWNERS})
-    return tuple(TouchedOwner(row.owner_id, row.title or row.owner_id, row.problem_count) for row in rows)
+    return tuple(TouchedOwner(
+        OwnerKind.ROADMAP if row.first_chapter is None else OwnerKind.NOVEL, row.owner_id, row.title or row.owner_id, row.problem_count,
+        row.first_chapter) for row in rows)
 
 
 def _operations(connection: Connection, members: Sequence[str], *, since: datetime | None = None) -> tuple[OperationOfCause, ...]:

@@ -14,9 +14,10 @@ from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts, problem_table
 from dashboard.components.cause_words import day_words, owner_words, retry_words, success_words, until_words
 from dashboard.components.filters import as_query
+from dashboard.components.owner_links import show_owner_link
 from dashboard.components.permission import may_retry, may_triage, retry_help, triage_help
 from dashboard.durations import age, clock_time
-from dashboard.navigation import automatic_page, operations_page, problems_page, roadmap_page
+from dashboard.navigation import automatic_page, operations_page, problems_page
 from dashboard.palette import CAUSE_STATES, OPERATION_STATES
 from dashboard.untrusted import escaped, plain
 
@@ -146,8 +147,7 @@ def _show_problems(found: CauseDetail) -> None:
         st.page_link(problems_page(), label=_("Choose among all {count:,}").format(count=page.total), icon=":material/filter_list:",
                      query_params=as_query(aim), width="content")
         for owner in found.owners[:6]:
-            st.page_link(roadmap_page(), label=f"{plain(owner.title)} ({owner.problem_count:,})", icon=":material/grid_on:",
-                         query_params={"id": owner.owner_id}, width="content")
+            show_owner_link(owner.kind, owner.owner_id, f"{owner.title} ({owner.problem_count:,})", chapter_number=owner.first_chapter)
 
 
 def _show_operations(found: CauseDetail) -> None:

@@ -36,8 +36,11 @@ def show_none(novel_id: str, novel: NovelRow | None) -> None:
     elif novel is None:
         st.warning(_("There is no novel with the id **{novel_id}**.").format(novel_id=plain(novel_id)), icon=":material/search_off:")
     else:
-        st.warning(_("There is no chapter **{number}** in this novel.").format(
-            number=plain(session.url_value("number") or _("without a number"))), icon=":material/search_off:")
+        st.subheader(plain(novel.title), anchor=False)
+        if number := session.url_value("number"):
+            st.warning(_("There is no chapter **{number}** in this novel.").format(number=plain(number)), icon=":material/search_off:")
+        else:
+            st.info(_("Choose a chapter."), icon=":material/menu_book:")
         show_strip(novel, 0)
 
 

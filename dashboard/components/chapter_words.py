@@ -29,9 +29,10 @@ DRAFT_STATES = {
 LANGUAGES = {"en": _("English"), "zh": _("Chinese")}
 
 
-def chapter_address(novel_id: str, chapter_number: int | str) -> str:
-    """Of the page of a chapter, for links outside of Streamlit's own."""
-    return f"/chapter?novel={quote(novel_id)}&number={quote(str(chapter_number))}"
+def chapter_address(novel_id: str, chapter_number: int | str = "") -> str:
+    """Of the page of a chapter, for links outside of Streamlit's own; without a number all chapters of the novel are to choose from."""
+    number = f"&number={quote(str(chapter_number))}" if chapter_number else ""
+    return f"/chapter?novel={quote(novel_id)}{number}"
 
 
 def characters(text: str) -> str:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from backend.content import wording
+from backend.content.keys import OwnerKind
 from backend.content.status import ItemState
 from backend.content.stopping import may_change_limits
 from backend.i18n import _
@@ -15,9 +16,10 @@ from dashboard.components.live_operations import held_back, operation_block, pol
 from dashboard.components.operation_buttons import show_operation_buttons
 from dashboard.components.operation_groups import show_groups, show_stops
 from dashboard.components.operation_list import took_words
+from dashboard.components.owner_links import show_owner_link
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
 from dashboard.durations import clock_time
-from dashboard.navigation import automatic_page, chapter_page, roadmap_page
+from dashboard.navigation import automatic_page
 from dashboard.palette import OPERATION_STATES, OUTCOMES
 from dashboard.untrusted import escaped, plain
 
@@ -153,11 +155,8 @@ def _show_owners(operation_id: str) -> None:
     chapters = reads.first_chapters_of_operation(operation_id)
     with st.container(horizontal=True, gap="small"):
         for owner_id, title in list(titles.items())[:SHOWN_OWNERS]:
-            if owner_id in chapters:
-                st.page_link(chapter_page(), label=plain(title), icon=":material/menu_book:", width="content",
-                             query_params={"novel": owner_id, "number": str(chapters[owner_id])})
-            else:
-                st.page_link(roadmap_page(), label=plain(title), icon=":material/grid_on:", query_params={"id": owner_id}, width="content")
+            kind = OwnerKind.NOVEL if owner_id in chapters else OwnerKind.ROADMAP
+            show_owner_link(kind, owner_id, title, chapter_number=chapters.get(owner_id))
     if len(titles) > SHOWN_OWNERS:
         st.caption(_("and {count:,} more roadmaps or novels").format(count=len(titles) - SHOWN_OWNERS))
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.keys import ContentKind, OwnerKind
+from backend.content.keys import ContentKind
 from backend.content.status import ItemState, TaskStatus
 from backend.content.stopping import CancelScope, may_cancel_item, may_force_stop
 from backend.i18n import _
@@ -18,11 +18,11 @@ from dashboard import callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks
 from dashboard.components.item_words import item_outcome, item_words
+from dashboard.components.owner_links import show_owner_link
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help, starters_of_task
 from dashboard.components.task_events import show_events
 from dashboard.components.task_words import task_words, type_words
 from dashboard.durations import clock_time, span
-from dashboard.navigation import roadmap_page
 from dashboard.palette import CANCELLING, ITEM_STATES, item_look, task_look
 from dashboard.session import ITEMS, StopAim
 from dashboard.untrusted import escaped, plain
@@ -79,7 +79,7 @@ def _show_head(found: TaskDetail) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.html(f'<div class="rd rd-row">{blocks.toned(look)}<span class="rd-strong">{escaped(type_words(row.task_type))}</span></div>',
                     width="content")
-            _show_owner(row)
+            _show_owner(found)
             st.space("stretch")
             _offer_retry(row)
             _offer_cancel(row)
@@ -87,11 +87,13 @@ def _show_head(found: TaskDetail) -> None:
             st.html(_progress_block(row.progress))
 
 
-def _show_owner(row: TaskRow) -> None:
-    """A link to the roadmap; a novel has no page yet."""
+def _show_owner(found: TaskDetail) -> None:
+    """A link to the roadmap, or to the first chapter of the novel that it works on."""
+    row = found.row
     title = row.owner_title or row.owner_id
-    if row.owner_kind is OwnerKind.ROADMAP and row.owner_title:
-        st.page_link(roadmap_page(), label=plain(title), icon=":material/grid_on:", query_params={"id": row.owner_id}, width="content")
+    if row.owner_kind and row.owner_title:
+        chapters = [int(item.key.part) for item in found.items if item.key.kind is ContentKind.CHAPTER]
+        show_owner_link(row.owner_kind, row.owner_id, title, chapter_number=min(chapters, default=None))
     elif title:
         gone = "" if row.owner_title else " " + _("(it is gone)")
         st.markdown(plain(title) + gone, width="content")

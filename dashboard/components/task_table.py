@@ -11,6 +11,7 @@ from backend.i18n import _, ngettext
 from backend.views.tasks import TaskPage, TaskRow
 from dashboard import callbacks, reads, session
 from dashboard.boundary import guarded_part
+from dashboard.components.chapter_words import chapter_address
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help, starters_of_task
 from dashboard.components.task_filters import AskedTasks, clear_filters, read_filter, turn_to
 from dashboard.components.task_words import progress_words, task_words, type_words
@@ -153,18 +154,20 @@ def _frame(rows: tuple[TaskRow, ...]) -> pd.DataFrame:
         "created": [row.created_at for row in rows],
         "user": [row.user_id for row in rows],
         "open": [f"/tasks?task={quote(row.task_id)}" for row in rows],
-        "roadmap": [_roadmap_address(row) for row in rows],
+        "page": [_owner_address(row) for row in rows],
     }).style.map(_toned, subset=["status"])
 
 
-def _roadmap_address(row: TaskRow) -> str | None:
-    """A novel has no page yet, and a roadmap that is gone has none any more."""
-    return f"/roadmap?id={quote(row.owner_id)}" if row.owner_kind is OwnerKind.ROADMAP and row.owner_title else None
+def _owner_address(row: TaskRow) -> str | None:
+    """None: the roadmap or novel is gone."""
+    if not row.owner_title:
+        return None
+    return chapter_address(row.owner_id) if row.owner_kind is OwnerKind.NOVEL else f"/roadmap?id={quote(row.owner_id)}"
 
 
 def _order(rows: tuple[TaskRow, ...]) -> list[str]:
     """Without columns that would be empty."""
-    is_filled = {"error": any(row.error for row in rows), "roadmap": any(map(_roadmap_address, rows))}
+    is_filled = {"error": any(row.error for row in rows), "page": any(map(_owner_address, rows))}
     return [name for name in _columns() if is_filled.get(name, True)]
 
 
@@ -185,5 +188,5 @@ def _columns() -> dict:
         "error": st.column_config.TextColumn(_("Error"), width=185),
         "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=105),
         "user": st.column_config.TextColumn(_("User"), width=80),
-        "roadmap": st.column_config.LinkColumn(_("Roadmap"), display_text=_("Open"), width=70),
+        "page": st.column_config.LinkColumn(_("Page"), display_text=_("Open"), width=55, help=_("Of its roadmap or novel")),
     }

@@ -13,7 +13,7 @@ from backend.content.keys import ContentKind
 from backend.content.triage import CauseState
 from backend.storage import cause_records, lookers, problems
 from backend.storage.ops_tables import audit_log, causes, items, operations
-from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
+from tests.factories import add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, shown_titles, words_of
 
 POOL = "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00"
@@ -72,6 +72,17 @@ def test_everything_about_a_cause_stands_on_its_page(open_page: OpenPage, redriv
     assert len(shown_titles(page)) == 3
     assert has_button(page, "Retry all of it")
     assert len(page.get("vega_lite_chart")) == 1
+
+
+def test_a_novel_with_the_cause_is_linked_as_one(open_page: OpenPage, redrive):
+    failed = {"status": "failed", "content": "", "error_message": POOL}
+    add_novel(redrive.engine, "n1", title="A town", chapters=[{}, failed, failed])
+    problems.drain(redrive.engine, utc_now, redrive.limits)
+
+    page = open_page("cause", id=id_of(POOL))
+
+    assert ("A town (2)", "chapter", "novel=n1&number=2") in [
+        (link.proto.label.replace("\\", ""), link.proto.page, link.proto.query_string) for link in page.get("page_link")]
 
 
 @pytest.mark.parametrize(("query", "told"), [({"id": "nowhere"}, "There is no cause with the id"), ({}, "Choose a cause in the list")])

@@ -162,13 +162,20 @@ def test_a_chapter_that_is_being_written_is_cancelled_by_itself(open_page: OpenP
 
 @pytest.mark.parametrize(("query", "words"), [
     ({"novel": "nobody", "number": "1"}, "There is no novel with the id"), ({"novel": "n1", "number": "9"}, "There is no chapter **9**"),
-    ({"novel": "n1", "number": "99999999999"}, "There is no chapter"), ({"novel": "n1", "number": "²"}, "There is no chapter"),
-    ({"novel": "n1"}, "There is no chapter **without a number**")])
+    ({"novel": "n1", "number": "99999999999"}, "There is no chapter"), ({"novel": "n1", "number": "²"}, "There is no chapter")])
 def test_what_nobody_knows_is_told(open_page: OpenPage, novel, query, words):
     page = open_page("chapter", **query)
 
     assert not page.exception
     assert any(words in warning.value for warning in page.warning)
+
+
+def test_a_novel_without_a_number_offers_its_chapters(open_page: OpenPage, novel):
+    page = open_page("chapter", novel="n1")
+
+    assert not page.warning
+    assert "Choose a chapter." in words_of(page)
+    assert "/chapter?novel=n1&amp;number=2" in words_of(page)
 
 
 def test_a_chapter_is_regenerated_as_a_draft_with_a_note_a_model_and_a_temperature(environment, open_page: OpenPage, redrive, novel):

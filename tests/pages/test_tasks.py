@@ -44,7 +44,7 @@ def test_the_list_tells_status_owner_progress_and_error_newest_first(open_page: 
     assert list(rows["owner"]) == ["Deep learning", "Deep learning", "A town"]
     assert list(rows["error"]) == ["", "QueuePool limit", ""]
     assert rows["open"][0] == "/tasks?task=t3"
-    assert list(rows["roadmap"].fillna("")) == ["/roadmap?id=r1", "/roadmap?id=r1", ""]
+    assert list(rows["page"]) == ["/roadmap?id=r1", "/roadmap?id=r1", "/chapter?novel=n1"]
 
 
 def test_the_url_narrows_the_list_and_defaults_leave_it(open_page: OpenPage, redrive):
@@ -164,6 +164,21 @@ def test_a_task_of_the_platform_shows_its_error_and_what_was_noted(open_page: Op
     assert "Task created for user-1" in words
     assert "a failed" in words
     assert any(link.proto.label == "Deep learning" for link in page.get("page_link"))
+
+
+def links_of(page) -> list[tuple[str, str, str]]:
+    return [(link.proto.label, link.proto.page, link.proto.query_string) for link in page.get("page_link")]
+
+
+def test_a_task_of_a_novel_links_to_the_chapter_it_works_on_or_to_all_of_them(open_page: OpenPage, redrive):
+    add_tasks(redrive)
+    assert ("A town", "chapter", "novel=n1") in links_of(open_page("tasks", task="t1"))
+    add_operation(redrive.engine)
+    for number in (12, 7):
+        add_item(redrive.engine, str(number), kind="chapter", owner_id="n1", task_id="t1", state="succeeded")
+    forget_cached_reads()
+
+    assert ("A town", "chapter", "novel=n1&number=7") in links_of(open_page("tasks", task="t1"))
 
 
 def test_an_own_task_shows_items_attempts_and_log_without_secrets(open_page: OpenPage, redrive):
