@@ -50,7 +50,7 @@ class Progress:
     outcome_problems: dict[str, int]     # ProblemKind -> count
     outcome_in_progress: int             # keys that somebody else works on
     outcome_gone: int                    # keys whose roadmap or concept is gone
-    cancelling_count: int = 0            # of the running ones: told to stop, and not yet confirmed
+    cancelling: dict[ItemState, int] = field(default_factory=dict)  # of the unsettled ones: told to stop, and not yet confirmed
     state_by: str = ""                   # who paused, resumed or cancelled it
     state_reason: str = ""
     starts_at: datetime | None = None    # of an armed one: until then it can be undone
@@ -70,6 +70,10 @@ class Progress:
     @property
     def settled(self) -> int:
         return sum(count for state, count in self.counts.items() if state.is_settled)
+
+    @property
+    def cancelling_count(self) -> int:
+        return sum(self.cancelling.values())
 
     @property
     def tried(self) -> int:
@@ -118,8 +122,8 @@ class ItemRow:
 
     @property
     def is_cancelling(self) -> bool:
-        """Told to stop, and its worker has not confirmed yet."""
-        return self.state is ItemState.RUNNING and self.cancel_requested_at is not None
+        """Told to stop, and not confirmed yet: by its worker, or, of one that was begun before and waits again, by the reconciler."""
+        return not self.state.is_settled and self.cancel_requested_at is not None
 
     @property
     def is_not_started(self) -> bool:
@@ -129,7 +133,8 @@ class ItemRow:
 
 def active_operations(redrive: Redrive, *, limit: int = 10) -> tuple[Progress, ...]:
     """Operations that work, wait or are still stopping, then those that ended in the last minutes; the newest of each first."""
-    are_stopping = select(items.c.operation_id).where(items.c.state == ItemState.RUNNING, items.c.cancel_requested_at.is_not(None))
+    are_stopping = select(items.c.operation_id).where(
+        text("state in ('planned', 'queued', 'running') and cancel_requested_at is not null"))  # as its index says it
     is_at_work = operations.c.state.in_(ACTIVE_OPERATION_STATES) | operations.c.operation_id.in_(are_stopping)
     with redrive.engine.connect() as connection:
         rows = connection.execute(
@@ -218,7 +223,7 @@ def _progress(connection: Connection, row: Any) -> Progress:
 def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
     counts = dict.fromkeys(ItemState, 0) | {ItemState(found.state): found.count for found in counted}
     unwritten = row.planned_count - sum(counts.values()) if row.state == OperationState.ARMED and row.starts_at is None else 0
-    cancelling = sum(found.told for found in counted if found.state == ItemState.RUNNING)
+    cancelling = {ItemState(found.state): found.told for found in counted if found.told and not ItemState(found.state).is_settled}
     outcome = row.outcome or {}
     return Progress(
         row.operation_id, row.name, OperationState(row.state), row.actor_id, row.reason, row.created_at, row.settled_at, counts,

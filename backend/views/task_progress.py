@@ -20,8 +20,8 @@ class TaskProgress:
     failed: int
     skipped: int
     cancelled: int = 0
-    running: int = 0       # those that are stopping included
-    cancelling: int = 0
+    running: int = 0       # but for those that are stopping
+    cancelling: int = 0    # told to stop, running or waiting, and not yet confirmed
 
     @property
     def done(self) -> int:
@@ -35,18 +35,18 @@ def progress_of(connection: Connection, task_ids: Sequence[str]) -> tuple[dict[s
         "from ops.items i join ops.operations o using (operation_id) where i.task_id = any(:task_ids) group by i.task_id, i.state"),
         {"task_ids": list(task_ids)}).all()
     by_task: dict[str, dict[ItemState, int]] = defaultdict(lambda: dict.fromkeys(ItemState, 0))
-    told: dict[str, int] = {}
+    cancelling: dict[str, int] = defaultdict(int)
     starters: dict[str, set[str]] = defaultdict(set)
     for row in counted:
         state = ItemState(row.state)
-        by_task[row.task_id][state] = row.count
-        if state is ItemState.RUNNING:
-            told[row.task_id] = row.told
+        told = 0 if state.is_settled else row.told
+        by_task[row.task_id][state] = row.count - told
+        cancelling[row.task_id] += told
         if not state.is_settled:
             starters[row.task_id].update(row.starters)
     progress = {task_id: TaskProgress(
-        sum(counts.values()), counts[ItemState.SUCCEEDED], counts[ItemState.FAILED], counts[ItemState.SKIPPED],
-        counts[ItemState.CANCELLED], counts[ItemState.RUNNING], told.get(task_id, 0)) for task_id, counts in by_task.items()}
+        sum(counts.values()) + cancelling[task_id], counts[ItemState.SUCCEEDED], counts[ItemState.FAILED], counts[ItemState.SKIPPED],
+        counts[ItemState.CANCELLED], counts[ItemState.RUNNING], cancelling[task_id]) for task_id, counts in by_task.items()}
     return progress, {task_id: tuple(sorted(found)) for task_id, found in starters.items()}
 
 

@@ -132,8 +132,9 @@ def operation_block(progress: Progress, *, held: str = "", starts_in: int | None
     if len(rows) == progress.total:  # read a moment later than the counts: one of the two must speak for both
         counted = Counter(row.state for row in rows)
         progress = replace(progress, counts={state: counted[state] for state in ItemState},
-                           cancelling_count=sum(row.is_cancelling for row in rows), not_started=sum(row.is_not_started for row in rows))
-    parts = count_parts(progress.counts, progress.cancelling_count, progress.not_started)
+                           cancelling=Counter(row.state for row in rows if row.is_cancelling),
+                           not_started=sum(row.is_not_started for row in rows))
+    parts = count_parts(progress.counts, progress.cancelling, progress.not_started)
     who = f'<span class="rd-push rd-quiet rd-wrap">{escaped(_who(progress))}</span>'
     numbers = pace(progress, is_held=bool(held), starts_in=starts_in) if progress.is_active else _end_words(progress)
     lines = [_head(progress, numbers), _state_line(progress, held),
@@ -150,11 +151,11 @@ _BAR_ORDER = (ItemState.SUCCEEDED, ItemState.SKIPPED, ItemState.FAILED, ItemStat
               ItemState.PLANNED)
 
 
-def count_parts(counts: dict[ItemState, int], cancelling_count: int, not_started: int = 0) -> list[tuple[Look, int]]:
+def count_parts(counts: dict[ItemState, int], cancelling: dict[ItemState, int], not_started: int = 0) -> list[tuple[Look, int]]:
     """For bar and legend; those that are stopping stand beside those that run, those that were never begun beside the skipped ones."""
-    told = {ItemState.RUNNING: cancelling_count, ItemState.SKIPPED: not_started}
+    told = {**cancelling, ItemState.SKIPPED: not_started}
     parts = [(ITEM_STATES[state], counts[state] - told.get(state, 0)) for state in _BAR_ORDER]
-    return [*parts[:4], (NOT_STARTED, not_started), (CANCELLING, cancelling_count), *parts[4:]]
+    return [*parts[:4], (NOT_STARTED, not_started), (CANCELLING, sum(cancelling.values())), *parts[4:]]
 
 
 def _end_words(progress: Progress) -> str:

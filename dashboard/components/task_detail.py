@@ -103,8 +103,8 @@ def _progress_block(progress: TaskProgress) -> str:
     """Bar and numbers; what waits is the rest."""
     parts = [(ITEM_STATES[ItemState.SUCCEEDED], progress.succeeded), (ITEM_STATES[ItemState.SKIPPED], progress.skipped),
              (ITEM_STATES[ItemState.FAILED], progress.failed), (ITEM_STATES[ItemState.CANCELLED], progress.cancelled),
-             (CANCELLING, progress.cancelling), (ITEM_STATES[ItemState.RUNNING], progress.running - progress.cancelling),
-             (ITEM_STATES[ItemState.PLANNED], progress.total - progress.done - progress.running)]
+             (CANCELLING, progress.cancelling), (ITEM_STATES[ItemState.RUNNING], progress.running),
+             (ITEM_STATES[ItemState.PLANNED], progress.total - progress.done - progress.running - progress.cancelling)]
     done = _("{done:,} of {total:,} done").format(done=progress.done, total=progress.total)
     return (f'<div class="rd">{blocks.bar(parts, progress.total)}<div class="rd-row rd-small">'
             f'<span class="rd-strong">{escaped(done)}</span>{blocks.legend(parts)}</div></div>')

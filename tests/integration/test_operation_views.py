@@ -22,6 +22,17 @@ def test_a_page_of_operations_tells_how_far_each_is_and_where_the_next_begins(re
     assert page.rows[1].total == 0
 
 
+def test_what_was_told_to_stop_and_waits_again_is_still_stopping(redrive):
+    add_operation(redrive.engine, state="cancelled", settled_at=ago(hours=1))
+    add_item(redrive.engine, "a", state="queued", attempt=2, cancel_requested_at=ago(seconds=1))
+    add_item(redrive.engine, "b", state="cancelled", cancel_requested_at=ago(hours=1), settled_at=ago(hours=1))
+
+    found, = operations.active_operations(redrive)
+
+    assert (found.cancelling, found.cancelling_count) == ({ItemState.QUEUED: 1}, 1)
+    assert [row.is_cancelling for row in operations.item_rows(redrive, "o1")] == [True, False]
+
+
 def test_progress_in_a_list_is_the_progress_of_each(redrive):
     add_operation(redrive.engine, "o1", state="completed", settled_at=ago(minutes=1), outcome={"healthy": 1, "problems": {}})
     add_operation(redrive.engine, "o2", state="armed", starts_at=ago(seconds=-5))

@@ -82,7 +82,8 @@ def test_each_filter_narrows_and_all_of_them_together(redrive):
 def test_progress_comes_from_the_items_else_from_what_the_platform_summed_up(redrive):
     add_operation(redrive.engine)
     add_task(redrive.engine, "ours", status="processing", execution_summary={"total": 99, "completed": 98})
-    for state, told in (("planned", None), ("running", None), ("running", ago(seconds=1)), ("succeeded", None), ("failed", None)):
+    for state, told in (("planned", None), ("queued", ago(seconds=1)), ("running", None), ("running", ago(seconds=1)),
+                        ("succeeded", None), ("failed", None)):
         add_item(redrive.engine, f"{state}{bool(told)}", task_id="ours", state=state, cancel_requested_at=told)
     add_task(redrive.engine, "theirs", execution_summary={"total": 9, "completed": 6, "failed": 2, "skipped": 1})
     add_task(redrive.engine, "silent")
@@ -90,7 +91,7 @@ def test_progress_comes_from_the_items_else_from_what_the_platform_summed_up(red
     found = {row.task_id: row for row in tasks.task_page(redrive, TaskFilter()).rows}
 
     ours = found["ours"].progress
-    assert (ours.total, ours.done, ours.running, ours.cancelling) == (5, 2, 2, 1)
+    assert (ours.total, ours.done, ours.running, ours.cancelling) == (6, 2, 1, 2)
     assert found["ours"].starter_ids == ("local operator",)
     assert not found["ours"].is_cancelling
     assert (found["theirs"].progress.total, found["theirs"].progress.done, found["theirs"].progress.failed) == (9, 9, 2)

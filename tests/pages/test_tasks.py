@@ -216,6 +216,18 @@ def test_one_item_is_cancelled_and_shown_as_cancelling_until_it_is_confirmed(ope
     assert "Tutorial of Concept a cancelled by local operator" in words_of(page)
 
 
+def test_an_item_that_was_told_to_stop_and_waits_again_is_cancelling(open_page: OpenPage, redrive):
+    add_own_task(redrive, state="queued", attempt=2, cancel_requested_at=ago(seconds=1), cancelled_by="ann", cancel_reason="wrong")
+
+    page = open_page("tasks", task="own")
+
+    rows = page.dataframe[0].value
+    assert list(rows["state"]) == ["✕ Failed", "⊖ Cancelling"]
+    assert list(rows["outcome"])[1] == "told to stop by ann: wrong"
+    assert "1 cancelling" in words_of(page)
+    assert not has_button(page, "Force stop 1 item")
+
+
 def test_an_item_that_does_not_stop_can_be_stopped_by_force_after_the_grace_period(open_page: OpenPage, redrive):
     item_id = add_own_task(redrive, cancel_requested_at=ago(seconds=11), cancelled_by="local operator", cancel_reason="It is stuck")
     page = open_page("tasks", task="own")
