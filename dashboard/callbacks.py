@@ -1,5 +1,7 @@
 """What buttons do that start or stop work. Each runs before the page is drawn again and leaves a notice; none shows anything itself."""
 
+import structlog
+
 from backend.actions import cancel, limits, retry
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
@@ -9,6 +11,7 @@ from backend.content.plans import Plan
 from backend.content.scopes import Scope
 from backend.i18n import _, ngettext
 from backend.views import ledger, operation_groups, task_log
+from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
 from dashboard.clicks import action
 from dashboard.components.limits_form import chosen
@@ -17,6 +20,7 @@ from dashboard.components.task_words import task_words
 from dashboard.durations import span
 from dashboard.session import NoticeKind, StopAim
 
+log = structlog.get_logger()
 NAMED_TASKS, NAMED_SKIPPED = 8, 5
 
 
@@ -211,25 +215,44 @@ def _force_stop(aim: StopAim, note: str) -> None:
 
 
 def _cancel_tasks(aim: StopAim, note: str) -> None:
-    """Each task by itself: one that is refused keeps no other from being cancelled. Refusals are told by their reason."""
+    """Each task by itself: one that is refused keeps no other from being cancelled, and an outage hides nothing that was done before it."""
     redrive, actor, reason = reads.connected(), reads.actor(), session.stop_reason()
     names = {row.task_id: task_words(row) for row in reads.task_rows(aim.task_ids)}
     done: list[Cancelled] = []
     refused: dict[str, list[str]] = {}
-    for task_id in aim.task_ids:
+    for place, task_id in enumerate(aim.task_ids):
         try:
             done.append(cancel.cancel_task(redrive, task_id, actor, reason, note))
         except (NotFound, Refused, NotAllowed) as exc:
             refused.setdefault(str(exc), []).append(names.get(task_id, task_id))
+        except DATABASE_ERRORS as exc:
+            if not done:
+                raise
+            _tell_cut_off(aim.task_ids[place:], exc)
+            break
+    else:
+        if done:
+            session.forget_chosen(session.TASKS)
     if done:
         words = ngettext("{count} task cancelled", "{count} tasks cancelled", len(done)).format(count=len(done))
         if stopping := sum(found.cancelling_count for found in done):
             words += _("; {items} still stopping").format(items=wording.items(stopping))
         session.notify(NoticeKind.DONE, words)
-        session.forget_chosen(session.TASKS)
     for why, tasks in refused.items():
         more = _(" and {count} more").format(count=len(tasks) - NAMED_TASKS) if len(tasks) > NAMED_TASKS else ""
         session.notify(NoticeKind.WARNING, _("Not cancelled: {tasks}. {why}").format(tasks="; ".join(tasks[:NAMED_TASKS]) + more, why=why))
+
+
+def _tell_cut_off(left: tuple[str, ...], exc: Exception) -> None:
+    """The database went away in the middle: what is left stays chosen."""
+    log.error("cancel_cut_off", left=len(left), error=str(exc).partition("\n")[0])
+    session.suspect_outage()
+    session.forget_chosen(session.TASKS)
+    session.choose_ids(session.TASKS, left)
+    session.notify(NoticeKind.ERROR, ngettext(
+        "The database stopped answering before {count} task was cancelled. It is still chosen; try again.",
+        "The database stopped answering before {count} tasks were cancelled. They are still chosen; try again.",
+        len(left)).format(count=len(left)))
 
 
 def _tell_cancelled(done: Cancelled, words: str) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
+from backend.actions import cancel
 from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.storage.ops_tables import audit_log, items, operations
@@ -118,6 +120,28 @@ def test_cancelling_what_is_chosen_says_of_each_task_what_was_refused_and_why(op
         assert connection.scalar(select(tasks.c.status).where(tasks.c.task_id == "t3")) == "cancelled"
         assert connection.scalar(select(audit_log.c.reason)) == "It is stuck: since Monday"
     assert button(page, "Cancel selected tasks").disabled
+
+
+def test_an_outage_in_the_middle_tells_what_was_cancelled_and_keeps_the_rest_chosen(open_page: OpenPage, redrive, monkeypatch):
+    add_roadmap(redrive.engine, "r1", title="Deep learning", concepts=[concept("a")])
+    for number in range(3):
+        add_task(redrive.engine, f"t{number}", status="processing", task_type="cover", roadmap_id="r1", created_at=ago(minutes=number + 1))
+    page = open_page("tasks")
+    choose_rows(page, [0, 1, 2])
+    button(page, "Cancel 3 tasks").click().run()
+    really = cancel.cancel_task
+
+    def cancel_task(redrive, task_id, *rest):
+        if task_id == "t1":
+            raise OperationalError("update", {}, Exception("server closed the connection"))
+        return really(redrive, task_id, *rest)
+    monkeypatch.setattr(cancel, "cancel_task", cancel_task)
+
+    button(page, "Cancel it").click().run()
+
+    assert "1 task cancelled" in page.toast[0].value
+    assert any("stopped answering before 2 tasks were cancelled" in error.value for error in page.error)
+    assert has_button(page, "Cancel 2 tasks")
 
 
 def test_tasks_that_ended_cannot_be_cancelled(open_page: OpenPage, redrive):
