@@ -267,6 +267,12 @@ def task(task_id: str) -> tasks.TaskDetail | None:
     return tasks.task(connected(), task_id)
 
 
+@_calm
+def failed_keys_of_tasks(task_ids: tuple[str, ...]) -> tuple[ContentKey, ...]:
+    """What a retry of them would take."""
+    return task_log.failed_keys(connected(), task_ids)
+
+
 @_polled
 def task_events(found: tasks.TaskDetail) -> tuple[task_log.TaskEvent, ...]:
     return task_log.task_events(connected(), found)
@@ -297,7 +303,7 @@ def also_forget(*found: Callable) -> None:
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
-                 task_rows, task, read_workers, crew,
+                 task_rows, task, failed_keys_of_tasks, read_workers, crew,
                  operation, operation_page, ledger_page, causes_of_operation, groups_of_operation, outcomes_over_time, causes, cause,
                  recent_retries, other_causes, read_overview, *_of_pages):
         read.clear()

@@ -121,9 +121,12 @@ def _offer_cancel(row: TaskRow) -> None:
 
 
 def _offer_retry(row: TaskRow) -> None:
-    st.button(_("Retry what failed"), key=f"retry-task-{row.task_id}", icon=":material/replay:", disabled=not may_retry(),
-              on_click=callbacks.plan_retry_of_tasks, args=((row.task_id,), _("this task")),
-              help=retry_help(_("Plan a retry of what failed in this task and is a problem now.")))
+    """Pressable when the action would find something."""
+    has_failed = bool(reads.failed_keys_of_tasks((row.task_id,)))
+    st.button(_("Retry what failed"), key=f"retry-task-{row.task_id}", icon=":material/replay:",
+              disabled=not has_failed or not may_retry(), on_click=callbacks.plan_retry_of_tasks, args=((row.task_id,), _("this task")),
+              help=retry_help(_("Plan a retry of what failed in this task and is a problem now.") if has_failed
+                              else _("Nothing that failed in this task is a problem now.")))
 
 
 def _show_error(found: TaskDetail) -> None:

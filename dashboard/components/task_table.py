@@ -108,12 +108,15 @@ def _offer_cancel(chosen: tuple[TaskRow, ...]) -> None:
 
 
 def _offer_retry(chosen: tuple[TaskRow, ...]) -> None:
-    words = count_words(len(chosen))
+    """Pressable when the action would find something."""
+    words, task_ids = count_words(len(chosen)), tuple(row.task_id for row in chosen)
+    has_failed = bool(task_ids) and bool(reads.failed_keys_of_tasks(task_ids))
+    told = (_("Choose rows in the table first.") if not chosen
+            else _("Plan a retry of what failed in the chosen tasks and is a problem now.") if has_failed
+            else _("Nothing that failed in the chosen tasks is a problem now."))
     st.button(_("Retry what failed in {tasks}").format(tasks=words) if chosen else _("Retry what failed"), key="retry-tasks",
-              icon=":material/replay:", disabled=not chosen or not may_retry(), on_click=callbacks.plan_retry_of_tasks,
-              args=(tuple(row.task_id for row in chosen), words),
-              help=retry_help(_("Plan a retry of what failed in the chosen tasks and is a problem now.") if chosen
-                              else _("Choose rows in the table first.")))
+              icon=":material/replay:", disabled=not has_failed or not may_retry(), on_click=callbacks.plan_retry_of_tasks,
+              args=(task_ids, words), help=retry_help(told))
 
 
 def names(chosen: tuple[TaskRow, ...]) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 from backend.actions import cancel
 from backend.clock import utc_now
 from backend.content.keys import ContentKind
+from backend.storage import problems
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.storage.platform_tables import tasks
 from dashboard.components import task_table
@@ -169,12 +170,51 @@ def test_what_failed_in_the_chosen_tasks_is_planned_and_nothing_else(open_page: 
 
 def test_a_task_in_which_nothing_is_broken_any_more_says_so(open_page: OpenPage, redrive):
     add_tasks(redrive)
-    page = open_page("tasks", task="t1")
+    assert button(open_page("tasks", task="t1"), "Retry what failed").disabled
+    page = open_page("tasks", task="t2")
+    with redrive.engine.begin() as connection:
+        connection.execute(text("delete from roadmap_metadata"))
+    problems.drain(redrive.engine, utc_now, redrive.limits)
 
     button(page, "Retry what failed").click().run()
 
     assert any("Nothing that failed in this task is a problem now." in info.value.replace("\\", "") for info in page.info)
     assert not has_button(page, "Confirm")
+
+
+def test_a_retry_is_offered_only_where_something_failed_and_is_a_problem(open_page: OpenPage, redrive):
+    add_tasks(redrive)
+    page = open_page("tasks")
+    assert button(page, "Retry what failed").help == "Choose rows in the table first."
+
+    choose_rows(page, [0, 2])
+
+    assert button(page, "Retry what failed in 2 tasks").disabled
+    assert button(page, "Retry what failed in 2 tasks").help == "Nothing that failed in the chosen tasks is a problem now."
+    choose_rows(page, [0, 1])
+    assert not button(page, "Retry what failed in 2 tasks").disabled
+
+
+def test_an_error_of_an_item_is_read_in_full_once_the_item_is_chosen_also_after_the_end(open_page: OpenPage, redrive):
+    add_operation(redrive.engine, state="completed")
+    add_task(redrive.engine, "own", status="failed", task_type="retry_tutorial")
+    for part in ("a", "b"):
+        add_item(redrive.engine, part, task_id="own", state="failed", error_kind="save_rejected", settled_at=ago(minutes=2),
+                 error_message=f"first line of {part}\n" + "x" * 1900 + f" end of {part}")
+    page = open_page("tasks", task="own")
+    assert not page.code
+    assert "Choose a failed item to read its error in full." in words_of(page)
+
+    choose_rows(page, [1])
+
+    assert [code.value for code in page.code] == ["first line of b\n" + "x" * 1900 + " end of b"]
+
+
+def test_a_long_reason_of_the_platform_is_not_cut(open_page: OpenPage, redrive):
+    add_task(redrive.engine, "t", status="failed", failed_concepts={
+        "a": {"reason": "x" * 1900 + " the end", "content_type": "tutorial", "timestamp": "2026-01-01T00:00:00Z"}})
+
+    assert words_of(open_page("tasks", task="t")).count("the end") == 2  # what failed, and the log
 
 
 def test_a_task_of_the_platform_shows_its_error_and_what_was_noted(open_page: OpenPage, redrive):
