@@ -122,4 +122,4 @@ def save_error(exc: Exception) -> ItemError:
         kind = told if told in (ErrorKind.SAVE_TOO_LONG, ErrorKind.CONTENT_UNSTORABLE) else ErrorKind.SAVE_REJECTED
     else:
         kind = ErrorKind.SAVE_REJECTED
-    return ItemError(kind, storable(message)[:500])
+    return ItemError(kind, storable(message))

@@ -29,6 +29,7 @@ from dashboard.untrusted import escaped, plain
 
 POLL_SECONDS = 2
 ROW_HEIGHT = 32
+SHOWN_ERRORS = 10
 
 
 def show_unknown(task_id: str) -> None:
@@ -131,8 +132,13 @@ def _offer_retry(row: TaskRow) -> None:
 
 def _show_error(found: TaskDetail) -> None:
     if found.row.error:
-        st.html(f'<div class="rd"><span class="rd-strong">{escaped(_("Error"))}</span>'
-                f'<div class="rd-error">{escaped(found.row.error)}</div></div>')
+        _show_in_full(_("Error"), found.row.error)
+
+
+def _show_in_full(words: str, error: str) -> None:
+    """To read and to copy."""
+    st.markdown(f"**{plain(words)}**")
+    st.code(error, language=None, wrap_lines=True)
 
 
 def _show_facts(found: TaskDetail) -> None:
@@ -162,7 +168,7 @@ def _about(row: TaskRow) -> str:
 
 
 def _show_items(found: TaskDetail) -> None:
-    """Items with what came of them; the chosen ones can be cancelled, or stopped by force when that has taken too long."""
+    """Items with what came of them; the chosen ones are read in full, cancelled, or stopped by force when that has taken too long."""
     chosen = [item for item in found.items if str(item.item_id) in session.chosen_ids(ITEMS) and not item.state.is_settled]
     st.subheader(_("Items"), anchor=False)
     if found.is_live:
@@ -174,12 +180,23 @@ def _show_items(found: TaskDetail) -> None:
     marked = set(session.chosen_ids(ITEMS))
     st.dataframe(
         _frame(found.items), hide_index=True, key=key, height=min(ROW_HEIGHT * len(shown) + 38, 520), row_height=ROW_HEIGHT,
-        on_select=(lambda: session.choose_rows(ITEMS, key, shown)) if found.is_live else "ignore", selection_mode="multi-row",
-        placeholder="", column_config=_columns(),
-        selection_default={"selection": {"rows": [at for at, item_id in enumerate(shown) if item_id in marked]}} if found.is_live else None)
+        on_select=lambda: session.choose_rows(ITEMS, key, shown), selection_mode="multi-row", placeholder="", column_config=_columns(),
+        selection_default={"selection": {"rows": [at for at, item_id in enumerate(shown) if item_id in marked]}})
     total = found.row.progress.total if found.row.progress else len(shown)
     if total > len(shown):
         st.caption(_("The first {shown:,} of {total:,} items.").format(shown=len(shown), total=total))
+    _show_item_errors([item for item in found.items if item.error_message], marked)
+
+
+def _show_item_errors(failed: list[ItemRow], marked: set[str]) -> None:
+    """In full, of the chosen items or of the only one that failed; the table has room for one line."""
+    chosen = failed if len(failed) == 1 else [item for item in failed if str(item.item_id) in marked]
+    for item in chosen[:SHOWN_ERRORS]:
+        _show_in_full(item_words(item), item.error_message)
+    if len(chosen) > SHOWN_ERRORS:
+        st.caption(_("The first {shown:,} of {total:,} chosen errors.").format(shown=SHOWN_ERRORS, total=len(chosen)))
+    if failed and not chosen:
+        st.caption(_("Choose a failed item to read its error in full."))
 
 
 def _offer_cancel_items(row: TaskRow, chosen: list[ItemRow]) -> None:
@@ -247,4 +264,4 @@ def _failed_row(entry: FailedConcept) -> list[str]:
     kinds = ", ".join(wording.CONTENT_KINDS[ContentKind(word)] if word in set(ContentKind) else word
                       for word in map(str.strip, entry.content_type.split(",")) if word)
     return [f'<span class="rd-wrap">{escaped(entry.concept_id)}</span>', escaped(kinds),
-            f'<span class="rd-wrap">{escaped(entry.reason[:500])}</span>']
+            f'<span class="rd-wrap">{escaped(entry.reason)}</span>']

@@ -32,7 +32,7 @@ def show_events(events: tuple[TaskEvent, ...]) -> None:
 
 def _line(event: TaskEvent) -> str:
     look, words, detail = event_words(event)
-    more = f' <span class="rd-quiet rd-wrap">{escaped(detail[:400])}</span>' if detail else ""
+    more = f' <span class="rd-quiet rd-wrap">{escaped(detail)}</span>' if detail else ""
     return (f'<span style="color:{look.colour};font-weight:700" aria-hidden="true">{look.symbol}</span> '
             f'<span class="rd-wrap">{escaped(words)}</span>{more}')
 

@@ -223,7 +223,7 @@ def test_a_task_of_the_platform_shows_its_error_and_what_was_noted(open_page: Op
     page = open_page("tasks", task="t2")
 
     words = words_of(page)
-    assert "QueuePool limit" in words
+    assert [code.value for code in page.code] == ["QueuePool limit"]
     assert "Pool dry" in words
     assert "Task created for user-1" in words
     assert "a failed" in words
