@@ -19,6 +19,7 @@ from backend.content.plans import Plan
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.content.status import ItemState, OperationState
+from backend.content.stopping import CancelScope
 from backend.redrive import Redrive
 from backend.views import (
     availability,
@@ -37,7 +38,7 @@ from backend.views import (
 from backend.views import causes as cause_views
 
 _BY_REPR = {ProblemFilter: repr, ContentKey: repr, tasks.TaskFilter: repr, tasks.Cursor: repr, tasks.TaskDetail: repr,
-            operations.Progress: repr}
+            operations.Progress: repr, CancelScope: repr}
 _polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _calm = st.cache_data(ttl=2, show_spinner=False, max_entries=200, hash_funcs=_BY_REPR)
 _slow = st.cache_data(ttl=15, show_spinner=False, max_entries=20)
@@ -247,6 +248,11 @@ def starters_of(*keys: ContentKey) -> tuple[str, ...]:
     return operations.starters_of(connected(), keys)
 
 
+@_calm
+def working(scope: CancelScope) -> operations.Working:
+    return operations.working(connected(), scope)
+
+
 @_polled
 def task_page(task_filter: tasks.TaskFilter, before: tasks.Cursor | None, after: tasks.Cursor | None, page_size: int) -> tasks.TaskPage:
     return tasks.task_page(connected(), task_filter, before=before, after=after, page_size=page_size)
@@ -303,7 +309,7 @@ def also_forget(*found: Callable) -> None:
 def forget_after_action() -> None:
     """What an action has just changed is read anew."""
     for read in (active_operations, items_of, items_in_state, problem_page, read_roadmap, history, task_page, task_counts,
-                 task_rows, task, failed_keys_of_tasks, read_workers, crew,
+                 task_rows, task, failed_keys_of_tasks, working, read_workers, crew,
                  operation, operation_page, ledger_page, causes_of_operation, groups_of_operation, outcomes_over_time, causes, cause,
                  recent_retries, other_causes, read_overview, *_of_pages):
         read.clear()

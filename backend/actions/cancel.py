@@ -286,4 +286,6 @@ def _scope_words(scope: CancelScope, count: int) -> str:
         return _("everything that is planned, queued or running")
     if scope.owner_id:
         return _("everything of {owner_id}").format(owner_id=scope.owner_id)
+    if scope.cause_id:
+        return _("everything that was planned for the cause {cause_id}").format(cause_id=scope.cause_id)
     return _("{items} chosen by hand").format(items=wording.items(count))

@@ -26,11 +26,13 @@ class CancelScope:
     keys: tuple[ContentKey, ...] = ()
     operation_id: str = ""
     owner_id: str = ""
+    cause_id: str = ""        # that they were planned for
     is_everything: bool = False
 
     def __post_init__(self) -> None:
-        if sum(map(bool, (self.keys, self.operation_id, self.owner_id, self.is_everything))) != 1:
-            raise ValueError("a scope to cancel is content keys, an operation or an owner; for all of it say CancelScope.everything()")
+        if sum(map(bool, (self.keys, self.operation_id, self.owner_id, self.cause_id, self.is_everything))) != 1:
+            raise ValueError(
+                "a scope to cancel is content keys, an operation, an owner or a cause; for all of it say CancelScope.everything()")
 
     @classmethod
     def everything(cls) -> "CancelScope":

@@ -20,6 +20,15 @@ def unsettled_items(connection: Connection, scope: CancelScope) -> list[StoredIt
     return _unsettled(connection, condition, parameters)
 
 
+def count_working(connection: Connection, scope: CancelScope) -> tuple[int, frozenset[str]]:
+    """(how many items in the scope may be told to stop, who started them)."""
+    condition, parameters = _condition(scope)
+    row = connection.execute(text(
+        "select count(*) as count, array_agg(distinct o.actor_id) as starters from ops.items i join ops.operations o using (operation_id) "
+        f"where i.state in ('planned', 'queued', 'running') and i.cancel_requested_at is null and {condition}"), parameters).one()
+    return row.count, frozenset(row.starters or ())
+
+
 def unsettled_of_task(connection: Connection, task_id: str) -> list[StoredItem]:
     return _unsettled(connection, "i.task_id = :task_id", {"task_id": task_id})
 
@@ -35,6 +44,9 @@ def _condition(scope: CancelScope) -> tuple[str, dict[str, Any]]:
         return "i.operation_id = :operation_id", {"operation_id": scope.operation_id}
     if scope.owner_id:
         return "i.owner_id = :owner_id", {"owner_id": scope.owner_id}
+    if scope.cause_id:
+        return ("i.planned_cause_id in (select :cause_id union select fingerprint from ops.cause_aliases where cause_id = :cause_id)",
+                {"cause_id": scope.cause_id})
     if scope.is_everything:
         return "true", {}
     return ("(i.kind, i.owner_id, i.part) in (select * from unnest(cast(:k as text[]), cast(:o as text[]), cast(:p as text[])))",

@@ -180,6 +180,19 @@ def in_work(redrive: Redrive, keys: Sequence[ContentKey]) -> frozenset[ContentKe
         return frozenset(keys_in_work(connection, keys))
 
 
+@dataclass(frozen=True, slots=True)
+class Working:
+    """What a cancel of a scope would stop now."""
+
+    count: int
+    starter_ids: frozenset[str]
+
+
+def working(redrive: Redrive, scope: CancelScope) -> Working:
+    with redrive.engine.connect() as connection:
+        return Working(*stopping.count_working(connection, scope))
+
+
 def starters_of(redrive: Redrive, keys: Sequence[ContentKey]) -> tuple[str, ...]:
     """Who started what works on these keys now."""
     if not keys:

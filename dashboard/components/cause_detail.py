@@ -6,6 +6,7 @@ from backend.actions import presence
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.scopes import ProblemFilter, Scope
+from backend.content.stopping import CancelScope
 from backend.content.triage import CauseState, is_left_out, may_become
 from backend.i18n import _
 from backend.views.causes import CauseDetail, OperationOfCause
@@ -16,6 +17,7 @@ from dashboard.components.cause_words import day_words, owner_words, retry_words
 from dashboard.components.filters import as_query
 from dashboard.components.owner_links import show_owner_link
 from dashboard.components.permission import may_retry, may_triage, retry_help, triage_help
+from dashboard.components.scope_cancel import offer_cancel_of_scope
 from dashboard.durations import age, clock_time
 from dashboard.navigation import automatic_page, operations_page, problems_page
 from dashboard.palette import CAUSE_STATES, OPERATION_STATES
@@ -100,6 +102,7 @@ def _offer_buttons(found: CauseDetail) -> None:
         st.button(_("Retry all of it"), key="cause-retry", type="primary", icon=":material/replay:",
                   disabled=not may_retry() or is_out or not found.problem_count, help=retry_help(plain(told)),
                   on_click=callbacks.plan_retry, args=(aim, wording.scope(aim, cause=found.title)))
+        offer_cancel_of_scope(CancelScope(cause_id=found.cause_id), _("this cause"))
         _offer_state(found, CauseState.ACKNOWLEDGED, _("Acknowledge"), ":material/front_hand:", _("Somebody sees to it."))
         _offer_ignore(found)
         _offer_state(found, CauseState.RESOLVED, _("Resolve"), ":material/check_circle:",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from backend.content.chapters import StripState
 from backend.content.keys import ContentKey, ContentKind
+from backend.content.stopping import CancelScope
 from backend.i18n import _
 from backend.views.chapters import ChapterView
 from backend.views.novels import NovelRow, StripCell
@@ -11,6 +12,7 @@ from dashboard import callbacks, chapter_callbacks, reads, session
 from dashboard.components import blocks
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES, chapter_address
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
+from dashboard.components.scope_cancel import offer_cancel_of_scope
 from dashboard.durations import age
 from dashboard.navigation import chapter_page, novels_page
 from dashboard.untrusted import escaped, plain
@@ -42,6 +44,7 @@ def show_none(novel_id: str, novel: NovelRow | None) -> None:
         else:
             st.info(_("Choose a chapter."), icon=":material/menu_book:")
         show_strip(novel, 0)
+        offer_cancel_of_scope(CancelScope(owner_id=novel_id), novel.title)
 
 
 def show_head(found: ChapterView, novel: NovelRow | None) -> None:
@@ -52,6 +55,8 @@ def show_head(found: ChapterView, novel: NovelRow | None) -> None:
         st.html(f'<div class="rd rd-row">{blocks.toned(CHAPTER_STATES[found.state])}'
                 f'<span class="rd-quiet rd-wrap">{escaped(_state_words(found))}</span></div>', width="content")
         _offer(found)
+        offer_cancel_of_scope(CancelScope(owner_id=found.novel_id), found.novel_title,
+                              at_least=2 if found.operation_id else 1)  # one is what its own button cancels
     _tell_missing_choice(found)
 
 

@@ -9,14 +9,14 @@ from backend.content import wording
 from backend.content.keys import ContentKind
 from backend.content.problems import KeyState, ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.content.stopping import CancelScope, may_cancel_item
+from backend.content.stopping import CancelScope
 from backend.i18n import _, ngettext
 from backend.views.roadmap import RoadmapView
-from dashboard import callbacks, reads
+from dashboard import callbacks
 from dashboard.components import blocks
-from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
+from dashboard.components.permission import may_retry, retry_help
+from dashboard.components.scope_cancel import offer_cancel_of_scope
 from dashboard.palette import Look, cell_look
-from dashboard.session import StopAim
 from dashboard.untrusted import escaped, plain
 
 
@@ -44,22 +44,7 @@ def show_summary(found: RoadmapView) -> None:
                   disabled=not may_retry() or not broken, on_click=callbacks.plan_retry,
                   args=(Scope.matching(aim), wording.scope(Scope.matching(aim), owner_title=found.title)),
                   help=retry_help(_("Plan a retry of every problem of this roadmap.") if broken else _("Nothing is broken here.")))
-        _offer_cancel(found)
-
-
-def _offer_cancel(found: RoadmapView) -> None:
-    """Everything of this roadmap that is planned, queued or running, while there is any."""
-    working = [cell.key for row in found.concepts for cell in row.cells.values()
-               if cell.item_state and may_cancel_item(cell.item_state, cell.cancel_requested_at)]
-    if not working:
-        return
-    starters = reads.starters_of(*working)
-    words = _("all {items} of {roadmap} that are planned, queued or running").format(
-        items=wording.items(len(working)), roadmap=found.title)
-    st.button(_("Cancel the work here"), key=f"cancel-roadmap-{found.roadmap_id}", icon=":material/cancel:",
-              disabled=not may_cancel(starters), on_click=callbacks.ask_stop,
-              args=(StopAim(words, scope=CancelScope(owner_id=found.roadmap_id)),),
-              help=cancel_help(_("Stop whatever works on this roadmap, of any operation."), starters))
+        offer_cancel_of_scope(CancelScope(owner_id=found.roadmap_id), found.title)
 
 
 def _progress_words(found: RoadmapView, total: int) -> str:

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from backend.actions import retry
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
-from backend.storage.ops_tables import items, operations
-from tests.factories import add_item, add_operation, add_roadmap, ago, concept
+from backend.storage.ops_tables import audit_log, cause_aliases, causes, items, operations
+from tests.factories import add_item, add_novel, add_operation, add_roadmap, ago, concept
 from tests.pages.conftest import OpenPage, button, choose_rows, forget_cached_reads, has_button, words_of
 
 
@@ -165,12 +165,45 @@ def test_everything_that_works_on_a_roadmap_is_cancelled(open_page: OpenPage, re
     start_two(redrive, operator)
     page = open_page("roadmap", id="r1")
 
-    button(page, "Cancel the work here").click().run()
+    button(page, "Cancel work on 2 items").click().run()
     assert "all 2 items of Deep learning" in words_of(page)
     button(page, "Cancel it").click().run()
 
     assert item_states(redrive) == {"cancelled"}
-    assert not has_button(page, "Cancel the work here")
+    assert not [found for found in page.button if found.label.startswith("Cancel work on")]
+
+
+def test_everything_that_works_on_a_novel_is_cancelled_from_any_of_its_chapters(open_page: OpenPage, redrive):
+    add_novel(redrive.engine, "n1", title="A town", chapters=[{}, {}, {}])
+    add_operation(redrive.engine)
+    for number, owner in ((2, "n1"), (3, "n1"), (1, "n2")):
+        add_item(redrive.engine, str(number), kind="chapter", owner_id=owner)
+    page = open_page("chapter", novel="n1", number="1")
+
+    button(page, "Cancel work on 2 items").click().run()
+    assert "all 2 items of A town" in words_of(page)
+    button(page, "Cancel it").click().run()
+
+    assert item_states(redrive) == {"planned", "cancelled"}
+    assert not [found for found in page.button if found.label.startswith("Cancel work on")]
+
+
+def test_everything_that_was_planned_for_a_cause_is_cancelled(open_page: OpenPage, redrive):
+    with redrive.engine.begin() as connection:
+        connection.execute(causes.insert().values(cause_id="c1", error_kind="model_timeout", origin="model", title="timed out",
+                                                  sample="timed out"))
+        connection.execute(cause_aliases.insert().values(fingerprint="c0", cause_id="c1", merged_by="ann"))
+    add_operation(redrive.engine)
+    for part, cause_id in (("a", "c1"), ("b", "c0"), ("c", "other")):
+        add_item(redrive.engine, part, planned_cause_id=cause_id)
+    page = open_page("cause", id="c1")
+
+    button(page, "Cancel work on 2 items").click().run()
+    button(page, "Cancel it").click().run()
+
+    with redrive.engine.connect() as connection:
+        assert dict(connection.execute(select(items.c.part, items.c.state)).all()) == {"a": "cancelled", "b": "cancelled", "c": "planned"}
+        assert connection.scalar(select(audit_log.c.scope)) == "everything that was planned for the cause c1"
 
 
 def test_an_operation_of_somebody_else_needs_the_role(environment, open_page: OpenPage, redrive):
