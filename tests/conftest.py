@@ -19,6 +19,7 @@ from backend.host.private_servers import PrivateServers
 from backend.redrive import Redrive
 from backend.settings import Settings
 from backend.storage.migrate import migrate
+from tests.memory_folder import memory_folder
 
 _numbers = itertools.count(1)
 
@@ -49,19 +50,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProc
 
 
 @pytest.fixture(scope="session")
-def servers(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[PrivateServers | GivenServers]:
-    """Both servers, without fsync, for the whole session."""
+def servers(pytestconfig: pytest.Config) -> Iterator[PrivateServers | GivenServers]:
+    """Both servers, in memory and without fsync, for the whole session."""
     given = pytestconfig.getoption("--database-url"), pytestconfig.getoption("--redis-url")
     if any(given):
         assert all(given), "give both --database-url and --redis-url"
         yield GivenServers(*given)
         return
-    folder = tmp_path_factory.mktemp("servers")
-    folder.chmod(0o755)
-    folder.parent.chmod(0o755)
-    with PrivateServers(folder, durable=False) as running:
+    with memory_folder() as folder, PrivateServers(folder, durable=False) as running:
         yield running
 
 

@@ -2,8 +2,6 @@
 
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from backend.host.private_servers import PrivateServers
 from backend.settings import Settings
 from backend.storage.migrate import migrate
 from tests.chaos.stack import impatient
+from tests.memory_folder import memory_folder
 
 IS_LONG = os.environ.get("REDRIVE_CHAOS") == "long"
 _numbers = itertools.count(1)
@@ -54,14 +53,9 @@ def tell() -> Iterator[list[str]]:
 
 @pytest.fixture(scope="session")
 def own_servers() -> Iterator[PrivateServers]:
-    """A PostgreSQL and a Valkey that a test may kill: what was confirmed to a client is on the disk."""
-    folder = Path(tempfile.mkdtemp(prefix="redrive-chaos-"))
-    folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    try:
-        with PrivateServers(folder / "state", durable=True, holder="chaos") as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL and a Valkey that a test may kill: what was confirmed to a client outlives them."""
+    with memory_folder() as folder, PrivateServers(folder / "state", durable=True, holder="chaos") as running:
+        yield running
 
 
 @pytest.fixture

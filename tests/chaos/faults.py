@@ -268,6 +268,9 @@ FAULTS: Mapping[str, Fault] = {
     "double click": double_click, "overlapping plans": overlapping_plans, "cancel items": cancel_items,
     "cancel operation": cancel_operation, "pause, resume": pause_and_resume, "force stop": force_stop,
 }
+# Nothing can be sent, or settle, until these are over.
+OUTAGES = ("Redis kill -9", "PostgreSQL restart", "PostgreSQL kill -9", "power cut", "no connections left", "rows locked", "model down",
+           "pause, resume")
 OFTEN = ("SIGKILL work-horse", "SIGKILL worker", "cancel items", "double click")  # twice in each pack
 
 

@@ -29,6 +29,12 @@ def with_model(settings: Settings, server: ModelServer, **more: Any) -> Settings
     return settings.model_copy(update={"openai_base_url": server.base_url, "model": "loopback-model", **more})
 
 
+def by_default(settings: Settings) -> dict[str, float]:
+    """Heartbeats, leases and patience as they are without a setting."""
+    names = ("heartbeat_seconds", "lease_seconds", "resend_seconds", "save_patience_seconds")
+    return {name: type(settings).model_fields[name].default for name in names}
+
+
 @dataclass(frozen=True)
 class Story:
     """A platform, what was broken of it, and one retry of all that."""

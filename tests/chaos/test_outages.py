@@ -10,7 +10,7 @@ from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import repeated_calls
 from tests.chaos.scene import is_back
 from tests.chaos.stack import Stack, mark_of
-from tests.chaos.story import retry_all, with_model
+from tests.chaos.story import by_default, retry_all, with_model
 from tests.model_server import Faults, ModelServer
 
 LEASES = 20  # of silence of the model
@@ -86,12 +86,6 @@ def test_a_slow_worker_that_lives_is_never_robbed(servers, settings):
 
     assert progress.counts[ItemState.SUCCEEDED] == len(found.calls) == 3
     assert {item.attempt for item in found.items} == {1}
-
-
-def by_default(settings) -> dict[str, float]:
-    """Heartbeats, leases and patience as they are without a setting."""
-    names = ("heartbeat_seconds", "lease_seconds", "resend_seconds", "save_patience_seconds")
-    return {name: type(settings).model_fields[name].default for name in names}
 
 
 def test_a_job_whose_worker_dies_before_its_first_item_is_sent_again_within_two_heartbeats(servers, settings, tmp_path, tell):

@@ -32,7 +32,7 @@ CONCEPT_KEYS = [
     ContentKey(kind, roadmap_id, concept_id)
     for kind in CONCEPT_KINDS for roadmap_id in ROADMAPS for concept_id in (*CONCEPTS, "5", "")]
 SEED = int(os.environ.get("REDRIVE_PROPERTY_SEED", "20261122"))
-EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("REDRIVE_PROPERTY_EXAMPLES", "25"))
 pytestmark = pytest.mark.timeout(600)  # a failing example is made smaller before it is shown
 WAITS = st.lists(st.sampled_from([1, 2, 299, 300, 301, 600, 900]), min_size=1, max_size=3)
 
