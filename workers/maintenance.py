@@ -29,7 +29,7 @@ from backend.views.availability import is_outage
 log = structlog.get_logger()
 MAINTENANCE_LOCK = 7_203_004
 TICK_SECONDS = 0.1        # from commit to listed stays under a second
-DISPATCH_SECONDS = 1.0    # one turn of a large bulk
+DISPATCH_SECONDS = 2.0    # one turn of a large bulk: about 15,000 items, so that owners are not looked at again for each few of theirs
 OUTAGE_SECONDS = 1.0      # between tries while PostgreSQL is away
 FAULT_SECONDS = 1.0       # until a duty that failed is tried again
 SPILL_SECONDS = 3.0       # one listing of the object store
@@ -136,8 +136,7 @@ def _drain(redrive: Redrive) -> bool:
 
 
 def _dispatch(redrive: Redrive) -> bool:
-    """Rounds for a second at most: a large bulk is sent quickly, and what was written meanwhile is still drained in between."""
-    dispatcher.start_armed(redrive)
+    """Rounds for some seconds at most: a large bulk is sent quickly, and what was written meanwhile is still drained in between."""
     ends_at = time.monotonic() + DISPATCH_SECONDS
     while more_waits := _dispatch_round(redrive):
         if time.monotonic() > ends_at:
@@ -146,6 +145,7 @@ def _dispatch(redrive: Redrive) -> bool:
 
 
 def _dispatch_round(redrive: Redrive) -> bool:
+    dispatcher.start_armed(redrive)  # what people wait for keeps its time beside a large bulk
     has_written = itemising.write_piece(redrive)
     done = dispatcher.dispatch(redrive)
     if done.queued:

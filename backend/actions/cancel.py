@@ -138,7 +138,7 @@ def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
 
 
 def _cancel_rest(connection: Connection, operation_id: str, actor: Actor, words: str, now: datetime) -> Withdrawn:
-    itemising.write_all(connection)
+    itemising.write_all(connection, operation_id)
     found = stopping.unsettled_items(connection, CancelScope(operation_id=operation_id))
     return withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now, ends_tasks=True)
 

@@ -103,7 +103,7 @@ def confirm(
             return Confirmed(earlier, stored, len(accepted.included) - stored)
         itemising.write_all(connection)
         taken = items.keys_in_work(connection, [item.key for item in accepted.included])
-        left = [item for item in accepted.included if item.key not in taken]
+        left = [item for item in accepted.included if item.key not in taken] if taken else list(accepted.included)
         if once_a_day and left:
             tried = items.tried_today(connection, [item.key for item in left], utc_now())
             left = [item for item in left if item.key not in tried]
@@ -143,7 +143,7 @@ def store(
         starts_at=now + timedelta(seconds=armed_seconds) if armed_seconds else None)
     by_cause, canary_items = groups.insert_groups(
         connection, operation_id, left, canary_items=limits.canary_items, canary_above_items=redrive.settings.canary_above_items)
-    itemising.store(connection, operation_id, items.item_rows(left, by_cause, canary_items), reason)
+    itemising.store(connection, operation_id, items.item_columns(left, by_cause, canary_items), reason)
     groups.insert_left_out(connection, operation_id, _left_out(accepted, left))
     audit.record(
         connection, actor, action="retry_over_limit" if accepted.overrides_limits else "retry", scope=name, reason=reason,

@@ -124,7 +124,7 @@ items = Table(
     Index("ix_items_told_group", "group_id", text("settled_at desc"), postgresql_where=text(TOLD)),
 )
 
-# Keys of a large confirmed plan that are not items yet, as JSON lists of items.ItemRow.
+# Keys of a large confirmed plan that are not items yet, as JSON of items.ItemColumns.
 frozen_pieces = Table(
     "frozen_pieces", ops,
     Column("piece_id", BigInteger, Identity(), primary_key=True),

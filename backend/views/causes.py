@@ -183,15 +183,27 @@ def _owners(connection: Connection, cause_id: str) -> tuple[TouchedOwner, ...]:
         row.first_chapter) for row in rows)
 
 
+# Of a large retry that is still written down its groups tell; it has only some of its items, or none.
+_OPERATIONS = text("""
+    with found as (
+      select operation_id, count(*) as item_count, count(*) filter (where state = 'succeeded') as succeeded,
+        count(*) filter (where state = 'failed') as failed
+      from ops.items where planned_cause_id = any(:members) group by operation_id),
+    prepared as (
+      select g.operation_id, sum(g.item_count) as item_count from ops.operations o join ops.groups g using (operation_id)
+      where o.state = 'armed' and o.starts_at is null and g.cause_id = any(:members) group by g.operation_id)
+    select o.operation_id, o.name, o.actor_id, o.state, o.created_at, greatest(f.item_count, p.item_count) as item_count,
+      coalesce(f.succeeded, 0) as succeeded, coalesce(f.failed, 0) as failed
+    from (select operation_id from found union select operation_id from prepared) u join ops.operations o using (operation_id)
+    left join found f using (operation_id) left join prepared p using (operation_id)
+    where cast(:since as timestamptz) is null or o.created_at > :since or o.state = any(:active)
+    order by o.created_at desc limit :limit""")
+
+
 def _operations(connection: Connection, members: Sequence[str], *, since: datetime | None = None) -> tuple[OperationOfCause, ...]:
     """With `since` those that are active, or were begun after it."""
-    rows = connection.execute(text(
-        "select o.operation_id, o.name, o.actor_id, o.state, o.created_at, count(*) as item_count, "
-        "  count(*) filter (where i.state = 'succeeded') as succeeded, count(*) filter (where i.state = 'failed') as failed "
-        "from ops.items i join ops.operations o using (operation_id) where i.planned_cause_id = any(:members) "
-        "and (cast(:since as timestamptz) is null or o.created_at > :since or o.state = any(:active)) "
-        "group by o.operation_id order by o.created_at desc limit :limit"),
-        {"members": list(members), "since": since, "active": list(ACTIVE_OPERATION_STATES), "limit": OPERATIONS})
+    rows = connection.execute(
+        _OPERATIONS, {"members": list(members), "since": since, "active": list(ACTIVE_OPERATION_STATES), "limit": OPERATIONS})
     return tuple(OperationOfCause(row.operation_id, row.name, row.actor_id, OperationState(row.state), row.created_at, row.item_count,
                                   Retries(row.succeeded, row.failed)) for row in rows)
 

@@ -96,9 +96,12 @@ class OutcomeBucket:
 _STOPPED = ", ".join(f"'{rule}'" for rule in STOP_RULES)
 _ITEM_OUTCOME = "case when state = 'skipped' and skip_rule in (" + _STOPPED + ") then 'not_started' when state in ('planned', 'queued') " \
                 "then 'waiting' else state end"
+# Keys of a large plan that are no items yet wait too.
 _COUNTS = text(f"""
     select {_ITEM_OUTCOME} as outcome, count(*) as count from ops.items where operation_id = :operation_id group by 1
-    union all select 'left_out', count(*) from ops.left_out where operation_id = :operation_id""")
+    union all select 'left_out', count(*) from ops.left_out where operation_id = :operation_id
+    union all select 'waiting', planned_count - (select count(*) from ops.items where operation_id = :operation_id)
+      from ops.operations where operation_id = :operation_id and state = 'armed' and starts_at is null""")
 _COLUMNS = ("item_id, kind, owner_id, part, title, error_message, cause_id, attempt, returned_count, calls, prompt_tokens, "
             "completion_tokens, cost, started_at, settled_at, generator, is_sample, cancel_reason, cancelled_by")
 # Items and what was left out have their ids from one sequence: together they are in one order, that of the plan.
@@ -127,8 +130,9 @@ def ledger_page(
 ) -> LedgerPage:
     """Rows in the order of the plan, from behind the item `after` on; narrowed by outcome and by words of title, key or error."""
     with redrive.engine.connect() as connection:
-        counted = connection.execute(_COUNTS, {"operation_id": operation_id})
-        counts = dict.fromkeys(Outcome, 0) | {Outcome(row.outcome): row.count for row in counted}
+        counts = dict.fromkeys(Outcome, 0)
+        for row in connection.execute(_COUNTS, {"operation_id": operation_id}):
+            counts[Outcome(row.outcome)] += row.count
         rows = connection.execute(_ROWS, _parameters(operation_id, outcomes, words, after, limit + 1)).all()
     found = tuple(_ledger_row(redrive, row) for row in rows[:limit])
     return LedgerPage(utc_now(), found, counts, found[-1].item_id if len(rows) > limit else None)

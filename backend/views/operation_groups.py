@@ -20,7 +20,7 @@ class OperationGroup:
     stop_rule: ExclusionRule | None
     stop_words: str               # why it was stopped, without secrets
     total: int
-    waiting: int
+    waiting: int                  # those of a large plan that are no items yet too
     running: int
     succeeded: int
     failed: int
@@ -37,7 +37,7 @@ class OperationGroup:
 
 _STOPPED = ", ".join(f"'{rule}'" for rule in STOP_RULES)
 _GROUPS = text(f"""
-    select g.*, c.* from ops.groups g left join lateral (
+    select g.*, c.*, greatest(0, g.item_count - c.total) as unwritten from ops.groups g left join lateral (
       select count(*) as total, count(*) filter (where i.state in ('planned', 'queued')) as waiting,
         count(*) filter (where i.state = 'running') as running, count(*) filter (where i.state = 'succeeded') as succeeded,
         count(*) filter (where i.state = 'failed') as failed,
@@ -46,7 +46,7 @@ _GROUPS = text(f"""
         count(*) filter (where i.canary_round = g.canary_round) as canaries,
         count(*) filter (where i.canary_round = g.canary_round and i.settled_at is not null) as canaries_settled
       from ops.items i where i.operation_id = g.operation_id and i.group_id = g.group_id) c on true
-    where g.operation_id = :operation_id order by (g.state = 'stopped') desc, c.total desc, g.group_id""")
+    where g.operation_id = :operation_id order by (g.state = 'stopped') desc, g.item_count desc, g.group_id""")
 
 
 def groups_of(redrive: Redrive, operation_id: str) -> tuple[OperationGroup, ...]:
@@ -54,8 +54,8 @@ def groups_of(redrive: Redrive, operation_id: str) -> tuple[OperationGroup, ...]
     with redrive.engine.connect() as connection:
         return tuple(OperationGroup(
             row.group_id, without_secrets(row.title), GroupState(row.state), ExclusionRule(row.stop_rule) if row.stop_rule else None,
-            without_secrets(row.stop_words or ""), row.total, row.waiting, row.running, row.succeeded, row.failed, row.not_started,
-            row.skipped - row.not_started, row.cancelled, row.canaries, row.canaries_settled)
+            without_secrets(row.stop_words or ""), row.total + row.unwritten, row.waiting + row.unwritten, row.running, row.succeeded,
+            row.failed, row.not_started, row.skipped - row.not_started, row.cancelled, row.canaries, row.canaries_settled)
             for row in connection.execute(_GROUPS, {"operation_id": operation_id}))
 
 

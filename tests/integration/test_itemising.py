@@ -1,7 +1,10 @@
 """A large plan is accepted at once and becomes items piece by piece; whoever acts in between meets all of it."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from backend.actions import cancel, dispatcher, itemising, retry
 from backend.actions.actors import Actor
@@ -9,10 +12,13 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
 from backend.redrive import Redrive
-from backend.storage.ops_tables import frozen_pieces, items, operations
+from backend.storage.ops_tables import dirty, frozen_pieces, items, operations, problems
+from backend.views import causes, ledger
 from backend.views import operations as views
-from tests.factories import add_roadmap, concept
+from backend.views.operation_groups import groups_of
+from tests.factories import add_roadmap, add_task, concept
 from tests.integration.test_retry_plan import drain
+from tests.processes import wait_for
 
 
 @pytest.fixture
@@ -68,6 +74,44 @@ def test_the_items_are_exactly_the_keys_of_the_plan_in_its_order(platform: Redri
     assert {task_count for _owner_id, task_count in tasks} == {1}
 
 
+def test_ledger_and_groups_tell_the_whole_plan_while_it_is_written_down(platform: Redrive, operator: Actor):
+    confirmed = confirm_everything(platform, operator)
+    told = []
+    while True:
+        ledger_counts = ledger.ledger_page(platform, confirmed.operation_id).counts
+        groups = groups_of(platform, confirmed.operation_id)
+        told.append((ledger_counts[ledger.Outcome.WAITING], sum(ledger_counts.values()), sum(group.total for group in groups),
+                     sum(group.waiting for group in groups)))
+        if not itemising.write_piece(platform):
+            break
+
+    assert told == [(confirmed.item_count,) * 4] * 4
+
+
+def test_who_is_about_to_retry_the_same_cause_is_told_of_it_before_its_items_are_written(platform: Redrive, operator: Actor):
+    with platform.engine.connect() as connection:
+        cause_ids = list(connection.scalars(select(problems.c.cause_id).distinct()))
+
+    confirmed = confirm_everything(platform, operator)
+    before = causes.recent_retries(platform, cause_ids)
+    while itemising.write_piece(platform):
+        pass
+
+    assert [(found.operation_id, found.item_count) for found in before] == [(confirmed.operation_id, confirmed.item_count)]
+    assert [found.item_count for found in causes.recent_retries(platform, cause_ids)] == [confirmed.item_count]
+
+
+def test_writing_items_down_makes_nobody_look_at_their_owners_again(platform: Redrive, operator: Actor):
+    confirm_everything(platform, operator)
+    while itemising.write_piece(platform):
+        pass
+    by_the_items = count(platform, dirty)
+
+    add_task(platform.engine, roadmap_id="r0")
+
+    assert (by_the_items, count(platform, dirty)) == (0, 1)
+
+
 def test_confirming_the_same_keys_again_in_between_starts_nothing_twice(platform: Redrive, operator: Actor):
     first, second = (retry.plan(platform, Scope.everything(), operator) for _person in range(2))
     retry.confirm(platform, first, operator)
@@ -94,6 +138,38 @@ def test_undo_in_between_cancels_every_key(platform: Redrive, operator: Actor):
     assert state_of(platform, confirmed.operation_id) is OperationState.UNDONE
     assert not itemising.write_piece(platform)
     assert views.progress(platform, confirmed.operation_id).counts[ItemState.CANCELLED] == confirmed.item_count
+
+
+def test_an_undo_while_the_last_piece_is_written_waits_for_it_and_for_nothing_else(platform: Redrive, operator: Actor, monkeypatch):
+    confirmed = confirm_everything(platform, operator)
+    for _piece in range(2):
+        itemising.write_piece(platform)
+    is_taken, may_go_on, write = Event(), Event(), itemising._write
+
+    def held(*arguments) -> None:
+        is_taken.set()
+        may_go_on.wait(5)
+        write(*arguments)
+
+    monkeypatch.setattr(itemising, "_write", held)
+    with ThreadPoolExecutor(2) as threads:
+        written = threads.submit(itemising.write_piece, platform)
+        assert is_taken.wait(5)
+        undone = threads.submit(cancel.undo, platform, confirmed.operation_id, operator)
+        wait_for(lambda: waiting_sessions(platform) == 1, what="the undo to wait for the piece")
+        may_go_on.set()
+
+        assert written.result(10)
+        with pytest.raises(cancel.Refused, match="It has begun already"):
+            undone.result(10)
+    assert state_of(platform, confirmed.operation_id) is OperationState.RUNNING
+
+
+def waiting_sessions(redrive: Redrive) -> int:
+    """How many wait for a lock that another holds."""
+    with redrive.engine.connect() as connection:
+        return connection.scalar(text(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"))
 
 
 def test_cancelling_everything_in_between_leaves_nothing_to_come(platform: Redrive, operator: Actor):

@@ -1,8 +1,8 @@
 """For any random platform and any scope: the ids of the plan are the ids of the ledger, each with exactly one outcome.
 
 Whatever happens between the plan and the end: other people's retries, automatic ones, cancels, content that another program saves,
-limits that are changed, canaries that fail, causes that return, budgets that are spent. REDRIVE_PROPERTY_SEED and
-REDRIVE_PROPERTY_EXAMPLES look further than CI does.
+limits that are changed, canaries that fail, causes that return, budgets that are spent, an undo, a plan that is still being written down.
+REDRIVE_PROPERTY_SEED and REDRIVE_PROPERTY_EXAMPLES look further than CI does.
 """
 
 from collections import Counter
@@ -17,7 +17,19 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from backend.actions import attempts, automatic, cancel, dispatcher, limits, reconciler, retry, retry_rules, supervision, withdrawals
+from backend.actions import (
+    attempts,
+    automatic,
+    cancel,
+    dispatcher,
+    itemising,
+    limits,
+    reconciler,
+    retry,
+    retry_rules,
+    supervision,
+    withdrawals,
+)
 from backend.actions.actors import Actor, Role
 from backend.actions.attempts import Attempt
 from backend.content.errors import ErrorKind, ItemError
@@ -51,7 +63,7 @@ KEYS = BROKEN + [ContentKey(kind, roadmap_id, concept_id) for kind in CONCEPT_KI
 ERRORS = [ItemError(ErrorKind.MODEL_REFUSED, "no"), ItemError(ErrorKind.MODEL_REFUSED, "no"), ItemError(ErrorKind.CONTENT_EMPTY, "empty")]
 STEPS = ("begin", "begin", "begin", "save", "save", "fail", "fail", "fail_all", "fail_all", "supervise", "supervise",
          "other_retry", "cancel_keys", "cancel_operation", "pause", "resume", "change_limits", "platform", "give_back", "lose",
-         "cancel_task", "rule", "automatic", "automatic")
+         "cancel_task", "rule", "automatic", "automatic", "write_piece", "write_piece", "undo")
 SCOPES = st.one_of(
     st.just(Scope.everything()), st.just(Scope.matching(ProblemFilter(owner_id="broken"))),
     st.sampled_from([Scope.matching(ProblemFilter(kinds=(kind,))) for kind in CONCEPT_KINDS]
@@ -159,6 +171,12 @@ class Scene:
             connection.execute(text("update tasks set status = 'cancelled' where status in ('pending', 'processing')"))
         reconciler.mend_tasks(self.redrive)
 
+    def _undo(self) -> None:
+        cancel.undo(self.redrive, self._operation_id(), self.actor)
+
+    def _write_piece(self) -> None:
+        itemising.write_piece(self.redrive)
+
     def _pause(self) -> None:
         cancel.pause(self.redrive, self._operation_id(), self.actor)
 
@@ -188,6 +206,8 @@ class Scene:
 
     def settle(self) -> None:
         """Workers finish, or what is left is cancelled; then the detector looks."""
+        while itemising.write_piece(self.redrive):
+            pass
         for row in self.rows(select(operations.c.operation_id).where(operations.c.state == OperationState.PAUSED)):
             cancel.resume(self.redrive, row.operation_id, self.actor)
         is_out = self.draw(st.sampled_from([True, False]))
@@ -224,10 +244,11 @@ def planned_and_confirmed(scene: Scene, data) -> tuple[Plan, str] | None:
 
 @examples
 @given(data=st.data())
-def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(redrive, operator, platform_program, data):
+def test_the_ids_of_the_plan_are_the_ids_of_the_ledger_each_with_one_outcome(redrive, operator, platform_program, monkeypatch, data):
+    monkeypatch.setattr(itemising, "AT_ONCE_ITEMS", data.draw(st.sampled_from([5_000, 1, 3])))
     clear(platform_program)
-    platform_program.execute("truncate ops.operations, ops.groups, ops.left_out, ops.spendings, ops.breakers, ops.audit_log, "
-                             "ops.retry_rules, ops.retry_rule_runs, ops.retry_due")
+    platform_program.execute("truncate ops.operations, ops.frozen_pieces, ops.groups, ops.left_out, ops.spendings, ops.breakers, "
+                             "ops.audit_log, ops.retry_rules, ops.retry_rule_runs, ops.retry_due")
     redrive.redis.flushdb()
     platform = data.draw(platforms())
     platform["items"] = {}
@@ -262,5 +283,5 @@ def check_stops(scene: Scene, operation_id: str) -> None:
         assert row.skip_rule == stopped[row.group_id]
         assert row.calls is None
     operation = scene.rows(select(operations).where(operations.c.operation_id == operation_id))[0]
-    assert operation.state in (OperationState.COMPLETED, OperationState.STOPPED, OperationState.CANCELLED)
+    assert operation.state in (OperationState.COMPLETED, OperationState.STOPPED, OperationState.CANCELLED, OperationState.UNDONE)
     assert operation.state != OperationState.STOPPED or operation.state_reason

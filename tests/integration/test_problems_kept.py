@@ -212,6 +212,20 @@ def test_time_alone_brings_a_problem_without_any_write(redrive):
     assert listed(redrive, "kind, problem_kind") == [("quiz", "missing"), ("resources", "missing"), ("tutorial", "missing")]
 
 
+def test_an_owner_that_was_marked_again_and_again_is_looked_at_once(redrive):
+    add_roadmap(redrive.engine, "r1")
+    add_roadmap(redrive.engine, "r2")
+    drain(redrive)
+    execute(redrive.engine, "insert into ops.dirty (owner_kind, owner_id) select 'roadmap', 'r' || n "
+            "from unnest(array[1, 2, 1, 1, 2, 1]) with ordinality u(n, place) order by place")
+
+    batches = []
+    while drained := kept.drain_batch(redrive.engine, utc_now, redrive.limits, batch_owners=1):
+        batches.append(drained.owners)
+
+    assert batches == [1, 1]
+
+
 def test_two_drains_at_once_lose_nothing_and_end(redrive):
     names = [f"r{number}" for number in range(60)]
     for name in names:

@@ -29,11 +29,7 @@ def create_dirty_triggers(execute: Callable[[str], object]) -> None:
     for table, (owner_kind, owners) in OWNER_OF.items():
         marks = f"insert into ops.dirty (owner_kind, owner_id) select distinct '{owner_kind}', o.* from ({owners}) o"
         _create(execute, "public", table, marks, EVENTS)
-    task_marks = (
-        "insert into ops.dirty (owner_kind, owner_id) "
-        "select distinct 'roadmap', c.roadmap_id from changed c where c.roadmap_id is not null "
-        "union select distinct 'novel', c.novel_id from changed c where c.novel_id is not null")
-    _create(execute, "public", "tasks", task_marks, EVENTS)
+    create_task_triggers(execute)
     # Of an item only becoming live or ceasing to be live changes the detector's answer; a heartbeat does not.
     item_events = {
         "insert": (EVENTS["insert"][0], "select * from new_rows where state in ('queued', 'running')"),
@@ -48,13 +44,32 @@ def create_dirty_triggers(execute: Callable[[str], object]) -> None:
     _create(execute, "ops", "items", item_marks, item_events)
 
 
-def _create(execute, schema: str, table: str, marks: str, events: dict[str, tuple[str, str]]) -> None:
+def create_task_triggers(execute: Callable[[str], object], *, are_there: bool = False) -> None:
+    """Of a new task that has items nothing is to be learned: the detector goes by the items. A large retry makes many.
+
+    With `are_there` only what they do is replaced, and nobody who writes tasks waits.
+    """
+    marks = (
+        "insert into ops.dirty (owner_kind, owner_id) "
+        "select distinct 'roadmap', c.roadmap_id from changed c where c.roadmap_id is not null "
+        "union select distinct 'novel', c.novel_id from changed c where c.novel_id is not null")
+    # A subquery with a limit, and no sequential scans: of an exists the planner may make a join with all items.
+    foreign = "select n.* from new_rows n where (select true from ops.items i where i.task_id = n.task_id limit 1) is null"
+    events = EVENTS | {"insert": (EVENTS["insert"][0], foreign)}
+    _create(execute, "public", "tasks", marks, events, more_settings="set enable_seqscan = off", are_there=are_there)
+
+
+def _create(
+    execute, schema: str, table: str, marks: str, events: dict[str, tuple[str, str]], *, more_settings: str = "", are_there: bool = False,
+) -> None:
     for event, (transition, changed) in events.items():
         name = f"redrive_dirty_{table}_{event}"
         execute(
             f"create or replace function ops.{name}() returns trigger language plpgsql security definer "
-            f"set search_path = pg_catalog, pg_temp as $$ begin "
+            f"set search_path = pg_catalog, pg_temp {more_settings} as $$ begin "
             f"with changed as ({changed}) {marks}; return null; end $$")
+        if are_there:
+            continue
         execute(f"drop trigger if exists {name} on {schema}.{table}")
         execute(
             f"create trigger {name} after {event} on {schema}.{table} referencing {transition} "
