@@ -11,6 +11,7 @@ from backend.content.keys import ContentKind
 from backend.content.status import ItemState, TaskStatus
 from backend.content.stopping import CancelScope, may_cancel_item, may_force_stop
 from backend.i18n import _
+from backend.views.ledger import Outcome
 from backend.views.operations import ItemRow
 from backend.views.task_progress import TaskProgress
 from backend.views.tasks import FailedConcept, TaskDetail, TaskRow
@@ -23,7 +24,7 @@ from dashboard.components.permission import cancel_help, may_cancel, may_retry, 
 from dashboard.components.task_events import show_events
 from dashboard.components.task_words import task_words, type_words
 from dashboard.durations import clock_time, span
-from dashboard.palette import CANCELLING, ITEM_STATES, item_look, task_look
+from dashboard.palette import CANCELLING, ITEM_STATES, OUTCOMES, item_look, task_look
 from dashboard.session import ITEMS, StopAim
 from dashboard.untrusted import escaped, plain
 
@@ -89,11 +90,13 @@ def _show_head(found: TaskDetail) -> None:
 
 
 def _show_owner(found: TaskDetail) -> None:
-    """A link to the roadmap, or to the first chapter of the novel that it works on."""
+    """A link to the roadmap, or to the first chapter of the novel that it works on, as far as it tells."""
     row = found.row
     title = row.owner_title or row.owner_id
     if row.owner_kind and row.owner_title:
-        chapters = [int(item.key.part) for item in found.items if item.key.kind is ContentKind.CHAPTER]
+        numbers = [item.key.part for item in found.items if item.key.kind is ContentKind.CHAPTER]
+        numbers = numbers or [dict(found.request).get("chapter_number", "")]
+        chapters = [int(number) for number in numbers if number.isascii() and number.isdecimal()]
         show_owner_link(row.owner_kind, row.owner_id, title, chapter_number=min(chapters, default=None))
     elif title:
         gone = "" if row.owner_title else " " + _("(it is gone)")
@@ -105,7 +108,7 @@ def _progress_block(progress: TaskProgress) -> str:
     parts = [(ITEM_STATES[ItemState.SUCCEEDED], progress.succeeded), (ITEM_STATES[ItemState.SKIPPED], progress.skipped),
              (ITEM_STATES[ItemState.FAILED], progress.failed), (ITEM_STATES[ItemState.CANCELLED], progress.cancelled),
              (CANCELLING, progress.cancelling), (ITEM_STATES[ItemState.RUNNING], progress.running),
-             (ITEM_STATES[ItemState.PLANNED], progress.total - progress.done - progress.running - progress.cancelling)]
+             (OUTCOMES[Outcome.WAITING], progress.total - progress.done - progress.running - progress.cancelling)]
     done = _("{done:,} of {total:,} done").format(done=progress.done, total=progress.total)
     return (f'<div class="rd">{blocks.bar(parts, progress.total)}<div class="rd-row rd-small">'
             f'<span class="rd-strong">{escaped(done)}</span>{blocks.legend(parts)}</div></div>')
@@ -137,8 +140,9 @@ def _show_error(found: TaskDetail) -> None:
 
 def _show_in_full(words: str, error: str) -> None:
     """To read and to copy."""
-    st.markdown(f"**{plain(words)}**")
-    st.code(error, language=None, wrap_lines=True)
+    with st.container(gap="xsmall"):
+        st.html(f'<div class="rd rd-strong">{escaped(words)}</div>')
+        st.code(error, language=None, wrap_lines=True)
 
 
 def _show_facts(found: TaskDetail) -> None:
@@ -171,6 +175,9 @@ def _show_items(found: TaskDetail) -> None:
     """Items with what came of them; the chosen ones are read in full, cancelled, or stopped by force when that has taken too long."""
     chosen = [item for item in found.items if str(item.item_id) in session.chosen_ids(ITEMS) and not item.state.is_settled]
     st.subheader(_("Items"), anchor=False)
+    failed = [item for item in found.items if item.error_message]
+    if len(failed) > 1:  # the error of a single one is shown anyway
+        st.caption(_("Choose a failed item to read its error in full, below."))
     if found.is_live:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key="item-bar"):
             _offer_cancel_items(found.row, chosen)
@@ -185,7 +192,7 @@ def _show_items(found: TaskDetail) -> None:
     total = found.row.progress.total if found.row.progress else len(shown)
     if total > len(shown):
         st.caption(_("The first {shown:,} of {total:,} items.").format(shown=len(shown), total=total))
-    _show_item_errors([item for item in found.items if item.error_message], marked)
+    _show_item_errors(failed, marked)
 
 
 def _show_item_errors(failed: list[ItemRow], marked: set[str]) -> None:
@@ -195,8 +202,6 @@ def _show_item_errors(failed: list[ItemRow], marked: set[str]) -> None:
         _show_in_full(item_words(item), item.error_message)
     if len(chosen) > SHOWN_ERRORS:
         st.caption(_("The first {shown:,} of {total:,} chosen errors.").format(shown=SHOWN_ERRORS, total=len(chosen)))
-    if failed and not chosen:
-        st.caption(_("Choose a failed item to read its error in full."))
 
 
 def _offer_cancel_items(row: TaskRow, chosen: list[ItemRow]) -> None:

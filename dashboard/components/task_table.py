@@ -188,8 +188,8 @@ def _columns() -> dict:
         "type": st.column_config.TextColumn(_("Type"), width=135),
         "owner": st.column_config.TextColumn(_("Roadmap or novel"), width=165),
         "progress": st.column_config.TextColumn(_("Progress"), width=115),
-        "error": st.column_config.TextColumn(_("Error"), width=185),
-        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=105),
+        "error": st.column_config.TextColumn(_("Error"), width=172),
+        "created": st.column_config.DatetimeColumn(_("Created"), format="distance", width=118),
         "user": st.column_config.TextColumn(_("User"), width=80),
         "page": st.column_config.LinkColumn(_("Page"), display_text=_("Open"), width=55, help=_("Of its roadmap or novel")),
     }

@@ -203,7 +203,7 @@ def test_an_error_of_an_item_is_read_in_full_once_the_item_is_chosen_also_after_
                  error_message=f"first line of {part}\n" + "x" * 1900 + f" end of {part}")
     page = open_page("tasks", task="own")
     assert not page.code
-    assert "Choose a failed item to read its error in full." in words_of(page)
+    assert "Choose a failed item to read its error in full, below." in words_of(page)
 
     choose_rows(page, [1])
 
@@ -243,6 +243,8 @@ def test_a_task_of_a_novel_links_to_the_chapter_it_works_on_or_to_all_of_them(op
     forget_cached_reads()
 
     assert ("A town", "chapter", "novel=n1&number=7") in links_of(open_page("tasks", task="t1"))
+    add_task(redrive.engine, "theirs", task_type="chapter", novel_id="n1", user_request={"chapter_number": 5})
+    assert ("A town", "chapter", "novel=n1&number=5") in links_of(open_page("tasks", task="theirs"))
 
 
 def test_an_own_task_shows_items_attempts_and_log_without_secrets(open_page: OpenPage, redrive):
