@@ -5,6 +5,7 @@ import structlog
 from backend.actions import cancel, limits, retry
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import Cancelled, NotFound, Refused
+from backend.actions.force_stop import force_stop
 from backend.content import wording
 from backend.content.keys import ContentKey
 from backend.content.plans import Plan
@@ -206,12 +207,13 @@ def resume_operation(operation_id: str, words: str) -> None:
 
 def _force_stop(aim: StopAim, note: str) -> None:
     """Kill the work-horses of items that did not stop by themselves."""
-    done = cancel.force_stop(reads.connected(), aim.force_item_ids, reads.actor(), note)
+    done = force_stop(reads.connected(), aim.force_item_ids, reads.actor(), note)
     session.notify(NoticeKind.DONE, _("{items} stopped by force: {what}").format(
         items=wording.items(done.cancelled_count), what=aim.words))
     if not done.is_complete:
         session.notify(NoticeKind.WARNING, _(
-            "Redis could not be told, so the process may still run. What it would save changes nothing any more."))
+            "Its process could not be reached and may still run; if it hangs, restart its worker. "
+            "What it would save changes nothing any more."))
 
 
 def _cancel_tasks(aim: StopAim, note: str) -> None:

@@ -18,11 +18,10 @@ from backend.actions.withdrawals import Withdrawn
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.status import OperationState
-from backend.content.stopping import CancelReason, CancelScope, may_cancel_operation, may_cancel_task, may_force_stop
+from backend.content.stopping import CancelReason, CancelScope, may_cancel_operation, may_cancel_task
 from backend.i18n import _
-from backend.jobs.queue import QueueDown
 from backend.redrive import Redrive
-from backend.storage import audit, items, stopping, task_records
+from backend.storage import audit, stopping, task_records
 from backend.storage.engine import is_locked, wait_at_most
 from backend.storage.items import StoredItem
 
@@ -45,7 +44,7 @@ class Cancelled:
 
     cancelled_count: int     # at once
     cancelling_count: int    # were told to stop and have not confirmed yet
-    is_complete: bool = True  # False: RQ could not be told; nothing of it changes content any more
+    is_complete: bool = True  # False: a process may still run; nothing of it changes content any more
 
 
 def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: CancelReason, note: str = "") -> Cancelled:
@@ -57,10 +56,10 @@ def cancel_items(redrive: Redrive, scope: CancelScope, actor: Actor, reason: Can
     if scope.is_everything and not note.strip():
         raise ReasonNeeded(_("Say why everything is to be cancelled."))
     words, now = _reason(reason, note), utc_now()
-    with _at_once(redrive) as connection:
+    with at_once(redrive) as connection:
         itemising.write_all(connection)
         found = [item for item in stopping.unsettled_items(connection, scope) if item.cancel_requested_at is None]
-        _require_for_others(connection, found, actor)
+        require_for_others(connection, found, actor)
         done = withdrawals.cancel_all(connection, found, by=actor.actor_id, reason=words, now=now)
         _require_any(done)
         for operation_id in sorted({item.operation_id for item in done.items}):
@@ -79,7 +78,7 @@ def cancel_task(redrive: Redrive, task_id: str, actor: Actor, reason: CancelReas
     require(actor, Permission.CANCEL)
     words, now = _reason(reason, note), utc_now()
     scope = _("task {task_id}").format(task_id=task_id)
-    with _at_once(redrive) as connection:
+    with at_once(redrive) as connection:
         task = task_records.find_task(connection, task_id)
         if task is None:
             raise NotFound(_("There is no task {task_id}.").format(task_id=task_id))
@@ -106,7 +105,7 @@ def cancel_operation(redrive: Redrive, operation_id: str, actor: Actor, reason: 
     Raises NotAllowed, NotFound, or Refused that names the state of an operation that has ended.
     """
     words, now = _reason(reason, note), utc_now()
-    with _at_once(redrive) as connection:
+    with at_once(redrive) as connection:
         state = _require_operation(connection, operation_id, actor)
         if not may_cancel_operation(state):
             raise Refused(_("This operation is {state}; there is nothing left of it to cancel.").format(
@@ -126,7 +125,7 @@ def undo(redrive: Redrive, operation_id: str, actor: Actor) -> Cancelled:
     Raises NotAllowed, NotFound, or Refused when it has begun.
     """
     words, now = _("Undone before it began"), utc_now()
-    with _at_once(redrive) as connection:
+    with at_once(redrive) as connection:
         _require_operation(connection, operation_id, actor)
         if not stopping.change_operation(connection, operation_id, (OperationState.ARMED,), OperationState.UNDONE, by=actor.actor_id,
                                          reason=words, settled_at=now):
@@ -153,66 +152,8 @@ def resume(redrive: Redrive, operation_id: str, actor: Actor, reason: str = "") 
     _change(redrive, operation_id, actor, reason, OperationState.PAUSED, OperationState.RUNNING, action="resume")
 
 
-def force_stop(redrive: Redrive, item_ids: Sequence[int], actor: Actor, reason: str) -> Cancelled:
-    """Kill the work-horses of items that were told to stop and did not within the grace period.
-
-    Innocent items of the same jobs are queued again and lose no try. Raises NotAllowed, NotFound, Refused,
-    ReasonNeeded without words: it interrupts what others may be waiting for.
-    """
-    require(actor, Permission.CANCEL)
-    if not reason.strip():
-        raise ReasonNeeded(_("Say why it is stopped by force."))
-    with redrive.engine.connect() as connection:
-        found = [item for item_id in item_ids if (item := items.find_item(connection, item_id)) is not None]
-        _require_for_others(connection, found, actor)
-    if not found:
-        raise NotFound(_("There is no such item."))
-    ready = [item for item in found if may_force_stop(
-        item.state, item.cancel_requested_at, utc_now(), redrive.settings.force_stop_seconds)]
-    if not ready:
-        raise Refused(_("Nothing to stop by force: it has ended, or has not been told to stop for {seconds:g} s yet.").format(
-            seconds=redrive.settings.force_stop_seconds))
-    stopped, is_complete = 0, True
-    for item in ready:
-        cancelled, is_told = _force_stop(redrive, item, actor, reason)
-        stopped += cancelled
-        is_complete = is_complete and is_told
-    return Cancelled(stopped, 0, is_complete)
-
-
-def _force_stop(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -> tuple[int, bool]:
-    """(how many are cancelled now, whether Redis could be told). 0: it has ended, perhaps with the one before."""
-    try:
-        cancelled = _withdraw_by_force(redrive, item, actor, reason)
-    except HeldElsewhere:  # the work-horse hangs in the middle of saving: its death lets go of the rows
-        is_told = _stop_job(redrive, item)
-        return _withdraw_by_force(redrive, item, actor, reason), is_told
-    return cancelled, _stop_job(redrive, item) if cancelled else True
-
-
-def _withdraw_by_force(redrive: Redrive, item: StoredItem, actor: Actor, reason: str) -> int:
-    now = utc_now()
-    with _at_once(redrive) as connection:
-        cancelled, given_back = withdrawals.force_stop(redrive, connection, item)
-        if cancelled:
-            audit.record(connection, actor, action="force_stop", scope=str(item.key), reason=reason, operation_id=item.operation_id,
-                         task_id=item.task_id, at=now,
-                         result=_("{items} of the same job queued again").format(items=wording.items(len(given_back))))
-    return len(cancelled)
-
-
-def _stop_job(redrive: Redrive, item: StoredItem) -> bool:
-    """After PostgreSQL: what the work-horse would still save changes nothing. False: Redis could not be told."""
-    try:
-        if item.job_id:
-            redrive.queue.stop(item.job_id)
-    except QueueDown:
-        return False
-    return True
-
-
 @contextmanager
-def _at_once(redrive: Redrive) -> Iterator[Connection]:
+def at_once(redrive: Redrive) -> Iterator[Connection]:
     """One transaction for a change, its reason and its line in the audit log: all of it happens, or nothing. Raises HeldElsewhere."""
     try:
         with redrive.engine.begin() as connection:
@@ -245,7 +186,7 @@ def _ended(redrive: Redrive, done: Withdrawn) -> Cancelled:
 def _change(
     redrive: Redrive, operation_id: str, actor: Actor, reason: str, before: OperationState, after: OperationState, *, action: str,
 ) -> None:
-    with _at_once(redrive) as connection:
+    with at_once(redrive) as connection:
         state = _require_operation(connection, operation_id, actor)
         if not stopping.change_operation(connection, operation_id, (before,), after, by=actor.actor_id, reason=reason):
             raise Refused(_("This operation is {state}, so it cannot be changed like that.").format(
@@ -266,7 +207,7 @@ def _require_operation(connection: Connection, operation_id: str, actor: Actor) 
     return state
 
 
-def _require_for_others(connection: Connection, found: Sequence[StoredItem], actor: Actor) -> None:
+def require_for_others(connection: Connection, found: Sequence[StoredItem], actor: Actor) -> None:
     """What others have started needs the role."""
     if stopping.starters_of(connection, [item.item_id for item in found]) - {actor.actor_id}:
         require(actor, Permission.CANCEL_OTHERS)

@@ -4,7 +4,7 @@ Locks are taken in one order everywhere, so that nobody waits in a circle: opera
 order of their ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -72,13 +72,18 @@ def skip(
     return True
 
 
-def cancel_told(connection: Connection, together: Sequence[StoredItem], now: datetime) -> list[StoredItem]:
-    """running -> cancelled, of those among them that were told to stop; all of them stay locked. Returns what this changed."""
-    told = [item for item in together if item.cancel_requested_at is not None]
-    one_of_each = {_owner_of(item): item for item in told}  # an owner is locked, and read, once
-    owners = {owner: _lock_owner(connection, item) for owner, item in sorted(one_of_each.items())}
-    items.lock(connection, [item.item_id for item in together])
-    cancelled = [item for item in told if items.settle(connection, item, ItemState.CANCELLED, now)]
+def hold_owners(connection: Connection, found: Sequence[StoredItem]) -> dict[Owner, LockedOwner | None]:
+    """What the items belong to, each locked and read once, until the transaction ends: before the items themselves."""
+    one_of_each = {_owner_of(item): item for item in found}
+    return {owner: _lock_owner(connection, item) for owner, item in sorted(one_of_each.items())}
+
+
+def cancel_told(
+    connection: Connection, together: Sequence[StoredItem], owners: Mapping[Owner, LockedOwner | None], now: datetime,
+) -> list[StoredItem]:
+    """running -> cancelled, of those among them that were told to stop and whose owner is held. Returns what this changed."""
+    cancelled = [item for item in together if item.cancel_requested_at is not None and _owner_of(item) in owners
+                 and items.settle(connection, item, ItemState.CANCELLED, now)]
     for item in cancelled:
         put_back_status(connection, owners[_owner_of(item)], item, now)
     for task_id in sorted({item.task_id for item in cancelled if item.task_id}):

@@ -70,18 +70,39 @@ def confirm_cancelled(redrive: Redrive, item: StoredItem, spent: Spent | None = 
         return is_ours
 
 
-def force_stop(redrive: Redrive, connection: Connection, item: StoredItem) -> tuple[list[StoredItem], list[StoredItem]]:
-    """(what is cancelled now: it and others of its job that were told to stop, the innocent ones that are queued again).
+@dataclass(frozen=True, slots=True)
+class StoppedJob:
+    """What of a job was changed by force."""
 
-    Their next attempt number is higher, so that a work-horse that still breathes changes nothing more.
+    cancelled: tuple[StoredItem, ...]   # the one that was aimed at, and others that were told to stop
+    given_back: tuple[StoredItem, ...]  # the innocent ones: queued again
+
+
+def force_stop(redrive: Redrive, connection: Connection, item: StoredItem, *, is_dead: bool = False) -> StoppedJob | None:
+    """All that its job runs is taken from it: what was told to stop is cancelled, the rest is queued again and loses no try.
+
+    Their next attempt number is higher, so that a work-horse that still breathes changes nothing more. None: the item ended before
+    it could be held, so nothing was changed and nobody is to die for it; with `is_dead` the work-horse is dead already, and the
+    others are seen to in any case.
     """
-    together = stopping.running_of_job(connection, item.job_id) if item.job_id else [item]
-    for found in together:
+    seen = [found for found in stopping.of_same_job(connection, item) if found.state is ItemState.RUNNING]
+    for found in seen:
         keep_told(redrive, connection, found)
-    cancelled = settling.cancel_told(connection, together, utc_now())
-    if item.item_id not in {found.item_id for found in cancelled}:  # it has ended
-        return cancelled, []
-    return cancelled, stopping.give_back(connection, [found.item_id for found in together])
+    owners = settling.hold_owners(connection, [found for found in seen if found.cancel_requested_at is not None])
+    held = stopping.of_same_job(connection, item, is_held=True)  # what waits in it too: nothing more is begun meanwhile
+    running = [found for found in held if found.state is ItemState.RUNNING]
+    if not is_dead and (item.item_id, item.attempt) not in {(found.item_id, found.attempt) for found in running}:
+        return None
+    cancelled = settling.cancel_told(connection, running, owners, utc_now())
+    return StoppedJob(tuple(cancelled), tuple(stopping.give_back(connection, [found.item_id for found in running])))
+
+
+def free_innocent(redrive: Redrive, item: StoredItem) -> tuple[StoredItem, ...]:
+    """The work-horse of an item is dead, and its own rows are held: at least the innocent ones of its job are queued again."""
+    freed: list[StoredItem] = []
+    with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+        freed = stopping.give_back(connection, [found.item_id for found in stopping.of_same_job(connection, item)])
+    return tuple(freed)
 
 
 def leave(redrive: Redrive, item_ids: list[int]) -> None:

@@ -3,6 +3,7 @@
 Redis knows only what is running now. Nothing is decided from it but whether to send again.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from uuid import uuid4
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue, Worker
-from rq.command import send_stop_job_command
+from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
@@ -130,14 +131,18 @@ class JobQueue:
         return found
 
     def stop(self, job_id: str) -> bool:
-        """Kill the work-horse of a job. False: no work-horse runs it. Raises QueueDown.
+        """Tell the worker of a job to kill its work-horse. False: Redis does not know who runs it (any more). Raises QueueDown.
 
-        RQ files a killed job under failed; it is dropped there, and nothing is ever sent again from that registry.
+        RQ files a killed job under failed; it is dropped there, and nothing is ever sent again from that registry. When Redis has
+        lost its data every worker is told: those that do not run that job pay no heed.
         """
         try:
-            send_stop_job_command(self._redis, job_id, serializer="json")
-        except (NoSuchJobError, InvalidJobOperation):
-            return False
+            try:
+                send_stop_job_command(self._redis, job_id, serializer="json")
+            except (NoSuchJobError, InvalidJobOperation):
+                for channel in self._redis.pubsub_channels(PUBSUB_CHANNEL_TEMPLATE % "*"):
+                    self._redis.publish(channel, json.dumps({"command": "stop-job", "job_id": job_id}))
+                return False
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc
         return True

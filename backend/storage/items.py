@@ -31,6 +31,7 @@ class StoredItem:
     returned_count: int = 0
     cancel_requested_at: datetime | None = None
     worker: ProcessName | None = None  # who runs it, or ran it last
+    started_at: datetime | None = None  # of this attempt
 
     @property
     def tries(self) -> int:
@@ -42,7 +43,8 @@ def as_item(row: Any) -> StoredItem:
     return StoredItem(
         row.item_id, row.operation_id, row.task_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title,
         ItemAction(row.action), ItemState(row.state), row.attempt, row.previous_status, row.job_id, row.returned_count,
-        row.cancel_requested_at, ProcessName(row.worker_host, row.worker_pid) if row.worker_host and row.worker_pid else None)
+        row.cancel_requested_at, ProcessName(row.worker_host, row.worker_pid) if row.worker_host and row.worker_pid else None,
+        row.started_at)
 
 
 # What items are planned with: each of these columns in the order of the plan. As columns 100,000 become JSON in half the time.

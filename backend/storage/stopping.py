@@ -114,10 +114,11 @@ def leave_jobs(connection: Connection, job_ids: Sequence[str]) -> None:
         "update ops.items i set job_id = null from chosen c where i.item_id = c.item_id"), {"job_ids": list(job_ids)})
 
 
-def running_of_job(connection: Connection, job_id: str) -> list[StoredItem]:
-    rows = connection.execute(text(
-        "select * from ops.items where state = 'running' and job_id = :job_id order by item_id"), {"job_id": job_id})
-    return [as_item(row) for row in rows]
+def of_same_job(connection: Connection, item: StoredItem, *, is_held: bool = False) -> list[StoredItem]:
+    """What waits or runs in the job of an item, itself included while it does. With `is_held` nobody else changes them any more."""
+    return _changed(connection, (
+        "select * from ops.items where state in ('queued', 'running') and (job_id = :job_id or item_id = :item_id) order by item_id"
+        + (" for update" if is_held else "")), {"job_id": item.job_id, "item_id": item.item_id})
 
 
 def unqueue(connection: Connection, operation_id: str) -> int:

@@ -10,6 +10,7 @@ import psycopg
 from sqlalchemy import select, text
 
 from backend.actions import cancel
+from backend.actions.force_stop import force_stop as stop_by_force
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
@@ -235,7 +236,7 @@ def force_stop(scene: Scene, chance: random.Random) -> Hit | None:
         try:
             cancel.cancel_items(scene.stack.redrive, CancelScope.of(*scene.keys(found[:1])), ADMIN, CancelReason.STUCK)
             time.sleep(scene.stack.settings.force_stop_seconds + 0.1)
-            cancel.force_stop(scene.stack.redrive, [found[0].item_id], ADMIN, "it does not react")
+            stop_by_force(scene.stack.redrive, [found[0].item_id], ADMIN, "it does not react")
         finally:
             scene.stack.kill(horse, signal.SIGCONT)
     if found:

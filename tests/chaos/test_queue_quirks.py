@@ -7,6 +7,7 @@ from rq import Queue
 from rq.registry import FailedJobRegistry
 
 from backend.actions import cancel, dispatcher, reconciler
+from backend.actions.force_stop import force_stop
 from backend.content.status import ItemState, Priority
 from backend.content.stopping import CancelReason, CancelScope
 from backend.jobs.queue import queue_name
@@ -139,7 +140,7 @@ def test_requeuing_all_failed_jobs_brings_no_stopped_item_back(servers, settings
         hung = story.wait_until_running()[0]
         cancel.cancel_items(stack.redrive, CancelScope.of(key_of(hung)), ADMIN, CancelReason.STUCK)
         stack.watch_for(settings.force_stop_seconds + 0.1)
-        cancel.force_stop(stack.redrive, [hung.item_id], ADMIN, "it hangs")
+        force_stop(stack.redrive, [hung.item_id], ADMIN, "it hangs")
         failed = FailedJobRegistry(queue=Queue(queue_name(Priority.INTERACTIVE), connection=stack.redrive.redis, serializer="json"))
         stopped = stack.wait_for(lambda: failed.get_job_ids(cleanup=False), what="RQ to file the job under failed")
         for job_id in stopped:

@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 
 from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
 from backend.actions.actors import Actor, NotAllowed, ReasonNeeded, Role
+from backend.actions.force_stop import force_stop
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -269,10 +270,10 @@ def test_force_stop_waits_for_the_grace_period(broken, operator):
     begun(broken, item_id)
 
     with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
-        cancel.force_stop(broken, [item_id], operator, "it hangs")
+        force_stop(broken, [item_id], operator, "it hangs")
     cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
     with pytest.raises(cancel.Refused, match="told to stop for 10 s"):
-        cancel.force_stop(broken, [item_id], operator, "it hangs")
+        force_stop(broken, [item_id], operator, "it hangs")
 
 
 @pytest.mark.parametrize("reason", ["", "  "])
@@ -283,7 +284,7 @@ def test_force_stop_needs_words(broken, operator, reason):
     impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
     with pytest.raises(ReasonNeeded, match="by force"):
-        cancel.force_stop(impatient, [item_id], operator, reason)
+        force_stop(impatient, [item_id], operator, reason)
 
     assert state_of(broken, item_id) == ItemState.RUNNING
 
@@ -294,7 +295,7 @@ def test_force_stop_cancels_the_one_and_gives_the_innocent_back_without_a_lost_t
     cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
     impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
-    done = cancel.force_stop(impatient, [guilty], operator, "it hangs")
+    done = force_stop(impatient, [guilty], operator, "it hangs")
 
     row = item_row(broken, innocent)
     assert done.cancelled_count == 1
@@ -504,8 +505,55 @@ def test_force_stop_counts_all_that_died_with_the_work_horse(broken, operator):
     cancel.cancel_items(broken, CancelScope.everything(), operator, REASON, "wrong")
     impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
-    assert cancel.force_stop(impatient, item_ids, operator, "they hang").cancelled_count == 2
+    assert force_stop(impatient, item_ids, operator, "they hang").cancelled_count == 2
     assert [action for action, *_rest in audited(broken)].count("force_stop") == 1
+
+
+@pytest.mark.parametrize("is_aimed_at_both", [False, True])
+def test_a_force_stop_of_what_has_just_ended_hits_no_innocent(broken, operator, monkeypatch, is_aimed_at_both):
+    tutorial_a = ContentKey(ContentKind.TUTORIAL, "r1", "a")
+    with broken.engine.begin() as connection:
+        connection.execute(text("delete from tutorial_metadata where concept_id = 'a'"))
+    held = {item_id: begun(broken, item_id) for item_id in queued(broken, operator, QUIZ_A, QUIZ_B, tutorial_a)}
+    by_key = {attempt.item.key: item_id for item_id, attempt in held.items()}
+    ended, told, innocent = by_key[QUIZ_A], by_key[QUIZ_B], by_key[tutorial_a]
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A, QUIZ_B), operator, REASON)
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+    keep_told, killed = withdrawals.keep_told, []
+
+    def late(redrive, connection, item):  # between the look and the lock
+        if state_of(broken, ended) == ItemState.RUNNING:
+            attempts.save(broken, held[ended], written(QUIZ))
+        keep_told(redrive, connection, item)
+
+    monkeypatch.setattr(withdrawals, "keep_told", late)
+    monkeypatch.setattr(broken.queue, "stop", lambda job_id: bool(killed.append(job_id)))
+    if is_aimed_at_both:
+        assert force_stop(impatient, [ended, told], operator, "it hangs").cancelled_count == 1
+    else:
+        with pytest.raises(cancel.Refused, match="has ended in the meantime"):
+            force_stop(impatient, [ended], operator, "it hangs")
+
+    row = item_row(broken, innocent)
+    assert row.attempt - row.returned_count == 1
+    assert state_of(broken, ended) == ItemState.SUCCEEDED
+    if is_aimed_at_both:
+        assert (state_of(broken, told), row.state, len(killed)) == (ItemState.CANCELLED, ItemState.QUEUED, 1)
+    else:
+        assert (state_of(broken, told), row.state, killed) == (ItemState.RUNNING, ItemState.RUNNING, [])
+        assert "force_stop" not in {action for action, *_rest in audited(broken)}
+
+
+def test_a_force_stop_that_reaches_no_process_says_so(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    begun(broken, item_id)  # in this very process, which is no work-horse
+    cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+    broken.redis.flushall()
+    impatient = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
+
+    done = force_stop(impatient, [item_id], operator, "it hangs")
+
+    assert (done.cancelled_count, done.is_complete) == (1, False)
 
 
 def test_a_cancel_that_came_too_late_is_refused(broken, operator, monkeypatch):

@@ -12,6 +12,7 @@ from rq import Queue
 from sqlalchemy import select
 
 from backend.actions import cancel
+from backend.actions.force_stop import force_stop
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState, Priority
@@ -65,7 +66,8 @@ def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(red
     assert progress.counts[ItemState.SUCCEEDED] == 4
 
 
-def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_back(redrive, settings, operator):
+@pytest.mark.parametrize("is_redis_emptied", [False, True])
+def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_back(redrive, settings, operator, is_redis_emptied):
     add_broken(redrive)
     with ModelServer(piece_seconds=0.5) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE) as children:
         operation_id = confirmed(redrive, operator, Scope.everything())
@@ -75,8 +77,10 @@ def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_
         with redrive.engine.connect() as connection:
             guilty = connection.execute(select(items).where(items.c.part == KEYS[0].part)).one()
         cancel.cancel_items(redrive, CancelScope.of(KEYS[0]), operator, REASON)
+        if is_redis_emptied:  # nobody knows any more whose job it is
+            redrive.redis.flushall()
         impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-        done = cancel.force_stop(impatient, [guilty.item_id], operator, "it hangs")
+        done = force_stop(impatient, [guilty.item_id], operator, "it hangs")
         psutil.wait_procs([horse], timeout=10)
         server.piece_seconds = 0.0
         failed = Queue(queue_name(Priority.INTERACTIVE), connection=Redis.from_url(

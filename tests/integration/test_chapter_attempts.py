@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from backend.actions import attempts, chapter_attempts, chapters, dispatcher, withdrawals
-from backend.actions.cancel import cancel_operation, force_stop
+from backend.actions.cancel import cancel_operation
+from backend.actions.force_stop import force_stop
 from backend.bootstrap import connect
 from backend.content.chapters import DraftState, StripState
 from backend.content.errors import ErrorKind

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import select, text
 
 from backend.actions import attempts, cancel, dispatcher, reconciler, spills, withdrawals
+from backend.actions.force_stop import force_stop
 from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
+from backend.jobs import work_horses
 from backend.redrive import Redrive
 from backend.storage import leases, stopping
 from backend.storage.ops_tables import audit_log, operations
@@ -133,7 +135,7 @@ def test_a_force_stop_that_waits_for_one_item_of_its_job_holds_no_later_one(brok
     at_once = replace(broken, settings=broken.settings.model_copy(update={"force_stop_seconds": 0.0}))
 
     with held(broken, f"select 1 from ops.items where item_id = {item_ids[0]}"):
-        stopping_it = beside.submit(cancel.force_stop, at_once, item_ids[1:], operator, "they hang")
+        stopping_it = beside.submit(force_stop, at_once, item_ids[1:], operator, "they hang")
         wait_for(lambda: waiting_for_a_lock(broken), what="the force stop to wait")
         free = is_free(broken, f"select 1 from ops.items where item_id = {item_ids[1]}")
 
@@ -162,9 +164,27 @@ def test_a_work_horse_that_hangs_while_it_saves_is_killed_first_and_its_item_can
     saving.execute(text("select 1 from ops.items for update"))
     monkeypatch.setattr(impatient.queue, "stop", lambda _job_id: saving.close() is None)  # its death lets go of the row
 
-    assert cancel.force_stop(impatient, [item_id], operator, "it hangs").cancelled_count == 1
+    assert force_stop(impatient, [item_id], operator, "it hangs").cancelled_count == 1
 
     assert item_row(impatient, item_id).state == ItemState.CANCELLED
+
+
+def test_a_force_stop_whose_rows_another_program_holds_says_that_the_process_was_stopped(impatient, operator, monkeypatch):
+    guilty, innocent = queued(impatient, operator, QUIZ_1, QUIZ_2)
+    for item_id in (guilty, innocent):
+        begun(impatient, item_id)
+    cancel.cancel_items(impatient, CancelScope.of(QUIZ_1), operator, CancelReason.STUCK)
+    monkeypatch.setattr(work_horses, "stop", lambda *_arguments: True)
+
+    with held(impatient, f"select 1 from ops.items where item_id = {guilty}"), \
+            pytest.raises(cancel.Refused, match="Its process was stopped, but another program has held its rows"):
+        force_stop(impatient, [guilty], operator, "it hangs")
+
+    row = item_row(impatient, innocent)
+    assert (row.state, row.attempt - row.returned_count) == (ItemState.QUEUED, 1)
+    with impatient.engine.connect() as connection:
+        lines = connection.scalars(select(audit_log.c.result).where(audit_log.c.action == "force_stop")).all()
+    assert lines == ["its process was stopped, its rows are held; 1 item queued again"]
 
 
 def test_a_session_that_is_frozen_within_a_transaction_is_ended(broken):

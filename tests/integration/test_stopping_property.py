@@ -17,6 +17,7 @@ from sqlalchemy import select, text
 from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
 from backend.actions.actors import Actor
 from backend.actions.attempts import Attempt
+from backend.actions.force_stop import force_stop
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
@@ -130,7 +131,7 @@ class Stage:
         told = self.rows(select(items.c.item_id).where(items.c.cancel_requested_at.is_not(None)).order_by(items.c.item_id))
         if told:
             impatient = replace(self.redrive, settings=self.redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-            cancel.force_stop(impatient, [pick(told).item_id], self.actor, "it hangs")
+            force_stop(impatient, [pick(told).item_id], self.actor, "it hangs")
 
     def _foreign_save(self, pick) -> None:
         key = pick(KEYS)
