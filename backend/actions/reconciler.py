@@ -137,26 +137,47 @@ def _are_spills_saved(redrive: Redrive) -> bool:
 
 
 def mend_tasks(redrive: Redrive) -> int:
-    """Unfinished tasks whose items are all settled are settled too; what another program cancelled is cancelled in its items."""
-    now = utc_now()
+    """A task's status is what its items say, whoever wrote it; what another program cancelled is cancelled in its items."""
     with redrive.engine.connect() as connection:
-        unfinished, cancelled = task_records.disagreeing_tasks(connection, MENDED_AT_ONCE)
-    for task_id in unfinished:
+        disagreeing, cancelled = task_records.disagreeing_tasks(connection, MENDED_AT_ONCE)
+    mended = {task_id for task_id in disagreeing if _tell_task(redrive, task_id)}
+    mended |= {task_id for task_id in cancelled if _cancel_items_of(redrive, task_id)}
+    return _found(redrive, FindingKind.TASK_DISAGREES, sorted(mended | _tell_ended_tasks(redrive)))
+
+
+def _tell_task(redrive: Redrive, task_id: str) -> bool:
+    """False: it is as its items say by now, or somebody holds it."""
+    with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+        return task_records.record_progress(connection, task_id, utc_now())
+    return False
+
+
+def _tell_ended_tasks(redrive: Redrive) -> set[str]:
+    """Of what has ended since the last look those that are told otherwise. What somebody holds is noted until the next look."""
+    with redrive.engine.begin() as connection:
+        noted = task_records.noted_ends(connection, MENDED_AT_ONCE)
+        if not noted:
+            return set()
+        disagreeing = task_records.disagreeing_of(connection, list(noted))
+        task_records.forget_ends(connection, [ended_id for task_id in noted.keys() - disagreeing for ended_id in noted[task_id]])
+    mended = set()
+    for task_id in sorted(disagreeing):
         with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
-            task_records.record_progress(connection, task_id, now)
-    for task_id in cancelled:
-        _cancel_items_of(redrive, task_id)
-    return _found(redrive, FindingKind.TASK_DISAGREES, [*unfinished, *cancelled])
+            task_records.forget_ends(connection, noted[task_id])
+            if task_records.record_progress(connection, task_id, utc_now()):
+                mended.add(task_id)
+    return mended
 
 
-def _cancel_items_of(redrive: Redrive, task_id: str) -> None:
-    marked: tuple[StoredItem, ...] = ()
+def _cancel_items_of(redrive: Redrive, task_id: str) -> bool:
+    done = None
     with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
         found = stopping.unsettled_of_task(connection, task_id)
-        marked = withdrawals.cancel_all(
-            connection, found, by=_("the platform"), reason=_("The platform cancelled the task."), now=utc_now()).marked
-    for item in marked:
+        done = withdrawals.cancel_all(
+            connection, found, by=_("the platform"), reason=_("The platform cancelled the task."), now=utc_now())
+    for item in done.marked if done else ():
         withdrawals.put_back(redrive, item)
+    return done is not None and bool(done.items)
 
 
 def finish_cancels(redrive: Redrive) -> int:

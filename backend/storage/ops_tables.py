@@ -268,6 +268,13 @@ kept_versions = Table(
     Column("version", Integer, nullable=False),
 )
 
+# Tasks of ours that have just ended, whoever said so: a trigger notes them, the reconciler looks at them once.
+ended_tasks = Table(
+    "ended_tasks", ops,
+    Column("ended_id", BigInteger, Identity(), primary_key=True),
+    Column("task_id", Text, nullable=False),
+)
+
 # Append only: a writer of the platform must never wait for us, nor deadlock with us.
 dirty = Table(
     "dirty", ops,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, func, select, text, update
 
 from backend.content.status import LIVE_TASK_STATUSES, ItemState, TaskStatus
-from backend.storage.ops_tables import items
+from backend.storage.ops_tables import ended_tasks, items
 from backend.storage.platform_tables import tasks
 
 
@@ -25,7 +25,7 @@ CANCELLING = "cancelling"  # current_step of a task that a person has cancelled 
 
 
 def mark_cancelling(connection: Connection, task_ids: Sequence[str], now: datetime) -> None:
-    """The unfinished tasks end as cancelled, whatever their items that were done before."""
+    """The unfinished tasks end as cancelled if anything of them does, whatever was done before."""
     connection.execute(
         update(tasks).where(tasks.c.task_id.in_(sorted(task_ids)), tasks.c.status.in_(LIVE_TASK_STATUSES))
         .values(current_step=CANCELLING, updated_at=now))
@@ -56,34 +56,61 @@ def find_task(connection: Connection, task_id: str) -> TaskFound | None:
 
 
 def disagreeing_tasks(connection: Connection, limit: int) -> tuple[list[str], list[str]]:
-    """(unfinished tasks whose items are all settled, tasks that another program cancelled while items of theirs were not settled)."""
+    """(tasks whose status is told by their items, tasks that another program cancelled while items of theirs were not settled).
+
+    Found from what is unfinished. What another program changed in a task that has ended is in `noted_ends`.
+    """
     settled = connection.scalars(text(
         "select t.task_id from public.tasks t where t.status in ('pending', 'processing') "
         "and exists (select 1 from ops.items i where i.task_id = t.task_id) and not exists ("
         "  select 1 from ops.items i where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running')) "
         "order by t.task_id limit :limit"), {"limit": limit})
-    cancelled = connection.scalars(text(
-        "select t.task_id from (select distinct task_id from ops.items where state in ('planned', 'queued', 'running') offset 0) live "
-        "join public.tasks t using (task_id) where t.status = 'cancelled' and exists (select 1 from ops.items i "
-        "  where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running') and i.cancel_requested_at is null) "
-        "order by 1 limit :limit"), {"limit": limit})
-    return list(settled), list(cancelled)
+    ended = connection.execute(text(
+        "select t.task_id, t.status from (select distinct task_id from ops.items where state in ('planned', 'queued', 'running') offset 0) "
+        "live join public.tasks t using (task_id) where t.status not in ('pending', 'processing') and (t.status <> 'cancelled' or exists ("
+        "  select 1 from ops.items i where i.task_id = t.task_id and i.state in ('planned', 'queued', 'running') "
+        "    and i.cancel_requested_at is null)) order by 1 limit :limit"), {"limit": limit}).all()
+    return ([*settled, *(row.task_id for row in ended if row.status != TaskStatus.CANCELLED)],
+            [row.task_id for row in ended if row.status == TaskStatus.CANCELLED])
 
 
-def record_progress(connection: Connection, task_id: str, now: datetime) -> None:
-    """Write failed_concepts and execution_summary from the items; settle the task when all of them are.
+def noted_ends(connection: Connection, limit: int) -> dict[str, list[int]]:
+    """Tasks of ours that ended, by us or by another program, since somebody looked: with the notes of it, for `forget_ends`."""
+    noted: dict[str, list[int]] = defaultdict(list)
+    for row in connection.execute(select(ended_tasks).order_by(ended_tasks.c.ended_id).limit(limit)):
+        noted[row.task_id].append(row.ended_id)
+    return noted
 
-    Locks the task's row: of two last items the second one sees the first one's outcome.
+
+def disagreeing_of(connection: Connection, task_ids: Sequence[str]) -> set[str]:
+    """Those of the tasks that have ended otherwise than their items, which are all settled."""
+    by_task: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in connection.execute(text(
+            "select t.task_id, t.status, i.state, count(*) as count from public.tasks t join ops.items i using (task_id) "
+            "where t.task_id = any(:task_ids) group by t.task_id, t.status, i.state"), {"task_ids": list(task_ids)}):
+        by_task[row.task_id, row.status][row.state] = row.count
+    return {task_id for (task_id, status), counts in by_task.items() if _is_settled(counts) and not _is_true(status, counts)}
+
+
+def forget_ends(connection: Connection, ended_ids: Sequence[int]) -> None:
+    """Those notes only: what was noted since is for the next look."""
+    connection.execute(text("delete from ops.ended_tasks where ended_id = any(:ended_ids)"), {"ended_ids": list(ended_ids)})
+
+
+def record_progress(connection: Connection, task_id: str, now: datetime) -> bool:
+    """Write failed_concepts and execution_summary from the items, and the status that follows from them. True: that has changed.
+
+    Locks the task's row: of two last items the second one sees the first one's outcome. What another program has made of the
+    status is put right too, but for a cancel while items are unsettled: that is obeyed.
     """
     task = connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
     if task is None:
-        return
+        return False
     counts: dict[str, int] = defaultdict(int)
     counted = select(items.c.state, func.count().label("count")).where(items.c.task_id == task_id).group_by(items.c.state)
     for row in connection.execute(counted):
         counts[row.state] = row.count
     failures = _failures(connection, task_id) if counts[ItemState.FAILED] else []
-    is_settled = all(ItemState(state).is_settled for state, count in counts.items() if count)
     values: dict[str, Any] = {
         "failed_concepts": _failed_concepts(failures),
         "execution_summary": {
@@ -93,11 +120,35 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> None
         },
         "updated_at": now,
     }
-    if is_settled and task.status in (TaskStatus.PENDING, TaskStatus.PROCESSING):
-        status = TaskStatus.CANCELLED if task.current_step == CANCELLING else _final_status(counts)
+    status = _status_now(task, counts)
+    if status in LIVE_TASK_STATUSES and status != task.status:
+        values |= {"status": status, "completed_at": None, "current_step": "writing", "error_message": None}
+    elif status != task.status:
         values |= {"status": status, "completed_at": now, "current_step": status.value,
                    "error_message": failures[0].error_message if failures else None}
     connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
+    return status != task.status
+
+
+def _status_now(task: Row[Any], counts: dict[str, int]) -> str:
+    """What the task's status is to be."""
+    is_live = task.status in LIVE_TASK_STATUSES
+    if not _is_settled(counts):
+        return task.status if is_live or task.status == TaskStatus.CANCELLED else TaskStatus.PROCESSING
+    if not is_live and _is_true(task.status, counts):
+        return task.status
+    if is_live and task.current_step == CANCELLING and counts[ItemState.CANCELLED]:  # all may have been done before they could stop
+        return TaskStatus.CANCELLED
+    return _final_status(counts)
+
+
+def _is_settled(counts: dict[str, int]) -> bool:
+    return all(ItemState(state).is_settled for state, count in counts.items() if count)
+
+
+def _is_true(status: str, counts: dict[str, int]) -> bool:
+    """May a task say that it ended so? A cancelled one may have written something before."""
+    return status == _final_status(counts) or (status == TaskStatus.CANCELLED and counts[ItemState.CANCELLED] > 0)
 
 
 def settle_idle_tasks(connection: Connection, operation_id: str, now: datetime) -> None:

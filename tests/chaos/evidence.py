@@ -190,7 +190,8 @@ def _miscounted(found: Evidence) -> Iterable[str]:
     for task in found.tasks:
         counts, summary = states[task.task_id], task.execution_summary or {}
         true = {_true_status(counts)}
-        if task.task_id in told_to_stop or json.loads(json.dumps(task.user_request)).get("operation_id") in cancelled:
+        is_of_cancelled = task.task_id in told_to_stop or json.loads(json.dumps(task.user_request)).get("operation_id") in cancelled
+        if is_of_cancelled and counts[ItemState.CANCELLED]:
             true.add(TaskStatus.CANCELLED)
         if task.status not in true:
             yield f"task {task.task_id} is {task.status}; its items are {dict(counts)}"

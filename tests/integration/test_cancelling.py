@@ -200,6 +200,17 @@ def test_a_task_with_something_done_ends_as_cancelled_and_keeps_what_is_done(bro
     assert (task_row(broken).status, task_row(broken).execution_summary["completed"]) == ("cancelled", 1)
 
 
+def test_a_cancelled_task_whose_items_were_all_done_before_they_could_stop_ends_as_completed(broken, operator):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    cancel.cancel_task(broken, task_row(broken).task_id, operator, REASON)
+
+    assert attempts.save(broken, attempt, written(QUIZ))
+
+    task = task_row(broken)
+    assert (task.status, task.current_step, task.execution_summary["completed"]) == ("completed", "completed", 1)
+
+
 def test_a_cancelled_operation_queues_nothing_more(broken, operator):
     counts_and_problems(broken)
     retry.confirm(broken, retry.plan(broken, Scope.of(QUIZ_A, QUIZ_B), operator), operator)

@@ -192,6 +192,18 @@ def test_a_session_that_is_frozen_within_a_transaction_is_ended(broken):
         assert connection.scalar(text("show idle_in_transaction_session_timeout")) == "1min"
 
 
+@pytest.mark.parametrize("status", ["processing", "failed"])
+def test_a_task_that_somebody_holds_is_not_counted_as_mended_and_is_mended_later(broken, operator, status):
+    item_id, = queued(broken, operator, QUIZ_1)
+    attempts.save(broken, begun(broken, item_id), written(QUIZ))
+    execute(broken, f"update tasks set status = '{status}' where roadmap_id = 'r1'")
+
+    with held(broken, "select 1 from tasks where roadmap_id = 'r1'"):
+        assert reconciler.mend_tasks(broken) == 0
+
+    assert reconciler.mend_tasks(broken) == 1
+
+
 @pytest.mark.parametrize("what", ["roadmap_metadata", "tasks"])
 def test_rows_that_somebody_holds_keep_the_reconciler_from_no_other_item(broken, operator, what):
     first, second = queued(broken, operator, QUIZ_1, QUIZ_2)

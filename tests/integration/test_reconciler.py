@@ -13,6 +13,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
+from backend.content.stopping import CancelReason
 from backend.jobs.queue import queue_name, worker_name
 from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
@@ -20,8 +21,8 @@ from backend.storage import dispatching, items, stopping, task_records
 from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import findings
 from backend.views.detection import counts_and_problems
-from tests.factories import add, add_item, add_novel, add_operation, add_roadmap, ago, concept
-from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, written
+from tests.factories import add, add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
+from tests.integration.test_attempts import CONTENT, QUIZ, begun, concept_fields, item_row, queued, task_row, written
 from workers.main import ItemWorker
 
 QUIZ_A = ContentKey(ContentKind.QUIZ, "r1", "a")
@@ -270,6 +271,51 @@ def test_a_spilled_text_whose_object_store_takes_no_text_stays_spilled(redrive, 
     assert reconciler.save_spilled(redrive) == 1
 
 
+def end_task(redrive: Redrive, status: str) -> None:
+    """Another program says so; it does not even touch updated_at."""
+    execute(redrive, f"update tasks set status = '{status}', completed_at = now()")
+
+
+@pytest.mark.parametrize("status", ["failed", "completed", "partial_failure", "odd"])
+def test_a_task_that_another_program_ended_while_its_items_run_is_processing_again_and_can_be_cancelled(broken, operator, status):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempt = begun(broken, item_id)
+    end_task(broken, status)
+
+    assert reconciler.mend_tasks(broken) == 1
+
+    assert (task_row(broken).status, task_row(broken).completed_at) == ("processing", None)
+    assert found(broken) == {FindingKind.TASK_DISAGREES: 1}
+    assert cancel.cancel_task(broken, task_row(broken).task_id, operator, CancelReason.STUCK).cancelling_count == 1
+    withdrawals.confirm_cancelled(broken, attempt.item)
+    assert task_row(broken).status == "cancelled"
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "partial_failure", "odd"])
+def test_a_task_that_another_program_ended_otherwise_than_its_items_is_told_by_them(broken, operator, status):
+    item_id, = queued(broken, operator, QUIZ_A)
+    attempts.save(broken, begun(broken, item_id), written(QUIZ))
+    assert reconciler.mend_tasks(broken) == 0  # its own end is looked at, and is true
+    end_task(broken, status)
+
+    assert reconciler.mend_tasks(broken) == 1
+
+    assert task_row(broken).status == "completed"
+    assert reconciler.mend_tasks(broken) == 0
+    with broken.engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from ops.ended_tasks")) == 0
+
+
+def test_tasks_of_the_platform_itself_are_not_looked_at(redrive):
+    add_roadmap(redrive.engine)
+    add_task(redrive.engine, roadmap_id="r1", status="processing")
+
+    end_task(redrive, "failed")
+
+    with redrive.engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from ops.ended_tasks")) == 0
+
+
 def test_what_is_unfinished_is_found_by_its_own_indexes(broken, operator):
     queued(broken, operator, QUIZ_A)
     execute(broken, "insert into tasks (task_id, user_id, status, task_type, current_step, created_at, updated_at) "
@@ -282,6 +328,7 @@ def test_what_is_unfinished_is_found_by_its_own_indexes(broken, operator):
     with broken.engine.connect() as connection:
         event.listen(broken.engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
         task_records.disagreeing_tasks(connection, 500)
+        task_records.disagreeing_of(connection, ["old1", "old2"])
         items.jobs_with_items(connection, ["j1"])
         stopping.told_and_waiting(connection, utc_now())
         plans = [line for statement, values in tuple(asked)

@@ -282,7 +282,8 @@ def test_every_table_has_a_trigger_for_each_kind_of_write(redrive):
         names = set(connection.scalars(text("select tgname from pg_trigger where not tgisinternal")))
 
     writes = {f"redrive_dirty_{table}_{event}" for table in (*platform.tables, "items") for event in ("insert", "update", "delete")}
-    follows = {"redrive_gone_problems_delete", *(f"redrive_rules_problems_{event}" for event in ("insert", "update", "delete"))}
+    follows = {"redrive_ended_tasks", "redrive_gone_problems_delete",
+               *(f"redrive_rules_problems_{event}" for event in ("insert", "update", "delete"))}
     assert names == writes | follows | {f"redrive_dirty_{table}_truncate" for table in platform.tables}
 
 
