@@ -3,10 +3,12 @@
 from backend.actions import chapters
 from backend.content.chapters import Route
 from backend.content.keys import ContentKey, ContentKind
+from backend.content.scopes import Scope
 from backend.content.stopping import CancelScope
 from backend.i18n import _
 from dashboard import callbacks, reads, session
 from dashboard.clicks import action
+from dashboard.components.permission import may_override
 from dashboard.session import NoticeKind, StopAim
 
 DRAFT = "draft"  # parameter of the URL: the draft or version that is compared
@@ -19,9 +21,15 @@ _BEGUN = {
 
 @action
 def generate(novel_id: str, chapter_number: int) -> None:
-    """Begin or join the writing; however often it is clicked, it is written once."""
+    """Begin or join the writing; however often it is clicked, it is written once. Who may override the limit of tries is asked."""
     try:
         found = chapters.generate(reads.connected(), reads.actor(), novel_id, chapter_number)
+    except chapters.TriedTooOften:
+        if not may_override():
+            raise
+        key = ContentKey(ContentKind.CHAPTER, novel_id, str(chapter_number))
+        callbacks.plan_retry(Scope.of(key), _("chapter {number}").format(number=chapter_number))
+        return
     finally:
         reads.forget_after_action()
     if found.is_refused:

@@ -7,15 +7,16 @@ from sqlalchemy import Connection
 from backend.actions import single
 from backend.actions.actors import Actor, Permission, ReasonNeeded, require
 from backend.clock import utc_now
+from backend.content import wording
 from backend.content.chapters import ChapterOption, Draft, DraftKind, DraftState, Route
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.plans import PlannedItem
+from backend.content.plans import ExclusionRule, PlannedItem
 from backend.content.problems import ProblemKind
 from backend.content.status import ChapterStatus, ItemAction
 from backend.i18n import _
 from backend.jobs import chapter_feed
 from backend.redrive import Redrive
-from backend.storage import audit, chapters, drafts, items
+from backend.storage import audit, chapters, drafts, items, problem_list
 from backend.storage.chapters import ChapterRow, LockedNovel
 
 
@@ -25,6 +26,10 @@ class ChapterRefused(Exception):
 
 class ChoiceMissing(ChapterRefused):
     """The chapter before has no reader's choice; str() names it."""
+
+
+class TriedTooOften(ChapterRefused):
+    """Poison; str() says so. Only a plan that overrides the limits, with a reason, tries it again today."""
 
 
 class TextMovedOn(ChapterRefused):
@@ -58,7 +63,7 @@ class Published:
 
 
 def generate(redrive: Redrive, actor: Actor, novel_id: str, chapter_number: int = 0) -> Generation:
-    """Begin or join the writing of a chapter; 0 is the latest. Raises NotAllowed, ChapterRefused, ChoiceMissing.
+    """Begin or join the writing of a chapter; 0 is the latest. Raises NotAllowed, ChapterRefused, ChoiceMissing, TriedTooOften.
 
     A completed chapter is answered with Route.COMPLETED and nothing is begun. However many ask at once, one generation begins.
     """
@@ -73,6 +78,8 @@ def generate(redrive: Redrive, actor: Actor, novel_id: str, chapter_number: int 
         if row is not None and route in (Route.GENERATING, Route.COMPLETED):
             return Generation(route, row.chapter_id, number, working)
         require_choice(connection, novel_id, number)
+        if not working:
+            _require_tries_left(redrive, connection, key)
         chapter_id = chapters.begin(connection, novel_id, number, utc_now())
         problem_kind = ProblemKind.MISSING if row is None else ProblemKind.FAILED if route is Route.FAILED else ProblemKind.STALE
         operation_id = working or _begin_operation(redrive, connection, novel, key, ItemAction.GENERATE, problem_kind, actor)
@@ -97,6 +104,13 @@ def require_choice(connection: Connection, novel_id: str, chapter_number: int) -
     if chapter_number > 1 and chapters.choice_before(connection, novel_id, chapter_number) is None:
         raise ChoiceMissing(_("Chapter {number} needs the reader's choice at the end of chapter {before}, and there is none.").format(
             number=chapter_number, before=chapter_number - 1))
+
+
+def _require_tries_left(redrive: Redrive, connection: Connection, key: ContentKey) -> None:
+    tries = problem_list.attempts_today(connection, key, utc_now())
+    if tries >= redrive.settings.maximum_attempts_per_day:
+        raise TriedTooOften(_("Chapter {number} is not begun: {count} tries in the last 24 hours. {rule}").format(
+            number=key.part, count=tries, rule=wording.EXCLUSION_RULES[ExclusionRule.POISON]))
 
 
 def regenerate(

@@ -11,6 +11,7 @@ from sqlalchemy import (
     FromClause,
     Text,
     and_,
+    case,
     cast,
     column,
     exists,
@@ -88,12 +89,21 @@ def _same_key(other: FromClause) -> ColumnElement[bool]:
     return and_(problems.c.kind == other.c.kind, problems.c.owner_id == other.c.owner_id, problems.c.part == other.c.part)
 
 
+def attempts_today(connection: Connection, key: ContentKey, now: datetime) -> int:
+    """How often Redrive wrote one key in the last 24 hours, as plans count it."""
+    tried = _tried_today(now)
+    return connection.scalar(select(tried.c.attempts_today).where(
+        tried.c.kind == key.kind, tried.c.owner_id == key.owner_id, tried.c.part == key.part)) or 0
+
+
 def _tried_today(now: datetime) -> FromClause:
-    """How often Redrive wrote each key in the last 24 hours."""
+    """How often Redrive wrote each key in the last 24 hours. Of what was cancelled the tries that were begun: they were paid for."""
+    was_waiting = case((and_(items.c.state == ItemState.CANCELLED, items.c.started_at.is_(None)), 1), else_=0)
+    tries = func.sum(items.c.attempt - items.c.returned_count - was_waiting)
     return (
-        select(items.c.kind, items.c.owner_id, items.c.part, func.sum(items.c.attempt - items.c.returned_count).label("attempts_today"))
+        select(items.c.kind, items.c.owner_id, items.c.part, tries.label("attempts_today"))
         .where(items.c.settled_at > now - timedelta(hours=24), items.c.action == ItemAction.GENERATE,
-               items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED)))
+               items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED)))
         .group_by(items.c.kind, items.c.owner_id, items.c.part).subquery("tried"))
 
 

@@ -376,6 +376,21 @@ def test_poison_is_left_out_until_an_admin_gives_a_reason(broken, operator):
     assert audited(broken)[-1][:2] == ("retry_over_limit", "the model was exchanged")
 
 
+def test_begin_and_cancel_again_and_again_is_poison_too(broken, operator):
+    for _try in range(broken.settings.maximum_attempts_per_day):
+        attempt = begun(broken, queued(broken, operator, QUIZ_A)[-1])
+        cancel.cancel_items(broken, CancelScope.of(QUIZ_A), operator, REASON)
+        withdrawals.confirm_cancelled(broken, attempt.item)
+        queued(broken, operator, QUIZ_B)
+        cancel.cancel_items(broken, CancelScope.of(QUIZ_B), operator, REASON)  # never begun
+
+    counts_and_problems(broken)
+    plan = retry.plan(broken, Scope.of(QUIZ_A, QUIZ_B), operator)
+
+    assert [item.key for item in plan.included] == [QUIZ_B]
+    assert plan.poison_count == 1
+
+
 def armed(redrive: Redrive, seconds: float) -> Redrive:
     return replace(redrive, settings=redrive.settings.model_copy(update={"armed_seconds": seconds}))
 

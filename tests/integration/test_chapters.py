@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, chapters, dispatcher, retry
+from backend.actions import attempts, chapters, dispatcher, retry, withdrawals
 from backend.actions.actors import Actor, ReasonNeeded, Role
 from backend.actions.attempts import Attempt
 from backend.actions.cancel import cancel_operation
 from backend.bootstrap import connect
 from backend.content.chapters import DraftState, Route, StripState
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.content.stopping import CancelReason
@@ -174,6 +175,46 @@ def test_readers_choices_of_a_broken_chapter_outlive_its_retry(redrive, operator
     assert generation.route is Route.FAILED
     found = view(redrive, 2)
     assert (found.state, [option.text for option in found.options], found.chosen) == (StripState.COMPLETED, ["Go on", "Go on"], (0,))
+
+
+EDITOR = Actor("editor", Role.OPERATOR)
+
+
+def fail_once(redrive, operator) -> None:
+    attempts.fail(redrive, begun(redrive), ItemError(ErrorKind.MODEL_CUT_STREAM, "It broke."))
+
+
+def cancel_once(redrive, operator) -> None:
+    attempt = begun(redrive)
+    cancel_operation(redrive, attempt.item.operation_id, operator, CancelReason.NOT_NEEDED)
+    assert withdrawals.confirm_cancelled(redrive, attempt.item)
+
+
+@pytest.mark.parametrize("end", [fail_once, cancel_once], ids=lambda end: end.__name__)
+def test_a_chapter_that_was_tried_too_often_is_refused_by_the_rule_until_an_admin_overrides_it(redrive, operator, end):
+    three_chapters(redrive)
+    for _try in range(redrive.settings.maximum_attempts_per_day):
+        chapters.generate(redrive, EDITOR, "n1", 3)
+        end(redrive, operator)
+
+    for actor in (EDITOR, operator):
+        with pytest.raises(chapters.TriedTooOften, match=r"Chapter 3 is not begun: 5 tries in the last 24 hours. Poison"):
+            chapters.generate(redrive, actor, "n1", 3)
+    assert view(redrive).state is StripState.FAILED
+    counts_and_problems(redrive)
+    key = ContentKey(ContentKind.CHAPTER, "n1", "3")
+    plan = retry.plan(redrive, Scope.of(key), operator, overrides_limits=True)
+    assert retry.confirm(redrive, plan, operator, "the prompt was mended").item_count == 1
+    assert chapters.generate(redrive, EDITOR, "n1", 3).operation_id  # joined
+
+
+def test_what_was_cancelled_before_it_began_is_no_try(redrive, operator):
+    three_chapters(redrive)
+    for _try in range(redrive.settings.maximum_attempts_per_day + 1):
+        generation = chapters.generate(redrive, EDITOR, "n1", 3)
+        cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
+
+    assert chapters.generate(redrive, EDITOR, "n1", 3).route is Route.FAILED
 
 
 def test_everything_that_is_broken_is_retried_by_one_action(redrive, operator):

@@ -12,10 +12,11 @@ from backend.content.chapters import DraftState, StripState
 from backend.content.written import Chapter, Choosable, Written
 from backend.storage.ops_tables import drafts, items, operations
 from backend.views import chapters as chapter_views
+from backend.views.detection import counts_and_problems
 from dashboard.components.chapter_live import live_data
 from dashboard.components.chapter_words import CHAPTER_STATES, DRAFT_STATES, chapter_address, language_attribute
 from dashboard.stream_tokens import check_token
-from tests.factories import add_novel
+from tests.factories import add_item, add_novel, add_operation
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
 
 FAILED = {"status": "failed", "content": "Half a text", "error_message": "The model sent nothing.", "has_options": False}
@@ -99,6 +100,36 @@ def test_a_failed_chapter_tells_its_error_its_text_and_is_written_again_once(ope
     assert next(found.proto.label for found in page.get("expander")).endswith("9 characters")
     assert len(page.get("bidi_component")) == 1
     assert button(page, "Cancel the writing")
+
+
+def add_poison(redrive) -> None:
+    add_novel(redrive.engine, chapters=[{}, {}, FAILED])
+    add_operation(redrive.engine, state="completed", settled_at=utc_now(), outcome={"healthy": 0, "problems": {}})
+    add_item(redrive.engine, "3", kind="chapter", owner_id="n1", state="failed", attempt=5, settled_at=utc_now())
+    counts_and_problems(redrive)
+
+
+def test_a_chapter_that_was_tried_too_often_opens_its_plan_for_an_admin(open_page: OpenPage, redrive):
+    add_poison(redrive)
+    page = open_page("chapter", novel="n1", number="3")
+
+    button(page, "Write it again").click().run()
+
+    assert "1 item left out as poison" in words_of(page)
+    assert button(page, "Include them")
+    assert count(redrive, operations) == 1
+
+
+def test_a_chapter_that_was_tried_too_often_is_refused_to_others(environment, open_page: OpenPage, redrive):
+    add_poison(redrive)
+    environment.setenv("REDRIVE_OPERATOR_ROLE", "operator")
+    forget_cached_reads()
+    page = open_page("chapter", novel="n1", number="3")
+
+    button(page, "Write it again").click().run()
+
+    assert "5 tries in the last 24 hours" in words_of(page)
+    assert count(redrive, operations) == 1
 
 
 def test_the_operation_that_writes_a_chapter_leads_to_it(open_page: OpenPage, redrive, operator):
