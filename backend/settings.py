@@ -16,7 +16,9 @@ from backend.i18n import _
 
 HEARTBEATS_IN_A_LEASE = 3  # below this one late heartbeat takes a living item back, and its text is paid for twice
 
-WEB_CONNECTIONS = 10         # 5 sufficed for 100 polling sessions, measured
+WEB_CONNECTIONS = 10         # of the pages: 5 sufficed for 100 polling sessions, measured
+ROUTE_CONNECTIONS = 1        # of the web process besides: pictures, and what is streamed of chapters
+HEALTH_CONNECTIONS = 1       # and one that /healthz opens anew each time
 MAINTENANCE_CONNECTIONS = 5  # the lock that leads, a duty, and the lanes of a full rebuild
 
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -76,6 +78,8 @@ class Settings(BaseSettings):
     workers_interactive: int = Field(2, ge=0, description="Worker processes for small retries that a person waits for.")
     workers_bulk: int = Field(1, ge=0, description="Worker processes for large retries.")
     workers_automatic: int = Field(1, ge=0, description="Worker processes for what machines ask for.")
+    machines: int = Field(
+        1, ge=1, description="Machines that run all of this against the same PostgreSQL. Only counted, by `redrive check`.")
     heartbeat_seconds: float = Field(5.0, gt=0, description="How often a running item shows that it lives.")
     lease_seconds: float = Field(
         30.0, gt=0, validate_default=True,
@@ -171,9 +175,10 @@ class Settings(BaseSettings):
 
     @property
     def connections(self) -> int:
-        """All that Redrive may hold: web + maintenance + workers x (threads + 1)."""
+        """All that Redrive may hold: machines x (web + maintenance + workers x (threads + 1)). Commands by hand come on top."""
         workers = self.workers_interactive + self.workers_bulk + self.workers_automatic
-        return WEB_CONNECTIONS + MAINTENANCE_CONNECTIONS + workers * self.worker_connections
+        web = WEB_CONNECTIONS + ROUTE_CONNECTIONS + HEALTH_CONNECTIONS
+        return self.machines * (web + MAINTENANCE_CONNECTIONS + workers * self.worker_connections)
 
     @property
     def provider(self) -> str:

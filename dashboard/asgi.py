@@ -75,7 +75,7 @@ async def healthz(_request: Request) -> JSONResponse:
 
 @cache
 def _redrive() -> Redrive:
-    return connect(settings, pool_size=1)
+    return connect(settings, pool_size=settings_module.ROUTE_CONNECTIONS)
 
 
 def _read_picture(token: str) -> bytes:

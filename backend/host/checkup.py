@@ -79,22 +79,27 @@ def _ask_schema(settings: Settings) -> str:
 def _ask_connections(settings: Settings) -> str:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from backend.storage.engine import allowed_connections, make_engine
+    from backend.storage.engine import connection_room, make_engine
 
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     try:
         with engine.connect() as connection:
-            allowed = allowed_connections(connection)
+            room = connection_room(connection)
     except SQLAlchemyError as exc:
         raise HostError(_first_line(exc)) from exc
     finally:
         engine.dispose()
-    if settings.connections > allowed:
+    needed, held = settings.connections, {"allowed": room.allowed, "others": room.held_by_others}
+    if room.held_by_us > needed:
         raise HostError(_(
-            "Redrive may hold {needed} connections, and this role gets at most {allowed}: texts would wait to be saved. Raise "
-            "max_connections, or lower REDRIVE_CONCURRENCY or the REDRIVE_WORKERS_ settings.").format(
-                needed=settings.connections, allowed=allowed))
-    return _("Redrive may hold {needed}, this role gets {allowed}").format(needed=settings.connections, allowed=allowed)
+            "Redrive holds {held} connections now, and by these settings it would hold at most {needed}. Set REDRIVE_MACHINES and the "
+            "REDRIVE_WORKERS_ settings to what runs.").format(held=room.held_by_us, needed=needed))
+    if needed > room.allowed - room.held_by_others:
+        raise HostError(_(
+            "Redrive may hold {needed} connections, and this role gets at most {allowed}, of which others hold {others} now: texts would "
+            "wait to be saved. Raise max_connections, or lower REDRIVE_CONCURRENCY or the REDRIVE_WORKERS_ settings.").format(
+                needed=needed, **held))
+    return _("Redrive may hold {needed}, this role gets {allowed}; others hold {others} now").format(needed=needed, **held)
 
 
 def _ask_object_store(settings: Settings) -> str:

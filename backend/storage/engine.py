@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -9,6 +10,7 @@ from sqlalchemy.exc import InternalError, OperationalError
 
 READ_ONLY = "25006"  # what PostgreSQL says while a standby has not been promoted yet
 LOCK_NOT_AVAILABLE = "55P03"
+APPLICATION = "redrive"  # how names begin that our connections tell PostgreSQL
 # A process that is frozen within a transaction holds its rows: PostgreSQL ends that session. The longest pause of ours within one
 # is the judging of 1,000 owners, some seconds.
 IDLE_IN_TRANSACTION_SECONDS = 60
@@ -31,7 +33,7 @@ def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: floa
         pool_timeout=pool_timeout_seconds,
         pool_pre_ping=True,
         pool_recycle=1800,
-        connect_args={"application_name": "redrive", "connect_timeout": 5,
+        connect_args={"application_name": APPLICATION, "connect_timeout": 5,
                       "options": f"-c timezone=UTC -c idle_in_transaction_session_timeout={1000 * IDLE_IN_TRANSACTION_SECONDS}"},
     )
 
@@ -63,10 +65,31 @@ def is_locked(exc: BaseException | None) -> bool:
     return isinstance(exc, OperationalError) and getattr(exc.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE
 
 
-def allowed_connections(connection: Connection) -> int:
-    """How many connections this role may hold to this database at once, whoever holds others now."""
-    row = connection.execute(text(
-        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as for_all, "
-        "  (select rolconnlimit from pg_roles where rolname = current_user) as of_role, "
-        "  (select datconnlimit from pg_database where datname = current_database()) as of_database")).one()
-    return min(limit for limit in row if limit is not None and limit >= 0)
+@dataclass(frozen=True, slots=True)
+class ConnectionRoom:
+    """How many connections this role may hold to this database at once, by the tightest of the limits."""
+
+    allowed: int
+    held_by_others: int  # of them now, by other programs
+    held_by_us: int      # now, by Redrive: but for the connection that asks
+
+
+_ROOM = f"""
+    with held as (
+      select usename, datname, datname = current_database() and starts_with(application_name, '{APPLICATION}') as is_ours
+      from pg_stat_activity where pid <> pg_backend_pid() and datname is not null and usename is not null
+        and coalesce(backend_type, 'client backend') = 'client backend'), limits as (
+      select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+          - coalesce(current_setting('reserved_connections', true)::int, 0) as allowed,
+        (select count(*) from held where not is_ours) as others
+      union all select rolconnlimit, (select count(*) from held where not is_ours and usename = current_user)
+      from pg_roles where rolname = current_user
+      union all select datconnlimit, (select count(*) from held where not is_ours and datname = current_database())
+      from pg_database where datname = current_database())
+    select allowed, others, (select count(*) from held where is_ours) as ours
+    from limits where allowed >= 0 order by allowed - others, allowed limit 1"""
+
+
+def connection_room(connection: Connection) -> ConnectionRoom:
+    row = connection.execute(text(_ROOM)).one()
+    return ConnectionRoom(row.allowed, row.others, row.ours)
