@@ -211,7 +211,7 @@ class Chunk:
         is_told = running.is_told_to_stop
         if not (is_told or self._is_stopping):
             raise asyncio.CancelledError
-        withdraw = withdrawals.confirm_cancelled if is_told else withdrawals.give_back
+        withdraw = withdrawals.confirm_cancelled if is_told else partial(withdrawals.give_back, words=_("its worker was told to stop"))
         if running.telling:
             await running.telling.keep()
         await self._notes.aborted(attempt)
@@ -232,7 +232,7 @@ class Chunk:
         bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
         with contextlib.suppress(ItemError):
             spent = self._running[attempt.item.item_id].spent
-            await self._ask(withdrawals.give_back, self._redrive, attempt.item, spent)
+            await self._ask(withdrawals.give_back, self._redrive, attempt.item, spent, _("the model is held back"))
         return "held"
 
     async def _defect(self, attempt: Attempt, exc: Exception, bound: structlog.stdlib.BoundLogger) -> str:

@@ -43,19 +43,21 @@ def _take_back(connection: Connection, item: StoredItem, silent_since: datetime 
     if item.cancel_requested_at is not None:
         return ItemState.CANCELLED if settling.cancel(connection, item, now, silent_since=silent_since) else None
     if item.tries <= MAXIMUM_TAKEN_BACK:
-        return ItemState.QUEUED if leases.take_back(connection, item, silent_since) else None
+        words = _("its process is gone") if silent_since is None else _("it gave no sign of life")
+        return ItemState.QUEUED if leases.take_back(connection, item, silent_since, words) else None
     lost = ItemError(ErrorKind.WORKER_LOST, _("Its worker was lost {count} times. Look at the worker's log, then retry it.").format(
         count=item.tries))
     return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None
 
 
-def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None) -> bool:
-    """An attempt without an outcome (shutdown, model held back): queued again, and not counted. False: it came too late.
+def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None, words: str = "") -> bool:
+    """An attempt without an outcome (shutdown, model held back: `words`): queued again, and not counted. False: it came too late.
 
     One that was told to stop in the meantime is cancelled: nobody else is left to confirm it.
     """
     with redrive.engine.begin() as connection:
-        is_ours = bool(stopping.give_back(connection, [item.item_id], attempt=item.attempt)) or settling.cancel(connection, item, utc_now())
+        given_back = stopping.give_back(connection, [item.item_id], words=words, attempt=item.attempt)
+        is_ours = bool(given_back) or settling.cancel(connection, item, utc_now())
         if is_ours and spent:
             costs.add(redrive, connection, item.item_id, spent)
         return is_ours
@@ -94,14 +96,18 @@ def force_stop(redrive: Redrive, connection: Connection, item: StoredItem, *, is
     if not is_dead and (item.item_id, item.attempt) not in {(found.item_id, found.attempt) for found in running}:
         return None
     cancelled = settling.cancel_told(connection, running, owners, utc_now())
-    return StoppedJob(tuple(cancelled), tuple(stopping.give_back(connection, [found.item_id for found in running])))
+    return StoppedJob(tuple(cancelled), tuple(_give_back_innocent(connection, running)))
+
+
+def _give_back_innocent(connection: Connection, together: Sequence[StoredItem]) -> list[StoredItem]:
+    return stopping.give_back(connection, [found.item_id for found in together], words=_("its job was stopped by force"))
 
 
 def free_innocent(redrive: Redrive, item: StoredItem) -> tuple[StoredItem, ...]:
     """The work-horse of an item is dead, and its own rows are held: at least the innocent ones of its job are queued again."""
     freed: list[StoredItem] = []
     with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
-        freed = stopping.give_back(connection, [found.item_id for found in stopping.of_same_job(connection, item)])
+        freed = _give_back_innocent(connection, stopping.of_same_job(connection, item))
     return tuple(freed)
 
 

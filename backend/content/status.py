@@ -21,6 +21,15 @@ SETTLED_ITEM_STATES = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemStat
 LIVE_ITEM_STATES = frozenset({ItemState.QUEUED, ItemState.RUNNING})
 
 
+class ItemEventKind(StrEnum):
+    """How an attempt, or a wait, ended without an outcome."""
+
+    LOST = "lost"              # running -> queued: its worker was lost
+    GIVEN_BACK = "given_back"  # running -> queued: its worker ended, its model is held back, or its job was stopped by force
+    UNQUEUED = "unqueued"      # queued -> planned: its operation waits, or its limits were changed
+    RESENT = "resent"          # queued, with another job: the one before was lost
+
+
 class OperationState(StrEnum):
     ARMED = "armed"          # confirmed, may still be undone
     RUNNING = "running"      # armed -> running; paused -> running

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, cast, func, insert, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Connection, cast, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, PlannedItem
-from backend.content.status import ItemAction, ItemState, Priority
+from backend.content.status import ItemAction, ItemEventKind, ItemState, Priority
 from backend.processes import ProcessName
+from backend.storage.item_events import chosen_and_noted
 from backend.storage.ops_tables import items, operations
 
 
@@ -191,12 +192,6 @@ def find_item(connection: Connection, item_id: int) -> StoredItem | None:
     return as_item(row) if row else None
 
 
-def lock(connection: Connection, item_ids: Sequence[int]) -> None:
-    """Hold them until the transaction ends, locked in the order of their ids."""
-    connection.execute(text("select 1 from ops.items where item_id = any(:item_ids) order by item_id for update"),
-                       {"item_ids": list(item_ids)})
-
-
 def settle(
     connection: Connection, item: StoredItem, state: ItemState, now: datetime, *,
     before: ItemState = ItemState.RUNNING, silent_since: datetime | None = None, **values: object,
@@ -237,11 +232,10 @@ def jobs_with_items(connection: Connection, job_ids: Sequence[str]) -> set[str]:
 
 def reassign(connection: Connection, item_ids: Sequence[int], job_id: str, now: datetime) -> list[int]:
     """Give queued items a new job. Returns those that are still queued."""
-    lock(connection, item_ids)
-    rows = connection.execute(
-        update(items).where(items.c.item_id == func.any(bindparam("ids", list(item_ids), type_=ARRAY(BigInteger))),
-                            items.c.state == ItemState.QUEUED)
-        .values(job_id=job_id, queued_at=now).returning(items.c.item_id))
+    rows = connection.execute(text(
+        chosen_and_noted(ItemEventKind.RESENT, "item_id = any(:item_ids) and state = 'queued'")
+        + "update ops.items i set job_id = :job_id, queued_at = :now from chosen c where i.item_id = c.item_id returning i.item_id"),
+        {"item_ids": list(item_ids), "job_id": job_id, "now": now, "words": ""})
     return sorted(row.item_id for row in rows)
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import Connection, Update, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from backend.content.status import ItemState, OperationState
+from backend.content.status import ItemEventKind, ItemState, OperationState
 from backend.processes import this_process
+from backend.storage.item_events import chosen_and_noted
 from backend.storage.items import StoredItem, as_item
 from backend.storage.ops_tables import items, operations
 
@@ -80,15 +81,15 @@ def running_on(connection: Connection, host: str) -> list[StoredItem]:
     return [as_item(row) for row in rows]
 
 
-def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None) -> bool:
+def take_back(connection: Connection, item: StoredItem, silent_since: datetime | None, words: str = "") -> bool:
     """running -> queued with the next attempt number, still without a job: its worker is lost. Not what was told to stop.
 
-    With `silent_since` only if it has not beaten since then.
+    With `silent_since` only if it has not beaten since then. `words` say how it is known.
     """
-    statement = update(items).where(
-        items.c.item_id == item.item_id, items.c.state == ItemState.RUNNING, items.c.attempt == item.attempt,
-        items.c.cancel_requested_at.is_(None))
-    if silent_since is not None:
-        statement = statement.where(items.c.heartbeat_at < silent_since)
-    return connection.execute(statement.values(
-        state=ItemState.QUEUED, attempt=item.attempt + 1, job_id=None, heartbeat_at=None, started_at=None)).rowcount == 1
+    condition = ("item_id = :item_id and state = 'running' and attempt = :attempt and cancel_requested_at is null"
+                 + (" and heartbeat_at < :silent_since" if silent_since is not None else ""))
+    return connection.execute(text(
+        chosen_and_noted(ItemEventKind.LOST, condition)
+        + "update ops.items i set state = 'queued', attempt = c.attempt + 1, job_id = null, heartbeat_at = null, started_at = null "
+          "from chosen c where i.item_id = c.item_id"),
+        {"item_id": item.item_id, "attempt": item.attempt, "silent_since": silent_since, "words": words}).rowcount == 1

@@ -124,6 +124,20 @@ items = Table(
     Index("ix_items_told_group", "group_id", text("settled_at desc"), postgresql_where=text(TOLD)),
 )
 
+# How attempts ended that had no outcome; append only. See backend.storage.item_events.
+item_events = Table(
+    "item_events", ops,
+    Column("event_id", BigInteger, Identity(), primary_key=True),
+    Column("item_id", BigInteger, nullable=False),
+    _time("at", nullable=False, server_default=func.now()),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", Text, nullable=False),                      # an ItemEventKind
+    Column("words", Text, nullable=False, server_default=""),
+    _time("queued_at"),                                        # of that attempt: its row bears the next one's
+    _time("started_at"),
+    Index("ix_item_events_item_id", "item_id", "event_id"),
+)
+
 # Keys of a large confirmed plan that are not items yet, as JSON of items.ItemColumns.
 frozen_pieces = Table(
     "frozen_pieces", ops,

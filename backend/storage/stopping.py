@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from backend.content.status import OperationState
+from backend.content.status import ItemEventKind, OperationState
 from backend.content.stopping import CancelScope
+from backend.storage.item_events import chosen_and_noted
 from backend.storage.items import StoredItem, as_item
 
 
@@ -87,17 +88,18 @@ def told_to_stop(connection: Connection, running: Sequence[tuple[int, int]]) -> 
     return [row.item_id for row in rows]
 
 
-def give_back(connection: Connection, item_ids: Sequence[int], *, attempt: int | None = None) -> list[StoredItem]:
+def give_back(connection: Connection, item_ids: Sequence[int], *, words: str = "", attempt: int | None = None) -> list[StoredItem]:
     """running -> queued with the next attempt number, without a job and without counting as a try. Not what was told to stop.
 
-    With `attempt` only items at that attempt.
+    `words` say why. With `attempt` only items at that attempt.
     """
-    condition = "state = 'running' and cancel_requested_at is null" + (" and attempt = :attempt" if attempt is not None else "")
+    condition = ("item_id = any(:item_ids) and state = 'running' and cancel_requested_at is null"
+                 + (" and attempt = :attempt" if attempt is not None else ""))
     return _changed(connection, (
-        _CHOSEN.format(condition=condition)
-        + "update ops.items i set state = 'queued', attempt = attempt + 1, returned_count = returned_count + 1, job_id = null, "
+        chosen_and_noted(ItemEventKind.GIVEN_BACK, condition)
+        + "update ops.items i set state = 'queued', attempt = c.attempt + 1, returned_count = returned_count + 1, job_id = null, "
           "heartbeat_at = null, started_at = null, queued_at = now() from chosen c where i.item_id = c.item_id returning i.*"),
-        {"item_ids": list(item_ids), "attempt": attempt})
+        {"item_ids": list(item_ids), "attempt": attempt, "words": words})
 
 
 def leave_job(connection: Connection, item_ids: Sequence[int]) -> None:
@@ -124,10 +126,9 @@ def of_same_job(connection: Connection, item: StoredItem, *, is_held: bool = Fal
 def unqueue(connection: Connection, operation_id: str) -> int:
     """queued -> planned: the operation is paused, its jobs find nothing to do. Returns how many."""
     return connection.execute(text(
-        "with chosen as ("
-        "  select item_id from ops.items where operation_id = :operation_id and state = 'queued' order by item_id for update) "
-        "update ops.items i set state = 'planned', job_id = null, queued_at = null from chosen c where i.item_id = c.item_id"),
-        {"operation_id": operation_id}).rowcount
+        chosen_and_noted(ItemEventKind.UNQUEUED, "operation_id = :operation_id and state = 'queued'")
+        + "update ops.items i set state = 'planned', job_id = null, queued_at = null from chosen c where i.item_id = c.item_id"),
+        {"operation_id": operation_id, "words": ""}).rowcount
 
 
 def change_operation(

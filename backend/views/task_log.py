@@ -1,7 +1,7 @@
 """What happened to a task, in order, told from what PostgreSQL keeps: the same after every reload. And what failed in tasks."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Row, Text, and_, cast, func, or_, select
 
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.secrets import without_secrets
-from backend.content.status import ItemState, TaskType
+from backend.content.status import ItemEventKind, ItemState, TaskType
 from backend.redrive import Redrive
+from backend.storage.item_events import ItemEvent, events_of
 from backend.storage.ops_tables import audit_log, items, problems
 from backend.storage.platform_tables import tasks
 from backend.views.odd_json import object_of
@@ -25,6 +26,9 @@ AFTER_THE_END = timedelta(hours=1)  # how long after a task's end lines of the a
 class EventKind(StrEnum):
     CREATED = "created"
     ACTION = "action"                  # a line of the audit log; what it brought about bears the same time
+    LOST = "lost"                      # an attempt whose worker was lost
+    GIVEN_BACK = "given_back"          # an attempt that its worker did not end
+    UNQUEUED = "unqueued"              # what waited is not to be begun for now
     QUEUED = "queued"
     STARTED = "started"
     TOLD_TO_STOP = "told_to_stop"
@@ -54,8 +58,13 @@ def task_events(redrive: Redrive, found: TaskDetail) -> tuple[TaskEvent, ...]:
     """Oldest first; what happened in the same moment in the order that it must have had."""
     with redrive.engine.connect() as connection:
         lines = _audit_lines(connection, found)
+        ended = events_of(connection, [item.item_id for item in found.items])
     row = found.row
-    events = [TaskEvent(row.created_at, EventKind.CREATED, actor_id=row.user_id), *_queued(found.items)]
+    items_by_id = {item.item_id: item for item in found.items}
+    events = [TaskEvent(row.created_at, EventKind.CREATED, actor_id=row.user_id), *_queued(found.items, ended, items_by_id),
+              *_unqueued(ended, items_by_id)]
+    for event in ended:
+        events += _of_attempt(event, items_by_id[event.item_id])
     for item in found.items:
         events += _of_item(item)
     events += [TaskEvent(entry.failed_at, EventKind.FAILED_CONCEPT, failed=entry)
@@ -81,11 +90,32 @@ def _audit_lines(connection: Connection, found: TaskDetail) -> Sequence[Row[Any]
     return connection.execute(query).all()
 
 
-def _queued(found: Iterable[ItemRow]) -> list[TaskEvent]:
+def _queued(found: Iterable[ItemRow], ended: Iterable[ItemEvent], items_by_id: Mapping[int, ItemRow]) -> list[TaskEvent]:
     """Items go to the queue in chunks: one line for each chunk."""
-    waited = sorted((item for item in found if item.queued_at), key=lambda item: (item.queued_at, item.item_id))
-    chunks = [list(chunk) for _at, chunk in groupby(waited, key=lambda item: item.queued_at)]
-    return [TaskEvent(chunk[0].queued_at, EventKind.QUEUED, chunk[0], len(chunk)) for chunk in chunks]
+    waited = {(item.queued_at, item.item_id) for item in found} | {(event.queued_at, event.item_id) for event in ended}
+    return _together(EventKind.QUEUED, waited, items_by_id)
+
+
+def _unqueued(ended: Iterable[ItemEvent], items_by_id: Mapping[int, ItemRow]) -> list[TaskEvent]:
+    taken = {(event.at, event.item_id) for event in ended if event.kind is ItemEventKind.UNQUEUED}
+    return _together(EventKind.UNQUEUED, taken, items_by_id)
+
+
+def _together(kind: EventKind, times: Iterable[tuple[datetime | None, int]], items_by_id: Mapping[int, ItemRow]) -> list[TaskEvent]:
+    """One line for all items that it happened to in the same moment."""
+    known = sorted((at, item_id) for at, item_id in times if at is not None)
+    chunks = [(at, [items_by_id[item_id] for _at, item_id in chunk]) for at, chunk in groupby(known, key=lambda pair: pair[0])]
+    return [TaskEvent(at, kind, chunk[0], len(chunk)) for at, chunk in chunks]
+
+
+_ENDS = {ItemEventKind.LOST: EventKind.LOST, ItemEventKind.GIVEN_BACK: EventKind.GIVEN_BACK}  # the others ended no attempt
+
+
+def _of_attempt(event: ItemEvent, item: ItemRow) -> list[TaskEvent]:
+    """An attempt before the last one: the item's row knows nothing of it any more."""
+    attempt = replace(item, attempt=event.attempt)
+    begun = [TaskEvent(event.started_at, EventKind.STARTED, attempt)] if event.started_at else []
+    return [*begun, TaskEvent(event.at, _ENDS[event.kind], attempt, detail=event.words)] if event.kind in _ENDS else begun
 
 
 def _of_item(item: ItemRow) -> list[TaskEvent]:

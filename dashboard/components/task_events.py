@@ -9,7 +9,7 @@ from backend.views.task_log import EventKind, TaskEvent
 from dashboard.components import blocks
 from dashboard.components.item_words import item_outcome, item_words
 from dashboard.durations import short_time
-from dashboard.palette import BLUE, CANCELLING, GREY, ITEM_STATES, Look, task_look
+from dashboard.palette import BLUE, CANCELLING, GREY, ITEM_STATES, RED, Look, task_look
 from dashboard.untrusted import escaped
 
 SHOWN_EVENTS = 400
@@ -47,8 +47,15 @@ def event_words(event: TaskEvent) -> tuple[Look, str, str]:
             words = item if event.count == 1 else wording.items(event.count)
             return ITEM_STATES[ItemState.QUEUED], _("{items} queued").format(items=words), ""
         case EventKind.STARTED:
-            attempt = _("attempt {attempt}").format(attempt=event.item.attempt) if event.item.attempt > 1 else ""
-            return ITEM_STATES[ItemState.RUNNING], _("{item} begun").format(item=item), attempt
+            return ITEM_STATES[ItemState.RUNNING], _("{item} begun").format(item=item), _attempt(event) if event.item.attempt > 1 else ""
+        case EventKind.LOST:
+            return Look(RED, "✕", ""), _("{item}: worker lost, sent again").format(item=item), f"{_attempt(event)}, {event.detail}"
+        case EventKind.GIVEN_BACK:
+            detail = ", ".join(filter(None, (_attempt(event), event.detail)))
+            return ITEM_STATES[ItemState.QUEUED], _("{item} given back, it does not count as a try").format(item=item), detail
+        case EventKind.UNQUEUED:
+            words = item if event.count == 1 else wording.items(event.count)
+            return ITEM_STATES[ItemState.PLANNED], _("{items} taken back from the queue").format(items=words), ""
         case EventKind.TOLD_TO_STOP:
             return CANCELLING, _("{item} told to stop by {actor}").format(item=item, actor=event.actor_id), event.detail
         case EventKind.SETTLED:
@@ -64,3 +71,7 @@ def event_words(event: TaskEvent) -> tuple[Look, str, str]:
         case EventKind.ENDED:
             look = task_look(event.action, is_cancelling=False)
             return look, _("Task ended: {status}").format(status=look.word.lower()), ""
+
+
+def _attempt(event: TaskEvent) -> str:
+    return _("attempt {attempt}").format(attempt=event.item.attempt)

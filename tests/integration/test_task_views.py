@@ -6,7 +6,7 @@ from time import perf_counter
 import pytest
 from sqlalchemy import text
 
-from backend.actions import cancel, retry
+from backend.actions import attempts, cancel, dispatcher, reconciler, retry, withdrawals
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemState, TaskStatus, TaskType
@@ -17,6 +17,7 @@ from backend.views.detection import counts_and_problems
 from backend.views.task_log import EventKind, failed_keys, task_events
 from backend.views.tasks import Cursor, TaskFilter
 from tests.factories import add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
+from tests.integration.test_attempts import QUIZ, begun, queued, written
 
 
 def shown(redrive: Redrive, **narrowed: object) -> set[str]:
@@ -167,6 +168,63 @@ def test_the_log_is_told_in_order_and_the_same_each_time(redrive, operator):
     assert found.is_live
     assert [note.actor_id for note in found.operations] == [operator.actor_id]
     assert task_events(redrive, tasks.task(redrive, task_id)) == events
+
+
+def lines_of(redrive: Redrive) -> list[tuple]:
+    """What a person reads in the log of our only task."""
+    with redrive.engine.connect() as connection:
+        task_id = connection.scalar(text("select task_id from ops.items limit 1"))
+    events = task_events(redrive, tasks.task(redrive, task_id))
+    assert [event.at for event in events] == sorted(event.at for event in events)
+    of_attempt = (EventKind.STARTED, EventKind.LOST, EventKind.GIVEN_BACK)
+    return [(event.at, event.kind, event.item.attempt if event.kind in of_attempt else None, event.detail) for event in events]
+
+
+def test_what_the_log_has_told_it_tells_for_ever(redrive, operator):
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="failed")], unsaved=[(ContentKind.QUIZ, "a")])
+    item_id, = queued(redrive, operator, ContentKey(ContentKind.QUIZ, "r1", "a"))
+
+    def lose() -> None:
+        with redrive.engine.begin() as connection:
+            connection.execute(text("update ops.items set heartbeat_at = now() - interval '1 hour'"))
+        assert reconciler.take_back_lost(redrive) == 1
+
+    def give_back() -> None:
+        withdrawals.give_back(redrive, held.pop().item, words="the model is held back")
+
+    def change(act) -> None:
+        with redrive.engine.connect() as connection:
+            act(redrive, connection.scalar(text("select operation_id from ops.operations")), operator)
+
+    held: list[attempts.Attempt] = []
+    steps = [lambda: held.append(begun(redrive, item_id)), lose, lambda: reconciler.resend_lost(redrive),
+             lambda: held.append(begun(redrive, item_id)), give_back, lambda: change(cancel.pause), lambda: change(cancel.resume),
+             lambda: dispatcher.dispatch(redrive), lambda: held.append(begun(redrive, item_id)),
+             lambda: attempts.save(redrive, held.pop(), written(QUIZ))]
+    told = lines_of(redrive)
+    for step in steps:
+        step()
+        now = lines_of(redrive)
+        assert set(told) <= set(now)
+        told = now
+
+    queue_and_attempts = [(kind, attempt) for _at, kind, attempt, _detail in told if kind not in (EventKind.CREATED, EventKind.ACTION)]
+    assert queue_and_attempts == [
+        (EventKind.QUEUED, None), (EventKind.STARTED, 1), (EventKind.LOST, 1), (EventKind.QUEUED, None), (EventKind.STARTED, 2),
+        (EventKind.GIVEN_BACK, 2), (EventKind.QUEUED, None), (EventKind.UNQUEUED, None), (EventKind.QUEUED, None), (EventKind.STARTED, 3),
+        (EventKind.SETTLED, None), (EventKind.ENDED, None)]
+    assert [detail for _at, kind, _attempt, detail in told if kind in (EventKind.LOST, EventKind.GIVEN_BACK)] == [
+        "it gave no sign of life", "the model is held back"]
+
+
+def test_normal_work_notes_nothing(redrive, operator):
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="failed")], unsaved=[(ContentKind.QUIZ, "a")])
+    item_id, = queued(redrive, operator, ContentKey(ContentKind.QUIZ, "r1", "a"))
+
+    attempts.save(redrive, begun(redrive, item_id), written(QUIZ))
+
+    with redrive.engine.connect() as connection:
+        assert connection.scalar(text("select count(*) from ops.item_events")) == 0
 
 
 def test_a_cancel_of_the_task_itself_stands_in_its_log(redrive, operator):
