@@ -100,6 +100,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("drop_jobs", 2.0, _quietly(reconciler.drop_jobs_without_items)),
         Duty("mend_tasks", 3.0, _quietly(reconciler.mend_tasks)),
         Duty("finish_cancels", 5.0, _quietly(reconciler.finish_cancels)),
+        Duty("mend_left_marks", 30.0, _quietly(reconciler.mend_left_marks)),
         Duty("mend_abandoned", 30.0, _quietly(reconciler.mend_abandoned)),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),

@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from backend.actions import breaker, costs
 from backend.actions.breaker import Flow
-from backend.actions.kinds import FAMILIES, family_of
+from backend.actions.kinds import FAMILIES, family_of, is_marked_when_planned
 from backend.actions.settling import fail as settle_and_declare_failed
 from backend.actions.settling import save_error, settle, settle_failed
 from backend.actions.work import LockedOwner, Stored
@@ -139,11 +139,22 @@ def _end_needless(
 
 
 def refuse(redrive: Redrive, item_id: int, error: ItemError) -> bool:
-    """A queued item that cannot even be begun fails by name; sent again it would fail for ever. False: it is not queued."""
+    """A queued item that cannot even be begun fails by name; sent again it would fail for ever. False: it is not queued.
+
+    What was marked for it, when it was planned or begun before, says so too, unless that is what cannot be read.
+    """
     now = utc_now()
     with redrive.engine.begin() as connection:
         item = items.find_item(connection, item_id)
-        return item is not None and settle_failed(connection, item, error, now, before=ItemState.QUEUED)
+        if item is None or item.state is not ItemState.QUEUED:
+            return False
+        if item.attempt == 1 and not is_marked_when_planned(item):
+            return settle_failed(connection, item, error, now, before=ItemState.QUEUED)
+        try:
+            with connection.begin_nested():
+                return settle_and_declare_failed(connection, item, error, now, before=ItemState.QUEUED)
+        except DBAPIError:
+            return settle_failed(connection, item, error, now, before=ItemState.QUEUED)
 
 
 def _judge_again(redrive: Redrive, connection: Connection, key: ContentKey, now: datetime) -> Verdict | None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from backend.actions import breaker, spills, withdrawals
+from backend.actions import breaker, settling, spills, withdrawals
 from backend.actions.breaker import Flow
 from backend.actions.dispatcher import chunk_items
 from backend.actions.withdrawals import MENDING_WAIT_SECONDS
@@ -210,6 +210,20 @@ def mend_abandoned(redrive: Redrive) -> int:
         with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
             if abandoned.mark_failed(connection, key, words, utc_now()):
                 mended.append(key)
+    return _found(redrive, FindingKind.GENERATING_UNATTENDED, mended)
+
+
+def mend_left_marks(redrive: Redrive) -> int:
+    """What an item of ours marked as generating, and has ended since, is declared as it should have been then."""
+    with redrive.engine.connect() as connection:
+        left = abandoned.left_by_items(connection, MENDED_AT_ONCE)
+    mended = []
+    for item, error in left:
+        with unless_held(redrive.engine, MENDING_WAIT_SECONDS) as connection:
+            is_mended = (abandoned.mark_failed(connection, item.key, error, utc_now()) if item.state is ItemState.FAILED
+                         else settling.put_back_left(connection, item, utc_now()))
+            if is_mended:
+                mended.append(item.key)
     return _found(redrive, FindingKind.GENERATING_UNATTENDED, mended)
 
 

@@ -17,7 +17,7 @@ from backend.content.causes import cause_id_of, classify
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import Owner
 from backend.content.plans import ExclusionRule
-from backend.content.status import ItemState
+from backend.content.status import ContentStatus, ItemState
 from backend.storage import items, task_records
 from backend.storage.engine import is_read_only
 from backend.storage.items import StoredItem
@@ -39,11 +39,12 @@ def settle_failed(connection: Connection, item: StoredItem, error: ItemError, no
 
 
 def fail(
-    connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None,
+    connection: Connection, item: StoredItem, error: ItemError, now: datetime, silent_since: datetime | None = None, *,
+    before: ItemState = ItemState.RUNNING,
 ) -> bool:
-    """running -> failed, and what declares the content says so too."""
+    """`before` -> failed, and what declares the content says so too."""
     owner = _lock_owner(connection, item)
-    if not settle_failed(connection, item, error, now, silent_since=silent_since):
+    if not settle_failed(connection, item, error, now, before=before, silent_since=silent_since):
         return False
     family_of(item).end_without(connection, item, owner, storable(error.message), now)
     return True
@@ -94,6 +95,16 @@ def cancel_told(
 def put_back_status(connection: Connection, owner: LockedOwner | None, item: StoredItem, now: datetime) -> None:
     """What an attempt marked as generating is declared what it was before."""
     family_of(item).put_back(connection, item, owner, now)
+
+
+def put_back_left(connection: Connection, item: StoredItem, now: datetime) -> bool:
+    """The same for an item that has ended already. False: somebody works on its key, or its mark is another one by now."""
+    owner = _lock_owner(connection, item)
+    is_marked = family_of(item).declared(connection, item.key, owner) == ContentStatus.GENERATING
+    if not is_marked or items.keys_in_work(connection, [item.key]):
+        return False
+    put_back_status(connection, owner, item, now)
+    return True
 
 
 def _owner_of(item: StoredItem) -> Owner:

@@ -8,6 +8,7 @@ from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.status import LIVE_ITEM_STATES, ChapterStatus, ContentStatus, CoverStatus
 from backend.storage import contents
+from backend.storage.items import StoredItem, as_item
 from backend.storage.ops_tables import items, problems
 from backend.storage.platform_tables import chapters, roadmap_cover_images
 
@@ -19,6 +20,24 @@ def stale_since(connection: Connection, before: datetime, limit: int) -> list[tu
         .where(problems.c.problem_kind == ProblemKind.STALE, problems.c.since_at < before)
         .order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part).limit(limit))
     return [(ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.since_at) for row in rows]
+
+
+def left_by_items(connection: Connection, limit: int) -> list[tuple[StoredItem, str]]:
+    """Settled items of ours that are the last to have marked stale content as generating, with their errors.
+
+    No sign of the platform is later than their end, and what they had found was no mark of the platform's either, or they failed.
+    """
+    rows = connection.execute(text(
+        "select i.* from ops.problems p cross join lateral (select * from ops.items i "
+        "  where i.owner_id = p.owner_id and i.kind = p.kind and i.part = p.part order by i.item_id desc limit 1) i "
+        "where p.problem_kind = 'stale' and i.action = 'generate' and i.settled_at >= p.since_at "
+        "and (i.started_at is not null or i.attempt > 1 or i.kind = 'chapter') "
+        "and (i.state = 'failed' or i.state in ('cancelled', 'skipped') "
+        "  and coalesce(i.previous_status, '') not in ('generating', 'processing')) "
+        "and not exists (select 1 from public.tasks t where (t.roadmap_id = p.owner_id or t.novel_id = p.owner_id) "
+        "  and t.updated_at > i.settled_at and not exists (select 1 from ops.items o where o.task_id = t.task_id)) "
+        "order by i.item_id limit :limit"), {"limit": limit})
+    return [(as_item(row), row.error_message or "") for row in rows]
 
 
 def mark_failed(connection: Connection, key: ContentKey, reason: str, now: datetime) -> bool:

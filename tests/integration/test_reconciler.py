@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import event, select, text
 
-from backend.actions import attempts, cancel, reconciler, retry, spills, withdrawals
+from backend.actions import attempts, cancel, chapters, dispatcher, reconciler, retry, spills, withdrawals
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
-from backend.content.stopping import CancelReason
+from backend.content.stopping import CancelReason, CancelScope
 from backend.jobs.queue import queue_name, worker_name
 from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
@@ -158,6 +158,67 @@ def test_what_is_stale_for_less_long_or_is_worked_on_again_stays_as_it_is(redriv
 
     assert reconciler.mend_abandoned(impatient) == 0
     assert concept_fields(redrive)["quiz_status"] == "generating"
+
+
+def mark_generating(redrive: Redrive) -> None:
+    """The platform writes back an old copy of the whole framework, with our own mark in it."""
+    execute(redrive, "update roadmap_metadata set framework_data = jsonb_set(framework_data, "
+                     "'{stages,0,modules,0,concepts,0,quiz_status}', '\"generating\"')")
+
+
+def fail_it(redrive: Redrive, operator, item_id: int) -> None:
+    attempts.fail(redrive, begun(redrive, item_id), ItemError(ErrorKind.MODEL_REFUSED, "No."))
+
+
+def cancel_it(redrive: Redrive, operator, item_id: int) -> None:
+    attempt = begun(redrive, item_id)
+    cancel.cancel_items(redrive, CancelScope.of(attempt.item.key), operator, CancelReason.NOT_NEEDED)
+    withdrawals.confirm_cancelled(redrive, attempt.item)
+
+
+@pytest.mark.parametrize(("end", "before", "after"), [(fail_it, None, "failed"), (cancel_it, "failed", "failed"), (cancel_it, None, None)])
+def test_our_own_mark_that_outlived_its_item_is_mended_at_once(redrive, operator, end, before, after):
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status=before)], unsaved=[(ContentKind.QUIZ, "a")])
+    item_id, = queued(redrive, operator, QUIZ_A)
+    end(redrive, operator, item_id)
+    mark_generating(redrive)
+    assert counts_and_problems(redrive).counts[ProblemKind.STALE] == 1
+
+    assert reconciler.mend_left_marks(redrive) == 1
+
+    assert concept_fields(redrive)["quiz_status"] == after
+    assert reconciler.mend_left_marks(redrive) == 0
+    assert counts_and_problems(redrive).counts[ProblemKind.STALE] == 0
+
+
+def test_a_mark_of_the_platform_itself_is_not_taken_for_ours(redrive, operator):
+    add_roadmap(redrive.engine, concepts=[concept("a", quiz_status="generating")], unsaved=[(ContentKind.QUIZ, "a")])
+    counts_and_problems(redrive)
+    assert reconciler.mend_left_marks(redrive) == 0  # nobody of ours was ever there
+    item_id, = queued(redrive, operator, QUIZ_A)
+    cancel_it(redrive, operator, item_id)
+    counts_and_problems(redrive)
+    assert reconciler.mend_left_marks(redrive) == 0  # it is as it was before
+    item_id = queued(redrive, operator, QUIZ_A)[-1]
+    fail_it(redrive, operator, item_id)
+    mark_generating(redrive)
+    add_task(redrive.engine, roadmap_id="r1", status="failed", task_type="retry_quiz", updated_at=utc_now())  # it has tried since
+    counts_and_problems(redrive)
+
+    assert reconciler.mend_left_marks(redrive) == 0
+    assert concept_fields(redrive)["quiz_status"] == "generating"
+
+
+def test_what_cannot_even_be_begun_leaves_no_mark_behind(redrive, operator):
+    add_novel(redrive.engine, "n1", chapters=[{"status": "failed", "content": ""}])
+    chapters.generate(redrive, operator, "n1", 1)
+    dispatcher.dispatch(redrive)
+    item_id = 1
+
+    assert attempts.refuse(redrive, item_id, ItemError(ErrorKind.SAVE_REJECTED, "odd"))
+
+    with redrive.engine.connect() as connection:
+        assert connection.execute(text("select status, error_message from chapters")).one() == ("failed", "odd")
 
 
 @pytest.mark.parametrize("kind", CONTENT)
