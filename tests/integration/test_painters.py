@@ -13,6 +13,7 @@ from backend.content.checks import check
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.written import CoverBrief, Spent
 from backend.settings import Settings
+from tests import model_pictures
 from tests.model_answers import Behaviour
 from tests.model_pictures import painted
 from tests.model_server import ModelServer
@@ -162,6 +163,38 @@ def test_a_failure_of_unsplash_has_its_kind_and_says_what_happened(script, kind,
     assert "unsplash-secret-key" not in error.message
 
 
+BAD_ADDRESSES = ["http://[", "https://exa mple.org:port/", "javascript:alert(1)", "/relative", "http://\x00", "https://" + "a" * 70_000]
+
+
+def answering_with(monkeypatch, **changes):
+    """Unsplash gives a photo with these fields changed."""
+    def photo(behaviour, root):
+        return {**found(behaviour, root), **changes}
+
+    found = model_pictures._photo
+    monkeypatch.setattr(model_pictures, "_photo", photo)
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES, ids=lambda address: ascii(address[:20]))
+def test_a_photo_whose_address_is_none_is_left_to_the_next_painter(address, monkeypatch):
+    answering_with(monkeypatch, urls={"raw": address})
+    with ModelServer() as server:
+        error = error_of(server, **UNSPLASH)
+        written = paint(server, **UNSPLASH | {"painters": "unsplash,offline"})
+
+    assert (error.kind, written.generator) == (ErrorKind.CONTENT_NO_PICTURE, "offline")
+
+
+@pytest.mark.parametrize("address", ["", *BAD_ADDRESSES], ids=lambda address: ascii(address[:20]))
+def test_a_photographer_whose_page_cannot_be_linked_is_named_with_unsplash(address, monkeypatch):
+    answering_with(monkeypatch, user={"name": "Ana Lupe", "links": {"html": address}}, links={"download_location": address})
+    with ModelServer() as server:
+        cover = paint(server, **UNSPLASH).content
+
+    assert cover.attribution == "Photo by Ana Lupe on Unsplash"
+    assert cover.attribution_url == "https://unsplash.com?utm_source=redrive&utm_medium=referral"
+
+
 def test_the_next_painter_takes_over_when_a_provider_fails_and_is_named():
     spent = Spent()
     with ModelServer(script=["500", "429"]) as server:
@@ -206,7 +239,10 @@ def test_the_loopback_answers_as_the_images_api_does():
 @pytest.mark.parametrize(("address", "is_public"), [
     ("93.184.216.34", True), ("2606:2800:220:1::1", True), ("127.0.0.1", False), ("10.1.2.3", False), ("192.168.0.1", False),
     ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("::1", False), ("fe80::1", False),
-    ("fd00::1", False), ("::ffff:127.0.0.1", False), ("::ffff:10.0.0.1", False)])
+    ("fd00::1", False), ("fec0::1", False), ("::ffff:127.0.0.1", False), ("::ffff:10.0.0.1", False),
+    ("64:ff9b::127.0.0.1", False), ("64:ff9b::169.254.169.254", False), ("64:ff9b::93.184.216.34", True), ("64:ff9b:1::1", False),
+    ("2002:7f00:1::", False), ("2002:a9fe:a9fe::1", False), ("2002:5db8:d822::1", True), ("::127.0.0.1", False),
+    ("::ffff:0:127.0.0.1", False), ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False), ("2001:0:7f00:1:8000:63bf:3fff:fdd2", False)])
 def test_only_public_addresses_are_opened(address, is_public):
     assert fetching.is_public(address) is is_public
 

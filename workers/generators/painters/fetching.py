@@ -20,6 +20,9 @@ from workers.generators.endpoint import Endpoint
 
 _MOST_REDIRECTS = 3
 _MOST_WORDS_BYTES = 64 * 1024  # of an error's own words
+# Networks of IPv6 whose last 32 bits are an address of IPv4: mapped, compatible (of old), translated, NAT64.
+_CARRYING_LAST = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+_NETWORK_OWN_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # where the address stands in it is the network's own affair
 
 
 class Fetching:
@@ -122,9 +125,29 @@ class Fetching:
 
 
 def is_public(address: str) -> bool:
+    """An IPv6 address that carries one of IPv4 is as public as that one: a gateway on its way turns the one into the other."""
     found = ipaddress.ip_address(address)
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.is_site_local or found in _NETWORK_OWN_NAT64:
+            return False
+        carried = _carried(found)
+        if carried:
+            return all(map(_is_public, carried))
+    return _is_public(found)
+
+
+def _is_public(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return found.is_global and not found.is_multicast
+
+
+def _carried(found: ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address, ...]:
+    if found.teredo:
+        return found.teredo  # its server and its client
+    if found.sixtofour:
+        return (found.sixtofour,)
+    if any(found in network for network in _CARRYING_LAST):
+        return (ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF),)
+    return ()
 
 
 async def _first_bytes(answer: httpx2.Response, most: int) -> bytes:

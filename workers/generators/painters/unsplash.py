@@ -18,6 +18,7 @@ from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
 
 log = structlog.get_logger()
+_HOME = "https://unsplash.com"
 _FOUND = 10     # photos to choose from: what comes later fits the words less
 _REFERRER = {"utm_source": "redrive", "utm_medium": "referral"}  # the guidelines ask for it on links to Unsplash
 _CROP = {"w": "1800", "fit": "max", "fm": "jpg", "q": "80"}
@@ -73,13 +74,13 @@ class UnsplashPainter:
     async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         spent = spent or Spent()
         photo = await self._search(brief, spent)
-        picture = await self._fetching.fetch(str(httpx2.URL(photo.urls.raw).copy_merge_params(_CROP)))
+        picture = await self._fetching.fetch(self._cropped(photo.urls.raw))
         if answered:
             answered()
         attribution = _("Photo by {name} on Unsplash").format(name=photo.user.name)
         cover = await asyncio.to_thread(
             make_cover, picture, alt_text=_alt_text(photo, brief), attribution=attribution,
-            attribution_url=_referred(photo.user.links.html or "https://unsplash.com"))
+            attribution_url=_referred(photo.user.links.html))
         await self._report_download(photo)
         return Written(cover, self.name, self.is_sample, calls=spent.calls)
 
@@ -107,13 +108,20 @@ class UnsplashPainter:
                 ErrorKind.MODEL_INVALID_JSON, _("{address} did not answer as Unsplash does. Check REDRIVE_UNSPLASH_BASE_URL.").format(
                     address=self._endpoint.address), answer[:500].decode("utf-8", "replace")) from exc
 
+    def _cropped(self, raw: str) -> str:
+        parsed = _parsed(raw)
+        if parsed is None:
+            raise self._endpoint.error(
+                ErrorKind.CONTENT_NO_PICTURE, _("Unsplash answered with an address of a photo that is none:"), raw[:500])
+        return str(parsed.copy_merge_params(_CROP))
+
     async def _report_download(self, photo: _Photo) -> None:
         """The key goes to the API only. A report that fails is logged: the photo is there, and was paid for with a call."""
-        at = photo.links.download_location
-        if urlsplit(at)[:2] != urlsplit(self._endpoint.base_url)[:2]:
+        at, own = _parsed(photo.links.download_location), httpx2.URL(self._endpoint.base_url)
+        if at is None or (at.scheme, at.host, at.port) != (own.scheme, own.host, own.port):
             return
         try:
-            await self._fetching.fetch(at, headers=self._headers)
+            await self._fetching.fetch(str(at), headers=self._headers)
         except ItemError as error:
             log.warning("unsplash_download_not_reported", error=error.message)
 
@@ -123,4 +131,15 @@ def _alt_text(photo: _Photo, brief: CoverBrief) -> str:
 
 
 def _referred(url: str) -> str:
-    return str(httpx2.URL(url).copy_merge_params(_REFERRER))
+    """The photographer's own page; that of Unsplash where none is named that can be opened."""
+    return str((_parsed(url) or httpx2.URL(_HOME)).copy_merge_params(_REFERRER))
+
+
+def _parsed(url: str) -> httpx2.URL | None:
+    """None: no http(s) address."""
+    try:
+        found = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        return None
+    is_address = found.scheme in ("http", "https") and found.host and "%" not in found.host  # escaped: no name can have that letter
+    return found if is_address else None
