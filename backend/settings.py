@@ -169,6 +169,14 @@ class Settings(BaseSettings):
         return min(self.concurrency, 8)
 
     @property
+    def begun_at_once(self) -> int:
+        """Items of one worker process that are begun and not saved yet: some wait for a turn, others are worked up and saved beside it.
+
+        More than the window lets one operation run would be put back again.
+        """
+        return max(self.concurrency, min(3 * self.concurrency, self.same_cause_window or 3 * self.concurrency))
+
+    @property
     def worker_connections(self) -> int:
         """One for each thread, and one for heartbeats."""
         return self.worker_threads + 1

@@ -61,9 +61,11 @@ class Chunk:
         self._redrive = redrive
         self._makers = Makers(generator, choose_painter)
         # Beginning and saving go on beside the writing: a slot that waited for PostgreSQL would leave the model idle.
-        self._begun = asyncio.Semaphore(2 * redrive.settings.concurrency)
+        self._begun = asyncio.Semaphore(redrive.settings.begun_at_once)
         self._writing = asyncio.Semaphore(redrive.settings.concurrency)
         self._running: dict[int, Running] = {}
+        # Beginnings of one operation wait for each other (groups.may_call): they must not hold the threads that saves need meanwhile.
+        self._beginning = asyncio.Semaphore(max(1, redrive.settings.worker_threads // 2))
         # The first item goes ahead alone: eight threads that compile the same statements at once take 0.1 s longer to begin.
         self._is_first_begun, self._has_first_begun = False, asyncio.Event()
         self._is_stopping = False
@@ -128,7 +130,8 @@ class Chunk:
         try:
             if self._is_stopping:
                 return "left"
-            begun = await self._in_thread(attempts.begin, self._redrive, item_id)
+            async with self._beginning:
+                begun = await self._in_thread(attempts.begin, self._redrive, item_id)
         except Exception as exc:  # boundary
             return await self._not_begun(item_id, exc)
         finally:

@@ -109,8 +109,7 @@ def finish(
 
 def _publish(connection: Connection, item: StoredItem, written: Written, pictures: StoredPictures, now: datetime) -> None:
     roadmap_id = item.key.owner_id
-    version_id = cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now, item_id=item.item_id)
-    cover_versions.mark_published(connection, roadmap_id, version_id, now)
+    cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now, item_id=item.item_id, is_published=True)
     cover_rows.publish(connection, roadmap_id, pictures.large_url, now)
     _count(connection, item)
 

@@ -40,8 +40,7 @@ def with_addresses(demo: DemoPlatform, painted: Mapping[str, Painted]) -> Rows:
 def note_versions(connection: Connection, painted: Mapping[str, Painted], now: datetime) -> None:
     """What is told of each picture: thumbnail, alt text, that it is a sample."""
     for roadmap_id, (written, pictures) in painted.items():
-        version_id = cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now)
-        cover_versions.mark_published(connection, roadmap_id, version_id, now)
+        cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now, is_published=True)
 
 
 def _brief(roadmap: Mapping[str, object]) -> CoverBrief:

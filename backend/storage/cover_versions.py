@@ -52,11 +52,13 @@ def insert_wanted(connection: Connection, roadmap_id: str, *, item_id: int, made
 
 def insert_made(
     connection: Connection, roadmap_id: str, written: Written[Cover], pictures: StoredPictures, *, made_by: str, now: datetime,
-    item_id: int | None = None,
+    item_id: int | None = None, is_published: bool = False,
 ) -> str:
-    """A version that is ready."""
+    """A version that is ready; with `is_published` in place of the one that was."""
+    if is_published:
+        withdraw(connection, roadmap_id)
     return _insert(connection, roadmap_id=roadmap_id, state=CoverVersionState.READY, made_by=made_by, item_id=item_id, created_at=now,
-                   **_made(written, pictures, now))
+                   is_published=is_published, published_at=now if is_published else None, **_made(written, pictures, now))
 
 
 def insert_taken_over(connection: Connection, roadmap_id: str, url: str, now: datetime) -> str:

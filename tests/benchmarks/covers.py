@@ -5,7 +5,6 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import psutil
 from sqlalchemy import text
@@ -51,7 +50,8 @@ def _painting(stand: Stand) -> Iterator[Figure]:
     with process(stand.settings(database_url), "-m", "tests.model_server", "--latency", str(LATENCY_SECONDS), log_path=model_log):
         wait_until(lambda: "http" in model_log.read_text(), timeout_seconds=20)
         settings = stand.settings(
-            database_url, openai_base_url=model_log.read_text().strip(), image_model="loopback-painter", concurrency=CONCURRENCY)
+            database_url, openai_base_url=model_log.read_text().strip(), image_model="loopback-painter", concurrency=CONCURRENCY,
+            same_cause_window=3 * CONCURRENCY)
         rounds = [_round(settings) for _number in range(ROUNDS)]
     ideal_seconds = math.ceil(COVERS / CONCURRENCY) * LATENCY_SECONDS
     seconds = median([measured["seconds"] for measured in rounds])
@@ -78,9 +78,7 @@ def _queue_covers(redrive: Redrive) -> None:
     problems.drain(redrive.engine, utc_now, redrive.limits)
     operator = Actor("benchmark", Role.ADMIN)
     plan = retry.plan(redrive, Scope.matching(ProblemFilter(kinds=(ContentKind.COVER,))), operator, overrides_limits=True)
-    # As many as run at once must fit into the window, or some are put back.
-    window = max(redrive.operation_limits.same_cause_window, 2 * redrive.settings.concurrency)
-    retry.confirm(redrive, plan, operator, "benchmark", limits=replace(redrive.operation_limits, same_cause_window=window))
+    retry.confirm(redrive, plan, operator, "benchmark")
     if (queued := dispatcher.dispatch(redrive).queued) != COVERS:
         raise RuntimeError(f"{COVERS} covers should have been queued, not {queued}")
 

@@ -123,6 +123,25 @@ def test_an_item_that_begins_after_the_others_were_broken_off_is_given_back_too(
     assert (generator.asked, item_row(broken, item_ids[0]).state) == (0, ItemState.QUEUED)
 
 
+def test_items_that_begin_leave_threads_to_those_that_are_saved(broken, operator, monkeypatch):
+    item_ids = queued(broken, operator, *KEYS)
+    begin, save, is_saving = attempts.begin, attempts.save, threading.Event()
+
+    def begin_once_one_is_saved(redrive, item_id):
+        assert item_id == item_ids[0] or is_saving.wait(5)
+        return begin(redrive, item_id)
+
+    def tell_and_save(redrive, attempt, content):
+        is_saving.set()
+        return save(redrive, attempt, content)
+
+    monkeypatch.setattr(attempts, "begin", begin_once_one_is_saved)
+    monkeypatch.setattr(attempts, "save", tell_and_save)
+    two_threads = replace(broken, settings=broken.settings.model_copy(update={"concurrency": 2}))
+
+    assert asyncio.run(Chunk(two_threads, Slow(0)).run(item_ids)) == {"succeeded": 4}
+
+
 def test_a_text_that_finds_neither_server_is_not_tried_without_a_pause(broken, operator, monkeypatch):
     item_ids = queued(broken, operator, KEYS[0])
     save, tried, is_saving = attempts.save, [], threading.Event()

@@ -330,3 +330,11 @@ def test_a_request_that_reached_nobody_costs_nothing():
             error_of(server, QUIZ, spent=spent, model_retries=1, openai_base_url=f"http://127.0.0.1:{reserved.getsockname()[1]}/v1")
 
     assert spent == Spent()
+
+
+def test_a_generator_that_nobody_asks_builds_no_client(monkeypatch):
+    with ModelServer() as server:
+        generator = make_generator(server)
+        monkeypatch.setattr("openai.AsyncOpenAI", None)  # certificates are read for 40 ms
+
+        asyncio.run(generator.close())

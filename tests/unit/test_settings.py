@@ -35,6 +35,11 @@ def test_a_lease_of_three_heartbeats_is_enough(given: dict[str, float]) -> None:
     assert {name: getattr(settings, name) for name in given} == given
 
 
+@pytest.mark.parametrize(("concurrency", "window", "begun"), [(8, 20, 20), (4, 20, 12), (16, 64, 48), (32, 20, 32), (8, 0, 24)])
+def test_no_more_is_begun_than_the_window_lets_run(concurrency: int, window: int, begun: int) -> None:
+    assert Settings(concurrency=concurrency, same_cause_window=window).begun_at_once == begun
+
+
 def test_prices_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDRIVE_PRICES", '{"gpt-5-mini": [0.25, 2], "qwen3-max": [1.2, 6]}')
 

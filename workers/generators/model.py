@@ -100,10 +100,14 @@ class ModelGenerator:
         self.name = settings.model
         self._endpoint = Endpoint.of(settings)
         self._retries = settings.model_retries
-        timeout_seconds = settings.model_timeout_seconds
-        self._client = openai.AsyncOpenAI(
+
+    @functools.cached_property
+    def _client(self) -> openai.AsyncOpenAI:
+        """Reads certificates for 40 ms, which a chunk of covers does not need."""
+        seconds = self._endpoint.timeout_seconds
+        return openai.AsyncOpenAI(
             base_url=self._endpoint.base_url, api_key=self._endpoint.key,
-            timeout=openai.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds)))
+            timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)))
 
     async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]:
         return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial, spent=spent or Spent())
@@ -119,7 +123,8 @@ class ModelGenerator:
         return await self._written(write_chapter_prompt(brief), Chapter, tally)
 
     async def close(self) -> None:
-        await self._client.close()
+        if "_client" in vars(self):
+            await self._client.close()
 
     async def _write(
         self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT], spent: Spent,

@@ -1,6 +1,5 @@
 """Paints with an image model behind any OpenAI-compatible endpoint (images/generations): base64, or an address to fetch from."""
 
-import asyncio
 import binascii
 import json
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 
 import httpx2
 import openai
+from openai import AsyncStream
 from pydantic import BaseModel, ValidationError
 
 from backend.content.errors import ErrorKind, ItemError
@@ -18,8 +18,10 @@ from backend.settings import Settings
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
+from workers.generators.painters.workbench import work_up
 from workers.generators.prompt import write_cover_prompt
 
+_PATH = "/images/generations"  # posted with the client's own verb: its typed call costs 1 ms more
 _CONNECT_SECONDS = 10.0
 _MOST_ANSWER_BYTES = MOST_BYTES * 4 // 3 + 64 * 1024  # base64, and what stands around it
 # What endpoints call a prompt that they do not paint; it comes with status 400.
@@ -69,7 +71,7 @@ class ModelPainter:
         if answered:
             answered()
         alt_text = _("Cover of {title}, painted by a model").format(title=brief.roadmap_title)
-        cover = await asyncio.to_thread(make_cover, picture, alt_text=alt_text)
+        cover = await work_up(make_cover, picture, alt_text=alt_text)
         return Written(
             cover, self.name, self.is_sample, calls=spent.calls, prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens)
@@ -81,11 +83,12 @@ class ModelPainter:
     async def _ask(self, prompt: str, spent: Spent) -> bytes:
         """The answer, at most as long as a picture may be: it is read piece by piece, so that 1 GB is not read at all."""
         spent.calls += 1
-        asked = self._client.images.with_streaming_response.generate(model=self.name, prompt=prompt, size=self._size, n=1)
-        async with asked as answer:
-            spent.calls += answer.retries_taken
+        body = {"model": self.name, "prompt": prompt, "size": self._size, "n": 1}
+        answer = await self._client.post(_PATH, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object])
+        async with answer:
+            self._count_retries(answer.response.request, spent)
             read = bytearray()
-            async for piece in answer.iter_bytes():
+            async for piece in answer.response.aiter_bytes():
                 read += piece
                 if len(read) > _MOST_ANSWER_BYTES:
                     check_bytes(len(read))
@@ -126,14 +129,14 @@ class ModelPainter:
         except openai.APIStatusError as exc:
             if exc.status_code == 400 and {exc.code, exc.type} & _REFUSALS:
                 raise self._endpoint.error(ErrorKind.MODEL_REFUSED, _("The model refused to paint this."), exc.message) from exc
-            self._count_retries(exc, spent)
+            self._count_retries(exc.request, spent)
             raise self._endpoint.explain(exc) from exc
         except openai.APIError as exc:
             error = self._endpoint.explain(exc)
             if error.kind is ErrorKind.MODEL_UNREACHABLE:
                 spent.calls -= 1  # nobody was asked
             else:
-                self._count_retries(exc, spent)
+                self._count_retries(exc.request, spent)
             raise error from exc
         except (json.JSONDecodeError, UnicodeDecodeError) as exc:
             raise self._not_pictures(str(exc).encode()) from exc
@@ -148,6 +151,6 @@ class ModelPainter:
             "The connection to {address} broke before the answer was complete.").format(address=self._endpoint.address), str(exc))
 
     @staticmethod
-    def _count_retries(exc: openai.APIError, spent: Spent) -> None:
-        told = exc.request.headers.get("x-stainless-retry-count", "0")
+    def _count_retries(request: httpx2.Request, spent: Spent) -> None:
+        told = request.headers.get("x-stainless-retry-count", "0")
         spent.calls += int(told) if told.isdigit() else 0

@@ -9,6 +9,7 @@ from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.settings import Settings
 from workers.generators.faults import OfflineFaults
 from workers.generators.painters.protocol import Answered
+from workers.generators.painters.workbench import work_up
 
 
 class OfflinePainter:
@@ -31,7 +32,7 @@ class OfflinePainter:
         fault = self._faults.draw(self._chance)
         if fault:
             raise fault
-        return Written(await asyncio.to_thread(paint_cover, brief), self.name, self.is_sample)
+        return Written(await work_up(paint_cover, brief), self.name, self.is_sample)
 
     async def close(self) -> None:
         """Nothing is held open."""

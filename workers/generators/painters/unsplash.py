@@ -1,6 +1,5 @@
 """Finds a cover at Unsplash: searches by title, names the photographer, and reports the download as the API's guidelines ask."""
 
-import asyncio
 import random
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from backend.settings import Settings
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
+from workers.generators.painters.workbench import work_up
 
 log = structlog.get_logger()
 _HOME = "https://unsplash.com"
@@ -78,7 +78,7 @@ class UnsplashPainter:
         if answered:
             answered()
         attribution = _("Photo by {name} on Unsplash").format(name=photo.user.name)
-        cover = await asyncio.to_thread(
+        cover = await work_up(
             make_cover, picture, alt_text=_alt_text(photo, brief), attribution=attribution,
             attribution_url=_referred(photo.user.links.html))
         await self._report_download(photo)
