@@ -136,8 +136,8 @@ def _skip_held(connection: Connection, planned: Sequence[StoredItem], held: set[
     """Their keys are live in another operation: that one does them."""
     if held:
         items.skip(connection, sorted(held), ExclusionRule.ALREADY_RUNNING, now)
-        for task_id in sorted({item.task_id for item in planned if item.item_id in held and item.task_id}):
-            task_records.record_progress(connection, task_id, now)
+        task_records.record_progress_of_many(
+            connection, sorted({item.task_id for item in planned if item.item_id in held and item.task_id}), now)
 
 
 def _chunks(planned: Sequence[StoredItem], size: int) -> Iterable[Sequence[StoredItem]]:

@@ -156,8 +156,7 @@ def _leave_untouched(redrive: Redrive, operation_id: str) -> int:
                 tasks.update([row.task_id] if row.task_id else [])
         for rule, item_ids in by_rule.items():
             items.skip(connection, item_ids, rule, now)
-        for task_id in sorted(tasks):
-            task_records.record_progress(connection, task_id, now)
+        task_records.record_progress_of_many(connection, sorted(tasks), now)
     for row in rest:
         if row.attempt > 1:
             with redrive.engine.begin() as connection:

@@ -148,8 +148,7 @@ def cancel_all(
     for item in cancelled:
         if is_marked_when_planned(item):
             settling.put_back_status(connection, None, item, now)
-    for task_id in sorted({item.task_id for item in cancelled if item.task_id}):
-        task_records.record_progress(connection, task_id, now)
+    task_records.record_progress_of_many(connection, sorted({item.task_id for item in cancelled if item.task_id}), now)
     return Withdrawn(
         cancelled, tuple(item for item in changed if item.state is ItemState.RUNNING),
         tuple(item for item in changed if item.state in (ItemState.PLANNED, ItemState.QUEUED)))

@@ -155,16 +155,23 @@ def queue(connection: Connection, chunks: dict[str, Sequence[int]], now: datetim
         return queued
 
 
+# Each item is looked up by its id, each key in the unique index. Left to itself the planner goes by how many items it believes to be
+# planned, which is none while many are: it asked for the keys of all that is planned, or joined with all that is live. Therefore the
+# limits, and a state that no index knows.
+_QUEUE = text("""
+    with free as materialized (
+      select c.item_id, c.job_id from unnest(cast(:item_ids as bigint[]), cast(:job_ids as text[])) as c(item_id, job_id)
+      cross join lateral (select * from ops.items p where p.item_id = c.item_id limit 1) p
+      where p.state = 'planned' and (select true from ops.items l where (l.kind, l.owner_id, l.part) = (p.kind, p.owner_id, p.part)
+        and l.state in ('queued', 'running') limit 1) is null)
+    update ops.items i set state = 'queued', job_id = free.job_id, queued_at = :now from free
+    where i.item_id = free.item_id and i.state || '' = 'planned' returning i.item_id, i.job_id""")
+
+
 def _queue(connection: Connection, chunks: dict[str, Sequence[int]], now: datetime) -> dict[str, list[int]]:
     pairs = [(item_id, job_id) for job_id, item_ids in chunks.items() for item_id in item_ids]
-    rows = connection.execute(text(
-        "update ops.items i set state = 'queued', job_id = c.job_id, queued_at = :now "
-        "from unnest(cast(:item_ids as bigint[]), cast(:job_ids as text[])) as c(item_id, job_id) "
-        # A subquery with a limit: of an exists the planner makes a join with everything that is live.
-        "where i.item_id = c.item_id and i.state = 'planned' and (select true from ops.items l "
-        "  where (l.kind, l.owner_id, l.part) = (i.kind, i.owner_id, i.part) and l.state in ('queued', 'running') limit 1) is null "
-        "returning i.item_id, i.job_id"),
-        {"now": now, "item_ids": [pair[0] for pair in pairs], "job_ids": [pair[1] for pair in pairs]})
+    rows = connection.execute(_QUEUE, {
+        "now": now, "item_ids": [pair[0] for pair in pairs], "job_ids": [pair[1] for pair in pairs]})
     queued: dict[str, list[int]] = {}
     for row in rows:
         queued.setdefault(row.job_id, []).append(row.item_id)

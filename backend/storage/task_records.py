@@ -1,12 +1,13 @@
 """The platform's tasks that Redrive writes: one per roadmap of an operation, kept true with every item that settles."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, select, text, update
+from sqlalchemy import ARRAY, Connection, Row, Text, case, cast, func, select, text, update
 
 from backend.content.status import LIVE_TASK_STATUSES, ItemState, TaskStatus
 from backend.storage.ops_tables import ended_tasks, items
@@ -111,6 +112,41 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> bool
     for row in connection.execute(counted):
         counts[row.state] = row.count
     failures = _failures(connection, task_id) if counts[ItemState.FAILED] else []
+    values = _progress(task, counts, failures, now)
+    connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
+    return values.get("status", task.status) != task.status
+
+
+def record_progress_of_many(connection: Connection, task_ids: Sequence[str], now: datetime) -> None:
+    """The same for all of these at once: a cancel of 100,000 items has 11,000 tasks, one by one that took 30 s."""
+    if not task_ids:
+        return
+    named = tasks.c.task_id == func.any(cast(list(task_ids), ARRAY(Text)))
+    found = connection.execute(select(tasks).where(named).order_by(tasks.c.task_id).with_for_update()).all()
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for row in connection.execute(text(
+            "select task_id, state, count(*) as count from ops.items where task_id = any(:task_ids) group by 1, 2"),
+            {"task_ids": [task.task_id for task in found]}):
+        counts[row.task_id][row.state] = row.count
+    rows = []
+    for task in found:
+        of_task = counts[task.task_id]
+        failures = _failures(connection, task.task_id) if of_task[ItemState.FAILED] else []
+        kept = {name: getattr(task, name) for name in ("status", "completed_at", "current_step", "error_message")}
+        rows.append({"task_id": task.task_id, **kept, **_progress(task, of_task, failures, now)})
+    connection.execute(_WRITE_PROGRESS, {"rows": json.dumps(rows, default=datetime.isoformat)})
+
+
+_WRITE_PROGRESS = text("""
+    update public.tasks t set status = u.status, current_step = u.current_step, error_message = u.error_message,
+      failed_concepts = u.failed_concepts, execution_summary = u.execution_summary, updated_at = u.updated_at, completed_at = u.completed_at
+    from json_to_recordset(cast(:rows as json)) as u(task_id text, status text, current_step text, error_message text,
+      failed_concepts json, execution_summary json, updated_at timestamptz, completed_at timestamptz)
+    where t.task_id = u.task_id""")
+
+
+def _progress(task: Row[Any], counts: dict[str, int], failures: Sequence[Row[Any]], now: datetime) -> dict[str, Any]:
+    """What the task has to say of its items, counted by state; `counts` knows every state."""
     values: dict[str, Any] = {
         "failed_concepts": _failed_concepts(failures),
         "execution_summary": {
@@ -124,10 +160,9 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> bool
     if status in LIVE_TASK_STATUSES and status != task.status:
         values |= {"status": status, "completed_at": None, "current_step": "writing", "error_message": None}
     elif status != task.status:
-        values |= {"status": status, "completed_at": now, "current_step": status.value,
+        values |= {"status": status, "completed_at": now, "current_step": str(status),
                    "error_message": failures[0].error_message if failures else None}
-    connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
-    return status != task.status
+    return values
 
 
 def _status_now(task: Row[Any], counts: dict[str, int]) -> str:
@@ -156,8 +191,7 @@ def settle_idle_tasks(connection: Connection, operation_id: str, now: datetime) 
     unfinished = connection.execute(text(
         "select distinct t.task_id from public.tasks t join ops.items i on i.task_id = t.task_id "
         "where i.operation_id = :operation_id and t.status in ('pending', 'processing') order by 1"), {"operation_id": operation_id})
-    for row in unfinished.all():
-        record_progress(connection, row.task_id, now)
+    record_progress_of_many(connection, [row.task_id for row in unfinished], now)
 
 
 def _final_status(counts: dict[str, int]) -> TaskStatus:

@@ -431,7 +431,7 @@ def test_a_large_retry_is_not_armed(broken, operator):
 
 
 @pytest.mark.parametrize("what", ["items", "task", "operation", "undo"])
-@pytest.mark.parametrize("where", ["record_progress", "record"])
+@pytest.mark.parametrize("where", ["record_progress_of_many", "record"])
 def test_a_cancel_whose_process_dies_has_changed_nothing(broken, operator, monkeypatch, what, where):
     item_ids = queued(broken, operator, QUIZ_A, QUIZ_B)
     if what == "undo":
@@ -450,7 +450,7 @@ def test_a_cancel_whose_process_dies_has_changed_nothing(broken, operator, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr({"record_progress": task_records, "record": audit}[where], where, killed)
+        patched.setattr({"record_progress_of_many": task_records, "record": audit}[where], where, killed)
         with pytest.raises(KeyboardInterrupt):
             act()
 
