@@ -10,7 +10,7 @@ from typing import Any
 Json = Any  # whatever json.loads gives
 
 _HUGE_CHARACTERS = 2_000_000
-_CONCEPT_LINE = re.compile("^(?:Concept|概念)[:：]\\s*(.+)$", re.MULTILINE)
+_SUBJECT_LINES = tuple(re.compile(f"^(?:{words})[:：]\\s*(.+)$", re.MULTILINE) for words in ("Concept|概念", "Novel|小说", "Roadmap|路线"))
 _PARAGRAPH = (
     "{concept} answers a question that comes up sooner than most people expect. Take the smallest case you can think of "
     "and write down what you see before you explain it. The point of {concept} is that the second step depends only on "
@@ -86,10 +86,9 @@ FAULT_WORDS = {
 FINISH_REASONS = {Behaviour.LENGTH: "length", Behaviour.CONTENT_FILTER: "content_filter"}
 
 
-def concept_in(prompt: str) -> str:
-    """The concept that a prompt names on its line "Concept: ...", or "" when it names none."""
-    found = _CONCEPT_LINE.search(prompt)
-    return found.group(1).strip() if found else ""
+def subject_in(prompt: str) -> str:
+    """What a prompt is about, from its line "Concept: ...", else "Novel: ...", else "Roadmap: ...", or "" when it names none."""
+    return next((found.group(1).strip() for line in _SUBJECT_LINES if (found := line.search(prompt))), "")
 
 
 def answer_text(behaviour: Behaviour, *, schema: Json, concept: str) -> str:

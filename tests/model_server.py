@@ -20,7 +20,7 @@ from http.server import ThreadingHTTPServer
 from tests.model_answers import Behaviour
 from tests.model_wire import Handler, Request
 
-Latency = Callable[[str], float]  # seconds before the answer, by the name of the concept
+Latency = Callable[[str], float]  # seconds before the answer, by the concept, novel or roadmap
 
 
 class Faults:
@@ -79,8 +79,8 @@ class ModelServer(ThreadingHTTPServer):
                 raise TimeoutError(f"not within {timeout_seconds} s: {self._requests}")
             return tuple(self._requests)
 
-    def latency_of(self, concept: str) -> float:
-        return self.latency_seconds(concept) if callable(self.latency_seconds) else self.latency_seconds
+    def latency_of(self, subject: str) -> float:
+        return self.latency_seconds(subject) if callable(self.latency_seconds) else self.latency_seconds
 
     def next_behaviour(self) -> Behaviour:
         with self._changed:

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 
 from tests import model_pictures
-from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, answer_text, concept_in, pieces_of, tokens_of
+from tests.model_answers import FAULT_WORDS, FINISH_REASONS, Behaviour, Json, answer_text, pieces_of, subject_in, tokens_of
 
 MODEL_NAME = "loopback-model"
 CLIENT_GONE = 499  # the status that proxies log when the client closed first
@@ -24,7 +24,7 @@ class Request:
     path: str
     model: str
     schema_name: str
-    concept: str
+    subject: str  # the concept, novel or roadmap that it was asked about
     behaviour: Behaviour
     retry_count: int  # the client's own word
     is_stream: bool
@@ -44,7 +44,7 @@ class Policy(Protocol):
     stopping: threading.Event
     texts: Callable[[str], str | None]
 
-    def latency_of(self, concept: str) -> float: ...
+    def latency_of(self, subject: str) -> float: ...
     def next_behaviour(self) -> Behaviour: ...
     def note_start(self, request: Request) -> int: ...
     def note_end(self, index: int, *, status: int) -> None: ...
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
     def _picture_request(self) -> Request:
         is_search = self.path.startswith(model_pictures.SEARCH)  # photos and pictures misbehave by their address
         return Request(
-            path=self.path, model="", schema_name="", concept="", retry_count=0, is_stream=False, started_at=time.monotonic(),
+            path=self.path, model="", schema_name="", subject="", retry_count=0, is_stream=False, started_at=time.monotonic(),
             behaviour=self.server.next_behaviour() if is_search else Behaviour.OK, key=self.headers.get("authorization", ""))
 
     def _give_picture(self, request: Request) -> int:
@@ -112,14 +112,14 @@ class Handler(BaseHTTPRequestHandler):
     def _request(self, body: Json) -> Request:
         return Request(
             path=self.path, model=body.get("model", ""), schema_name=_form(body).get("name", ""),
-            concept=concept_in(_last_message(body)), behaviour=self.server.next_behaviour(),
+            subject=subject_in(_last_message(body)), behaviour=self.server.next_behaviour(),
             retry_count=int(self.headers.get("x-stainless-retry-count") or 0),
             is_stream=bool(body.get("stream")), started_at=time.monotonic())
 
     def _answer(self, request: Request, body: Json) -> int:
         """The status that was sent. Raises ConnectionError when the client is gone."""
         behaviour = request.behaviour
-        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.concept))
+        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.subject))
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
         if request.path == model_pictures.GENERATIONS and behaviour is not Behaviour.WEB_PAGE:
@@ -130,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._send_bytes(
                 200, b'data: {"choices": [\n\n', content_type=_EVENTS if request.is_stream else "application/json")
         text = self.server.texts(_last_message(body)) or answer_text(
-            behaviour, schema=_form(body).get("schema", {}), concept=request.concept)
+            behaviour, schema=_form(body).get("schema", {}), concept=request.subject)
         return self._stream(request, body, text) if request.is_stream else self._complete(request, body, text)
 
     def _paint(self, behaviour: Behaviour) -> int:

@@ -126,7 +126,7 @@ def put_back(connection: Connection, item: StoredItem, owner: LockedRoadmap | No
     if item.action is ItemAction.DRAFT:
         cover_versions.mark_failed(connection, item.item_id, _("Cancelled before it was complete."))
     else:
-        cover_rows.put_back(connection, item.key.owner_id, item.previous_status, now)
+        cover_rows.put_back(connection, item.key.owner_id, item.previous_status)
 
 
 def _count(connection: Connection, item: StoredItem) -> None:

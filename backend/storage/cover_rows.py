@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from backend.content.status import CoverStatus
 from backend.storage.ops_tables import cover_versions
 from backend.storage.platform_tables import roadmap_cover_images as covers
+from backend.storage.platform_tables import roadmap_metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ def count_retry(connection: Connection, roadmap_id: str) -> None:
     connection.execute(update(covers).where(covers.c.roadmap_id == roadmap_id).values(retry_count=covers.c.retry_count + 1))
 
 
-def put_back(connection: Connection, roadmap_id: str, status: str | None, now: datetime) -> None:
-    """generating -> what it was before; "pending" where there was no row."""
+def put_back(connection: Connection, roadmap_id: str, status: str | None) -> None:
+    """generating -> what it was before; "pending" where there was no row. As old as its roadmap: what was missing is so at once again."""
+    since = select(roadmap_metadata.c.created_at).where(roadmap_metadata.c.roadmap_id == covers.c.roadmap_id).scalar_subquery()
     connection.execute(update(covers).where(
         covers.c.roadmap_id == roadmap_id, covers.c.generation_status == CoverStatus.GENERATING,
-    ).values(generation_status=status or CoverStatus.PENDING, updated_at=now))
+    ).values(generation_status=status or CoverStatus.PENDING, updated_at=func.coalesce(since, covers.c.created_at)))
 
 
 def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: Any = None, **values: object) -> None:

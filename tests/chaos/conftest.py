@@ -86,7 +86,8 @@ def settings(database: str, servers: PrivateServers, tmp_path: Path) -> Settings
         openai_api_key=None, openai_base_url=None, offline_delay_seconds=0, offline_faults="", object_store=None,
         heartbeat_seconds=0.5, lease_seconds=3, resend_seconds=1, save_patience_seconds=1, breaker_failures=5, breaker_seconds=1,
         stop_seconds=4, force_stop_seconds=0.5, concurrency=4, interactive_items=20, maximum_attempts_per_day=1000,
-        model_timeout_seconds=5, model_retries=1, armed_seconds=0, canary_items=0, log_format="json")
+        model_timeout_seconds=5, model_retries=1, armed_seconds=0, canary_items=0, log_format="json",
+        painters="model", image_model="loopback-painter", cover_calls_per_person="", cover_calls="")
 
 
 @pytest.fixture

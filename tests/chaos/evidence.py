@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select, text
 from backend.actions.spills import SET_ASIDE, SPILLED
 from backend.clock import utc_now
 from backend.content.detector import judge_owner
-from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import KeyState, ProblemKind, Verdict
 from backend.content.status import ItemAction, ItemState, OperationState, TaskStatus
 from backend.redrive import Redrive
@@ -22,20 +22,31 @@ from backend.storage.ops_tables import items, operations
 from backend.views.detection import counts_and_problems
 from tests.chaos.platform import Platform
 from tests.model_answers import Behaviour
+from tests.model_pictures import GENERATIONS
 from tests.model_server import ModelServer
 from tests.model_wire import Request
 
-# Answers that are a whole text: what comes after them is ours to answer for.
+# Answers that are a whole text or picture: what comes after them is ours to answer for.
 WHOLE = frozenset({Behaviour.OK, Behaviour.FENCED, Behaviour.HUGE})
+WHOLE_PICTURES = WHOLE | {
+    Behaviour.CUT_AT_THE_END, Behaviour.BAD_JSON, Behaviour.NO_TEXT, Behaviour.EMPTY, Behaviour.NUL, Behaviour.LONE_SURROGATE}
 CLOCK_SLACK = timedelta(seconds=0.25)  # the model server notes a request when a thread of it gets to it
 _SAVED = """
     select 'tutorial' as kind, roadmap_id, concept_id, content_url from public.tutorial_metadata union all
     select 'resources', roadmap_id, concept_id, null from public.resource_recommendation_metadata union all
-    select 'quiz', roadmap_id, concept_id, null from public.quiz_metadata"""
+    select 'quiz', roadmap_id, concept_id, null from public.quiz_metadata union all
+    select 'cover', roadmap_id, '', cover_image_url from public.roadmap_cover_images where generation_status = 'success' union all
+    select 'chapter', novel_id, chapter_number::text, null from public.chapters where status = 'completed' and content is not null"""
 _IN_THE_MAKING = """
     select roadmap_id, found #>> '{}' as declared from public.roadmap_metadata,
       jsonb_path_query(framework_data::jsonb, '$.stages[*].modules[*].concepts[*].*') found
-    where found in ('"generating"', '"processing"')"""
+    where found in ('"generating"', '"processing"') union all
+    select roadmap_id, generation_status from public.roadmap_cover_images where generation_status = 'generating' union all
+    select id, status from public.chapters where status = 'generating'"""
+# Beside what is published, for people to choose.
+_KEPT_BESIDE = """
+    select 'cover' as kind, roadmap_id as owner_id, '' as part from ops.cover_versions where not is_published and large_url <> '' union all
+    select 'chapter', novel_id, chapter_number::text from ops.drafts where content <> ''"""
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,8 @@ class Evidence:
     listed: Mapping[ContentKey, ProblemKind]
     calls: tuple[Call, ...]
     spilled: int
-    set_aside: Mapping[ContentKey, int]
-    missing_texts: int  # tutorials whose text is not in the object store
+    kept_beside: Mapping[ContentKey, int]  # what came too late: set aside, a draft, a version of a cover
+    missing_objects: int  # tutorials and covers whose text or picture is not in the object store
 
     def items_of(self) -> Mapping[ContentKey, list[Row[Any]]]:
         found: dict[ContentKey, list[Row[Any]]] = defaultdict(list)
@@ -69,7 +80,11 @@ class Evidence:
         return found
 
     def rows_of(self) -> Counter[ContentKey]:
-        return Counter(ContentKey(ContentKind(row.kind), row.roadmap_id, row.concept_id) for row in self.saved)
+        return Counter(map(_key_of_row, self.saved))
+
+
+def _key_of_row(row: Row[Any]) -> ContentKey:
+    return ContentKey(ContentKind(row.kind), row.roadmap_id, row.concept_id)
 
 
 def key_of(item: Row[Any]) -> ContentKey:
@@ -85,7 +100,7 @@ def problems_now(redrive: Redrive, platform: Platform) -> dict[ContentKey, Probl
 def gather(redrive: Redrive, platform: Platform, server: ModelServer) -> Evidence:
     listed = {problem.key: problem.kind for problem in counts_and_problems(redrive).problems}
     with redrive.engine.connect() as connection:
-        saved = tuple(connection.execute(text(_SAVED)))
+        saved = tuple(row for row in connection.execute(text(_SAVED)) if _key_of_row(row) in platform.keys)
         return Evidence(
             items=tuple(connection.execute(select(items).order_by(items.c.item_id))),
             operations=tuple(connection.execute(select(operations).order_by(operations.c.created_at))),
@@ -94,14 +109,13 @@ def gather(redrive: Redrive, platform: Platform, server: ModelServer) -> Evidenc
             in_the_making=len(connection.execute(text(_IN_THE_MAKING)).all()),
             verdicts=_verdicts(redrive, connection, platform),
             listed=listed, calls=_calls(platform, server.requests),
-            spilled=len(redrive.objects.paths(f"{SPILLED}/")), set_aside=_set_aside(redrive),
-            missing_texts=sum(not _is_there(redrive, row.content_url) for row in saved if row.kind == "tutorial"))
+            spilled=len(redrive.objects.paths(f"{SPILLED}/")), kept_beside=_kept_beside(redrive, connection),
+            missing_objects=sum(not redrive.objects.has(row.content_url) for row in saved if row.content_url))
 
 
 def _verdicts(redrive: Redrive, connection: Connection, platform: Platform) -> dict[ContentKey, Verdict]:
-    owners = {Owner(OwnerKind.ROADMAP, owner_id) for owner_id in platform.owner_of.values()}
     now = utc_now()
-    found = load_facts(connection, owners, every_key=True)
+    found = load_facts(connection, platform.owners, every_key=True)
     return {verdict.key: verdict for facts in found.values() for verdict in judge_owner(facts, now, redrive.limits)
             if verdict.key in platform.keys}
 
@@ -109,25 +123,21 @@ def _verdicts(redrive: Redrive, connection: Connection, platform: Platform) -> d
 def _calls(platform: Platform, requests: Iterable[Request]) -> tuple[Call, ...]:
     offset = time.time() - time.monotonic()
     return tuple(
-        Call(platform.key_of(request.schema_name, request.concept), datetime.fromtimestamp(request.started_at + offset, UTC),
+        Call(platform.key_of(request), datetime.fromtimestamp(request.started_at + offset, UTC),
              request.status == 200 and _is_whole(request), request.finished_at or time.monotonic())
         for request in requests)
 
 
 def _is_whole(request: Request) -> bool:
+    if request.path == GENERATIONS:
+        return request.behaviour in WHOLE_PICTURES
     return request.behaviour in WHOLE or (request.behaviour is Behaviour.CUT_AT_THE_END and request.is_stream)
 
 
-def _set_aside(redrive: Redrive) -> Counter[ContentKey]:
+def _kept_beside(redrive: Redrive, connection: Connection) -> Counter[ContentKey]:
     documents = (json.loads(redrive.objects.get(path)) for path in redrive.objects.paths(f"{SET_ASIDE}/"))
-    return Counter(ContentKey.parse(document["key"]) for document in documents)
-
-
-def _is_there(redrive: Redrive, content_url: str) -> bool:
-    try:
-        return bool(redrive.objects.get_text(content_url))
-    except FileNotFoundError:
-        return False
+    set_aside = Counter(ContentKey.parse(document["key"]) for document in documents)
+    return set_aside + Counter(ContentKey(ContentKind(kind), *key) for kind, *key in connection.execute(text(_KEPT_BESIDE)))
 
 
 def violations(found: Evidence, before: Mapping[ContentKey, ProblemKind]) -> list[str]:
@@ -157,8 +167,8 @@ def _untrue(found: Evidence) -> Iterable[str]:
             yield f"{key_of(item)} succeeded and nothing is saved (item {item.item_id})"
         if item.state in told and not getattr(item, told[ItemState(item.state)]):
             yield f"{key_of(item)} is {item.state} and says not why (item {item.item_id})"
-    if found.missing_texts:
-        yield f"{found.missing_texts} tutorials are saved without their text"
+    if found.missing_objects:
+        yield f"{found.missing_objects} tutorials or covers are saved without their text or picture"
 
 
 def _doubled(found: Evidence) -> Iterable[str]:
@@ -211,9 +221,9 @@ def _whole_texts(found: Evidence) -> Counter[ContentKey]:
 
 
 def _kept_or_refused(found: Evidence, key: ContentKey, own: list[Row[Any]], saved: int) -> int:
-    """Texts of a key that are saved or set aside, or may have come to an item that was refused by name or cancelled."""
+    """Texts of a key that are saved or kept beside that, or may have come to an item that was refused by name or cancelled."""
     ended = sum(item.state in (ItemState.FAILED, ItemState.CANCELLED) for item in own)
-    return saved + found.set_aside.get(key, 0) + ended
+    return saved + found.kept_beside.get(key, 0) + ended
 
 
 def repeated_calls(found: Evidence) -> dict[ContentKey, int]:

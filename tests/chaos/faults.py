@@ -186,7 +186,7 @@ def overlapping_plans(scene: Scene, chance: random.Random) -> Hit:
 
 def _some_scope(scene: Scene, chance: random.Random) -> Scope:
     if chance.random() < 0.5:
-        return Scope.matching(ProblemFilter(owner_id=chance.choice(sorted(set(scene.platform.owner_of.values())))))
+        return Scope.matching(ProblemFilter(owner_id=chance.choice(sorted(scene.platform.owners)).owner_id))
     return Scope.of(*chance.sample(sorted(scene.platform.keys), 12))
 
 

@@ -30,7 +30,8 @@ from tests.chaos.table import Needless, Round, table_of
 from tests.model_server import ModelServer
 
 FAULTS_OF_A_ROUND = 75 if IS_LONG else 32
-ROADMAPS = 12 if IS_LONG else 6       # of 20 concepts, 60 items each
+ROADMAPS = 12 if IS_LONG else 6       # of 20 concepts: 60 items each, and a cover
+NOVELS = 2 * ROADMAPS                 # of which a chapter is broken
 SHORT_SEED = 3                        # every kind of fault finds something to hit
 SETTLE_SECONDS = 240.0 if IS_LONG else 90.0
 PATIENCE_SECONDS = 3.0                # for a fault that has nothing to hit at the moment
@@ -63,7 +64,7 @@ def play(servers, settings: Settings, seed: int) -> Round:
         patience = by_default(settings) if IS_LONG else {}  # recovery is told in heartbeats: those of production where there is time
         live = with_model(settings, server, port=free_port(), **patience)
         with Stack(servers, live, bulk=2, interactive=1, maintenance=2, web=True) as stack:
-            scene = Scene(stack, server, make_platform(stack.redrive.engine, roadmaps=ROADMAPS), seed)
+            scene = Scene(stack, server, make_platform(stack.redrive.engine, roadmaps=ROADMAPS, with_covers=True, novels=NOVELS), seed)
             before = problems_now(stack.redrive, scene.platform)
             counts_and_problems(stack.redrive)
             scene.trouble_model(SMALL_FAULTS)

@@ -62,7 +62,7 @@ def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(red
 
     assert done.cancelling_count == 2
     assert seconds < 10  # the target of 2 s is measured by `make bench`
-    assert {request.concept for request in requests if request.status == CLIENT_GONE} == {f"Concept {key.part}" for key in KEYS[:2]}
+    assert {request.subject for request in requests if request.status == CLIENT_GONE} == {f"Concept {key.part}" for key in KEYS[:2]}
     assert progress.counts[ItemState.SUCCEEDED] == 4
 
 

@@ -99,15 +99,19 @@ def test_a_cover_that_failed_says_why_and_counts_its_retries(redrive, operator):
     assert [found.error_message for found in counts_and_problems(redrive).problems] == ["The painter refused."]
 
 
-@pytest.mark.parametrize(("before", "after"), [({"generation_status": "failed", "error_message": "old"}, "failed"), ({}, "pending")])
+@pytest.mark.parametrize(("before", "after"), [
+    ({"generation_status": "failed", "error_message": "old"}, "failed"), ({}, "pending"), ({"generation_status": "pending"}, "pending"),
+    ({"generation_status": "generating"}, "generating")])
 def test_a_cancelled_cover_is_what_it_was_before(redrive, operator, before, after):
     add_bare(redrive, "r1", **before)
+    problems = [found.kind for found in counts_and_problems(redrive).problems]
     attempt = begin_one(redrive, operator)
 
     assert withdrawals.confirm_cancelled(redrive, attempt.item)
 
     row = row_of(redrive)
     assert (row.generation_status, row.error_message, row.retry_count) == (after, before.get("error_message"), 0)
+    assert [found.kind for found in counts_and_problems(redrive).problems] == problems != []
 
 
 def test_a_picture_that_the_platform_published_in_the_meantime_is_not_made_again(redrive, operator):

@@ -61,7 +61,7 @@ def test_each_kind_is_written_with_what_it_cost(kind, brief):
     assert written.completion_tokens > 100
     [request] = server.requests
     assert (request.path, request.model) == ("/v1/chat/completions", "loopback-model")
-    assert (request.schema_name, request.concept) == (kind, brief.concept_name)
+    assert (request.schema_name, request.subject) == (kind, brief.concept_name)
 
 
 @pytest.mark.parametrize(("kind", "is_stream"), [(TUTORIAL, True), (RESOURCES, False), (QUIZ, False)])

@@ -7,7 +7,7 @@ import pytest
 
 from backend.content.keys import CONCEPT_KINDS, ContentKind
 from backend.content.written import ConceptBrief, CoverBrief, Quiz, Resources, Tutorial
-from tests.model_answers import concept_in
+from tests.model_answers import subject_in
 from workers.generators import prompt
 from workers.generators.prompt import write_cover_prompt, write_prompt
 
@@ -28,7 +28,7 @@ def test_every_prompt_renders_without_a_placeholder_left(kind, brief, language):
     for text in (written.system, written.user, written.again("no JSON").user):
         assert text.strip()
         assert not re.search(r"\$\w|\$\{|\{\w*\}", text)
-    assert concept_in(written.user) == brief.concept_name
+    assert subject_in(written.user) == brief.concept_name
 
 
 def test_no_prompt_file_is_left_without_a_use():
