@@ -14,6 +14,7 @@ from backend.content.scopes import Scope
 from backend.content.status import ItemState, OperationState
 from backend.redrive import Redrive
 from backend.settings import Settings
+from backend.storage.objects import SPILLED
 from backend.storage.ops_tables import items
 from backend.views import operations
 from backend.views.detection import counts_and_problems
@@ -71,7 +72,8 @@ class Story:
         return self.stack.wait_for(self.done, seconds=seconds, what="the operation to complete")
 
     def evidence(self) -> Evidence:
-        """Fails when anything of it must not be."""
+        """Once no text is on its way any more: its worker and maintenance both try to save it. Fails when anything must not be so."""
+        self.stack.wait_for(lambda: not self.redrive.objects.paths(f"{SPILLED}/"), what="spilled texts to be saved or set aside")
         found = gather(self.redrive, self.platform, self.server)
         if complaints := violations(found, self.before):
             raise AssertionError("\n".join(complaints))
