@@ -15,8 +15,6 @@ with st.spinner(_("Asking who works …")):
     found, who = read_workers(), crew()
 show_header(found.as_of, who)
 show_live(has_ended=False)
-with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    workers_parts.offer_cancel_everything(found)
 workers_parts.show_workers()
 show_plan_dialog()
 show_stop_dialog()

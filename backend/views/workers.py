@@ -38,7 +38,7 @@ class QueueSeen:
     queued: int
     oldest_planned_at: datetime | None  # of those queued; what is sent again is not younger for it
     running: int
-    cancelling: int             # of those running
+    cancelling: int             # told to stop, running or waiting again, and not yet confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _queue(
         priority, lengths[priority] if lengths is not None else None, number(ItemState.PLANNED) + to_write,
         sum(row.count for row in own if row.state == ItemState.PLANNED and row.is_paused), to_write, number(ItemState.QUEUED),
         min((row.oldest_at for row in own if row.state == ItemState.QUEUED), default=None),
-        number(ItemState.RUNNING), sum(row.told for row in own if row.state == ItemState.RUNNING))
+        number(ItemState.RUNNING), sum(row.told for row in own))
 
 
 def _work(connection: Connection) -> dict[str, Work]:

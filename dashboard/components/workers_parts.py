@@ -40,6 +40,7 @@ def _live() -> None:
 
 
 def _show(found: WorkersView) -> None:
+    _offer_cancel_everything(found)
     with st.container(key="workers-body"):
         left, right = st.columns([3, 2], gap="large")
     with left:
@@ -52,18 +53,19 @@ def _show(found: WorkersView) -> None:
         _show_findings(found)
 
 
-def offer_cancel_everything(found: WorkersView) -> None:
+def _offer_cancel_everything(found: WorkersView) -> None:
     """For admins: whatever is planned, queued or running."""
     count = found.unsettled_count
     words = _("everything that is planned, queued or running: {items} now").format(items=wording.items(count))
     told = ngettext("{count} item is planned, queued or running.", "{count} items are planned, queued or running.", count)
-    st.caption(told.format(count=f"{count:,}") if count else _("Nothing is planned, queued or running."), width="content")
     aim = StopAim(words, scope=CancelScope.everything(), detail=_("This stops the work of everybody, in all queues."))
     is_idle = may_cancel_anything() and not count
-    st.button(_("Cancel everything"), key="cancel-everything", type="tertiary", icon=":material/cancel:",
-              disabled=not may_cancel_anything() or not count, on_click=callbacks.ask_stop, args=(aim,),
-              help=_("There is nothing to cancel.") if is_idle else cancel_help(
-                  _("Cancel everything that is planned, queued or running, of everybody."), ["somebody else"]))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(told.format(count=f"{count:,}") if count else _("Nothing is planned, queued or running."), width="content")
+        st.button(_("Cancel everything"), key="cancel-everything", type="tertiary", icon=":material/cancel:",
+                  disabled=not may_cancel_anything() or not count, on_click=callbacks.ask_stop, args=(aim,),
+                  help=_("There is nothing to cancel.") if is_idle else cancel_help(
+                      _("Cancel everything that is planned, queued or running, of everybody."), ["somebody else"]))
 
 
 # --- queues

@@ -34,15 +34,16 @@ def test_a_queue_tells_jobs_and_items_and_how_long_the_oldest_waits(redrive):
     add_item(redrive.engine, "c", created_at=ago(hours=1))
     add_item(redrive.engine, "d", operation_id="o2")
     add_item(redrive.engine, "e", state="running", job_id="j", cancel_requested_at=ago(seconds=1))
+    add_item(redrive.engine, "f", state="queued", attempt=2, cancel_requested_at=ago(seconds=1))
     redrive.queue.send(Priority.INTERACTIVE, {"job": [1], "other": [2]})
 
     found = workers.workers(redrive)
 
     queue = queue_of(found, Priority.INTERACTIVE)
-    assert (queue.jobs_waiting, queue.planned, queue.held_by_pause, queue.queued, queue.running, queue.cancelling) == (2, 2, 1, 2, 1, 1)
+    assert (queue.jobs_waiting, queue.planned, queue.held_by_pause, queue.queued, queue.running, queue.cancelling) == (2, 2, 1, 3, 1, 2)
     assert timedelta(minutes=6) < found.as_of - queue.oldest_planned_at < timedelta(minutes=8)
     assert queue_of(found, Priority.BULK).oldest_planned_at is None
-    assert found.unsettled_count == 5
+    assert found.unsettled_count == 6
 
 
 def test_keys_of_a_large_plan_that_are_not_items_yet_are_planned(redrive):

@@ -84,12 +84,23 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
 
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
     assert requests_of(stack) == asked
+    watching = page.context.new_page()
+    open_page(watching, stack, "workers", "Workers")
+    expect(watching.get_by_text("Nothing is planned, queued or running.")).to_be_visible(timeout=PATIENCE)
     dialog = open_plan_of_everything(page)
     expect(dialog.get_by_text("21 · Somebody cancelled it.")).to_be_visible()
     dialog.get_by_role("button", name="Reopen them").click()
     expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled(timeout=PATIENCE)
     dialog.get_by_role("button", name="Confirm").click()
     expect(page.get_by_text(re.compile("Retry of 21 items started")).first).to_be_visible(timeout=PATIENCE)
+
+    expect(watching.get_by_text("21 items are planned, queued or running.")).to_be_visible(timeout=PATIENCE)  # without a reload
+    watching.get_by_role("button", name="Cancel everything").click()
+    dialog = watching.get_by_role("dialog")
+    dialog.get_by_label("In your own words").fill("the journey ends")
+    dialog.get_by_role("button", name="Cancel it").click()
+    expect(dialog).to_be_hidden()
+    wait_for(lambda: states_of(stack) == {"cancelled": 42}, what="everything to be cancelled")
 
 
 @pytest.mark.model(latency_seconds=1.5)
