@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from backend.actions import breaker, settling
+from backend.actions.kinds import family_of, is_marked_when_planned
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.causes import normalise
@@ -156,6 +157,8 @@ def _leave_untouched(redrive: Redrive, operation_id: str) -> int:
                 tasks.update([row.task_id] if row.task_id else [])
         for rule, item_ids in by_rule.items():
             items.skip(connection, item_ids, rule, now)
+        for item in filter(is_marked_when_planned, (as_item(row) for row in rest if row.attempt == 1)):
+            family_of(item).end_without(connection, item, None, _("It was never begun: its operation was stopped."), now)
         task_records.record_progress_of_many(connection, sorted(tasks), now)
     for row in rest:
         if row.attempt > 1:
