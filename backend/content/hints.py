@@ -32,7 +32,7 @@ HINTS = {
     ErrorKind.CONTENT_NOT_A_PICTURE: _(
         "What came is broken or of another format. A retry often succeeds; an upload must be PNG, JPEG, WebP or GIF."),
     ErrorKind.CONTENT_PICTURE_SIZE: _(
-        "Check REDRIVE_IMAGE_SIZE; an upload needs at least 600 x 315 pixels, at most 50 million, and at most 20 MB."),
+        "Check REDRIVE_IMAGE_SIZE; an upload needs at least 600 x 315 pixels, at most 25 million, and at most 20 MB."),
     ErrorKind.SAVE_DUPLICATE_KEY: _(
         "Two writers saved the same row, so a text may be there: what is saved is repaired for free, the rest is written again."),
     ErrorKind.SAVE_TOO_LONG: _(

@@ -15,7 +15,7 @@ from backend.i18n import _
 LARGE_PIXELS = (1200, 630)
 THUMBNAIL_PIXELS = (400, 210)
 LEAST_PIXELS = (600, 315)     # half of the large size: below it, a cover is visibly blurred
-MOST_PIXELS = 50_000_000      # decoded, that is 150 MB
+MOST_PIXELS = 25_000_000      # decoded, that is 100 MB
 MOST_BYTES = 20 * 1024 * 1024
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
@@ -73,6 +73,7 @@ def _decode(content: bytes) -> Image.Image:
                 picture.draft("RGB", LARGE_PIXELS[::-1] if is_turned else LARGE_PIXELS)
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
+            picture = _middle(picture)  # in its place: what is cropped away is freed before it is made RGB
             return _flat(picture)
     except Exception as exc:  # a decoder raises what it likes on hostile bytes: SyntaxError, struct.error, IndexError
         raise _broken(exc) from exc
@@ -113,20 +114,36 @@ def _broken(exc: Exception) -> ItemError:
         reason=(str(exc).strip().splitlines() or [type(exc).__name__])[0][:200]))
 
 
-def _cropped(picture: Image.Image) -> Image.Image:
-    """The middle of it, in the shape and size of a large cover."""
-    ratio = min(picture.width / LARGE_PIXELS[0], picture.height / LARGE_PIXELS[1])
+def _middle(picture: Image.Image) -> Image.Image:
+    """What a cover shows of it, in whole pixels; a picture that is RGB already stays as it is, since shrinking it copies nothing."""
+    if picture.mode == "RGB" and "transparency" not in picture.info:
+        return picture
+    return picture.crop(tuple(map(round, _box(picture))))
+
+
+def _box(picture: Image.Image) -> tuple[float, float, float, float]:
+    """The middle of it, in the shape of a cover."""
+    ratio = _ratio(picture)
     width, height = LARGE_PIXELS[0] * ratio, LARGE_PIXELS[1] * ratio
     left, top = (picture.width - width) / 2, (picture.height - height) / 2
+    return left, top, left + width, top + height
+
+
+def _ratio(picture: Image.Image) -> float:
+    return min(picture.width / LARGE_PIXELS[0], picture.height / LARGE_PIXELS[1])
+
+
+def _cropped(picture: Image.Image) -> Image.Image:
+    """The middle of it, in the shape and size of a large cover."""
     # Hamming is as sharp as bicubic where a picture is shrunk, and takes half the time; where it grows it would show its pixels.
-    method = Image.Resampling.HAMMING if ratio >= 1 else Image.Resampling.BICUBIC
-    return picture.resize(LARGE_PIXELS, method, box=(left, top, left + width, top + height), reducing_gap=2.0)
+    method = Image.Resampling.HAMMING if _ratio(picture) >= 1 else Image.Resampling.BICUBIC
+    return picture.resize(LARGE_PIXELS, method, box=_box(picture), reducing_gap=2.0)
 
 
 def _flat(picture: Image.Image) -> Image.Image:
     """In RGB, what is transparent on a plain ground; without metadata."""
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
+        picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         ground = Image.new("RGB", picture.size, _BACKGROUND)
         ground.paste(picture, mask=picture.getchannel("A"))
         return ground

@@ -128,7 +128,24 @@ def test_no_bytes_and_too_many_bytes_are_refused():
     assert error_of(bytes(pictures.MOST_BYTES + 1)).kind is ErrorKind.CONTENT_PICTURE_SIZE
 
 
-@pytest.mark.parametrize(("width", "height"), [(50_001, 1_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize(("width", "height"), [(1200, 630), (601, 1999), (2999, 317), (1201, 631)])
+def test_only_the_middle_of_what_is_not_plain_is_worked_up(mode, width, height, monkeypatch):
+    worked_up = []
+    flat = pictures._flat
+    monkeypatch.setattr(pictures, "_flat", lambda picture: worked_up.append(picture.size) or flat(picture))
+    picture = Image.new("RGBA", (width, height), "white").convert(mode)
+    kept = io.BytesIO()
+    picture.save(kept, "PNG")
+
+    large = opened(made(kept.getvalue()).large).convert("RGB")
+
+    ratio = min(width / 1200, height / 630)
+    assert worked_up == [(pytest.approx(1200 * ratio, abs=1), pytest.approx(630 * ratio, abs=1))]
+    assert min(low for low, _high in large.getextrema()) > 245  # no dark edge where it was cropped
+
+
+@pytest.mark.parametrize(("width", "height"), [(5_001, 5_000), (50_001, 1_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
 def test_a_decompression_bomb_is_refused_before_anything_is_decoded(width, height, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda _self: pytest.fail("it was decoded"))
 
