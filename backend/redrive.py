@@ -44,7 +44,8 @@ class Redrive:
     @property
     def cover_calls(self) -> CoverCalls:
         """How many covers may be made. Raises ValueError when a setting cannot be read."""
-        return CoverCalls(self.redis, self.settings.cover_calls_per_person, self.settings.cover_calls)
+        given = self.settings
+        return CoverCalls(self.redis, given.cover_calls_per_person, given.cover_calls, is_free=given.paints_offline)
 
     def check_settings(self) -> None:
         """Raises ValueError that names a setting's value which cannot be read, before anything begins."""

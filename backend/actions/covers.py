@@ -152,6 +152,10 @@ def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
 def _publish(connection: Connection, roadmap_id: str, version_id: str, url: str) -> None:
     """What the platform itself had published becomes a version too, so that one can go back to it."""
     now = utc_now()
+    if not room.is_counted:
+        return _("Calls cannot be counted now, as Redis does not answer. No cover is made until it does.")
+    if room.resumes_at is None:
+        return _("No cover can be made: the limit of calls is 0. Raise REDRIVE_COVER_CALLS or REDRIVE_COVER_CALLS_PER_PERSON.")
     row = cover_rows.find(connection, roadmap_id)
     if row and row.status == CoverStatus.SUCCESS and row.url and cover_versions.of_address(connection, roadmap_id, row.url) is None:
         cover_versions.insert_taken_over(connection, roadmap_id, row.url, now)

@@ -1,5 +1,6 @@
 """How many covers may be made: counted in Redis over a moving window, for each person and in all."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,19 +10,23 @@ from limits.strategies import MovingWindowRateLimiter
 from redis import Redis
 from redis.exceptions import RedisError
 
-from backend.clock import utc_now
-
 _ALL = "in all"
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    count: int | None        # covers that may be made now; None: no limit
-    resumes_at: datetime     # when there is room for one more at the latest
+    count: int | None              # covers that may be made now; None: no limit
+    resumes_at: datetime | None    # when there is room for one more at the latest; None: nobody can say, or never
+    is_counted: bool = True        # False: Redis is away, so nobody can tell what was spent
 
     @property
     def is_used_up(self) -> bool:
         return self.count is not None and self.count <= 0
+
+    @property
+    def narrowness(self) -> tuple[float, float]:
+        """The narrower, the smaller."""
+        return (math.inf if self.count is None else self.count), -(self.resumes_at.timestamp() if self.resumes_at else math.inf)
 
 
 def parsed(words: str) -> RateLimitItem | None:
@@ -30,32 +35,36 @@ def parsed(words: str) -> RateLimitItem | None:
 
 
 class CoverCalls:
-    def __init__(self, redis: Redis, per_person: str, in_all: str) -> None:
+    def __init__(self, redis: Redis, per_person: str, in_all: str, *, is_free: bool = False) -> None:
+        """With `is_free` nothing is counted: who paints calls nobody. Raises ValueError for what is no limit."""
         self._limiter = MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix="covers"))
-        self._limits = ((parsed(per_person), "person"), (parsed(in_all), _ALL))
+        limits = ((parsed(in_all), _ALL), (parsed(per_person), "person"))
+        self._limits = () if is_free else limits
 
     def take(self, actor_id: str) -> bool:
-        """One more cover is begun. False: not now. Redis away is not now either: nobody can tell what was spent."""
+        """One more cover is begun. False: not now. Redis away is not now either: nobody can tell what was spent.
+
+        What counts is each hit, in all first: refused there, it costs its person nothing. Looking before keeps a person who is over the
+        limit from using up that of all.
+        """
+        named = self._named(actor_id)
         try:
-            taken = [(limit, name) for limit, name in self._named(actor_id) if self._limiter.test(limit, *name)]
-            if len(taken) < len(self._named(actor_id)):
-                return False
-            return all(self._limiter.hit(limit, *name) for limit, name in taken)
+            return all(self._limiter.test(limit, *name) for limit, name in named) and all(
+                self._limiter.hit(limit, *name) for limit, name in named)
         except RedisError:
             return False
 
     def room(self, actor_id: str) -> Room:
         """For that person, by the narrower of both limits. Redis away: none, for now."""
-        narrowest = Room(None, utc_now())
         try:
-            for limit, name in self._named(actor_id):
-                stats = self._limiter.get_window_stats(limit, *name)
-                found = Room(stats.remaining, datetime.fromtimestamp(stats.reset_time, UTC))
-                if narrowest.count is None or (found.count, -stats.reset_time) < (narrowest.count, -narrowest.resumes_at.timestamp()):
-                    narrowest = found
+            found = [self._room(limit, name) for limit, name in self._named(actor_id)]
         except RedisError:
-            return Room(0, utc_now())
-        return narrowest
+            return Room(0, None, is_counted=False)
+        return min(found, key=lambda room: room.narrowness, default=Room(None, None))
+
+    def _room(self, limit: RateLimitItem, name: tuple[str, ...]) -> Room:
+        stats = self._limiter.get_window_stats(limit, *name)
+        return Room(stats.remaining, datetime.fromtimestamp(stats.reset_time, UTC) if limit.amount else None)
 
     def _named(self, actor_id: str) -> list[tuple[RateLimitItem, tuple[str, ...]]]:
         return [(limit, (name,) if name == _ALL else (name, actor_id)) for limit, name in self._limits if limit]

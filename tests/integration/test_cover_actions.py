@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 from sqlalchemy import select
+from redis import Redis
 
 from backend.actions import attempts, covers, dispatcher, retry
 from backend.actions.actors import Actor, NotAllowed, Role
@@ -32,7 +33,8 @@ OLD_URL = "https://cdn.example.org/old.png"
 
 
 def limited(redrive, **settings):
-    return replace(redrive, settings=redrive.settings.model_copy(update=settings))
+    """With these settings, and with covers that somebody is asked for: what is drawn offline is not limited."""
+    return replace(redrive, settings=redrive.settings.model_copy(update={"painters": "unsplash", **settings}))
 
 
 @pytest.fixture
@@ -262,3 +264,44 @@ def test_texts_go_on_while_covers_wait_for_their_limit(redrive, operator):
     with redrive.engine.connect() as connection:
         states = {tuple(row) for row in connection.execute(select(items.c.kind, items.c.state))}
     assert states == {("cover", "planned"), ("quiz", "queued"), ("tutorial", "queued"), ("resources", "queued")}
+def test_what_the_limit_in_all_refuses_costs_its_person_nothing_however_many_ask_at_once(redrive):
+    narrow, person = limited(redrive, cover_calls="3/hour"), limited(redrive, cover_calls_per_person="20/hour")
+    calls = limited(redrive, cover_calls="3/hour", cover_calls_per_person="20/hour").cover_calls
+
+    with ThreadPoolExecutor(12) as workers:
+        taken = sum(workers.map(lambda _number: calls.take("ana"), range(12)))
+
+    assert taken == 3
+    assert (narrow.cover_calls.room("ana").count, person.cover_calls.room("ana").count) == (0, 17)
+
+
+def test_what_a_person_may_not_have_made_leaves_room_for_others(redrive):
+    calls = limited(redrive, cover_calls="5/hour", cover_calls_per_person="1/hour").cover_calls
+
+    assert [calls.take("ana") for _number in range(9)] == [True] + [False] * 8
+    assert calls.take("ben")
+
+
+def test_the_offline_painter_calls_nobody_and_is_not_limited(redrive, operator):
+    narrow = limited(redrive, cover_calls="0/hour", painters="")
+
+    assert narrow.cover_calls.take(operator.actor_id)
+    assert covers.wait_words(narrow, operator, 9) == ""
+    assert not limited(redrive, cover_calls="0/hour", painters="offline,unsplash").cover_calls.take(operator.actor_id)
+
+
+def test_a_limit_that_never_lets_anything_through_names_no_time(redrive, operator):
+    words = covers.wait_words(limited(redrive, cover_calls="0/hour", cover_calls_per_person="9/hour"), operator, 1)
+
+    assert words.startswith("No cover can be made: the limit of calls is 0. Raise REDRIVE_COVER_CALLS")
+
+
+def test_when_redis_is_away_it_is_said_that_calls_cannot_be_counted(redrive, operator):
+    away = replace(limited(redrive, cover_calls="9/hour"), redis=Redis(port=1, socket_connect_timeout=1))
+
+    assert not away.cover_calls.take(operator.actor_id)
+    assert covers.wait_words(away, operator, 1).startswith("Calls cannot be counted now")
+    with pytest.raises(CoverRefused, match="cannot be counted now"):
+        covers.regenerate(away, operator, "r1")
+
+

@@ -163,6 +163,7 @@ def test_a_batch_says_what_it_triggered_and_what_was_successful_already(open_pag
 
 
 def test_a_used_up_limit_of_calls_is_told_with_its_end(environment, open_page: OpenPage, redrive):
+    environment.setenv("REDRIVE_PAINTERS", "unsplash")
     environment.setenv("REDRIVE_COVER_CALLS_PER_PERSON", "1/hour")
     add_bare(redrive, "r1", "r2")
 
@@ -172,6 +173,7 @@ def test_a_used_up_limit_of_calls_is_told_with_its_end(environment, open_page: O
 
 
 def test_the_plan_says_when_the_limit_of_calls_lets_it_go_on(environment, open_page: OpenPage, redrive, dialog_above_one):
+    environment.setenv("REDRIVE_PAINTERS", "unsplash")
     environment.setenv("REDRIVE_COVER_CALLS_PER_PERSON", "2/hour")
     add_bare(redrive, "r1", "r2", "r3")
     page = open_page("covers")
