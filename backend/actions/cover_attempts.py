@@ -18,7 +18,7 @@ from backend.content.status import CoverStatus, ItemAction
 from backend.content.written import CoverBrief, Written
 from backend.i18n import _
 from backend.redrive import Redrive
-from backend.storage import cover_rows, cover_versions
+from backend.storage import contents, cover_rows, cover_versions
 from backend.storage.contents import LockedRoadmap
 from backend.storage.cover_versions import StoredPictures
 from backend.storage.engine import wait_at_most
@@ -26,9 +26,15 @@ from backend.storage.facts import load_cover_facts
 from backend.storage.items import StoredItem
 from backend.storage.objects import Objects
 
-lock = concept_attempts.lock_to_end  # a cover needs the title: what is odd further down must not keep it from being made
-lock_to_end = lock
 MOST_TOPICS = 12
+
+
+def lock(connection: Connection, owner_id: str) -> LockedRoadmap | None:
+    """A cover needs the title: framework_data that cannot be read must not keep it from being made."""
+    return concept_attempts.lock_to_end(connection, owner_id) or contents.lock_unread_roadmap(connection, owner_id)
+
+
+lock_to_end = lock
 
 
 def load(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
@@ -108,9 +114,11 @@ def finish(
 
 
 def _publish(connection: Connection, item: StoredItem, written: Written, pictures: StoredPictures, now: datetime) -> None:
+    """What another program published while it was painted stays, as with chapters: ours was paid for, and stands beside it."""
     roadmap_id = item.key.owner_id
-    cover_versions.insert_made(connection, roadmap_id, written, pictures, made_by="", now=now, item_id=item.item_id, is_published=True)
-    cover_rows.publish(connection, roadmap_id, pictures.large_url, now)
+    is_published = cover_rows.publish_first(connection, roadmap_id, pictures.large_url, now)
+    cover_versions.insert_made(
+        connection, roadmap_id, written, pictures, made_by="", now=now, item_id=item.item_id, is_published=is_published)
     _count(connection, item)
 
 

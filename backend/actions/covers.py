@@ -1,5 +1,7 @@
 """What people do with covers: make one anew beside the published, choose, go back, upload; and what is missing, once a day."""
 
+import contextlib
+import threading
 from dataclasses import dataclass, replace
 from secrets import token_urlsafe
 
@@ -7,8 +9,8 @@ from sqlalchemy import Connection
 
 from backend.actions import retry, single
 from backend.actions.actors import Actor, Permission, require
-from backend.actions.concept_attempts import lock_to_end as lock_roadmap
 from backend.actions.cover_attempts import discard_pictures, keep_pictures
+from backend.actions.cover_attempts import lock as lock_roadmap
 from backend.actions.retry import Confirmed, NothingToRetry
 from backend.clock import utc_now
 from backend.content import wording
@@ -25,10 +27,13 @@ from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import audit, cover_rows, cover_versions, items
 from backend.storage.contents import LockedRoadmap
-from backend.storage.cover_versions import StoredPictures
+from backend.storage.cover_versions import CoverVersion, StoredPictures
+from backend.storage.objects import StoreUnreachable
 
 MISSING = Scope.matching(ProblemFilter(problem_kinds=(ProblemKind.MISSING,), kinds=(ContentKind.COVER,)))
 UPLOADED = "upload"  # in place of the name of a painter
+# Of one process: a hostile picture of 25 million pixels takes 0.2 GB while it is looked at; a good one takes 60 ms.
+_WORKED_UP_AT_ONCE = threading.BoundedSemaphore(1)
 
 
 class CoverRefused(ValueError):
@@ -71,10 +76,13 @@ def choose(redrive: Redrive, actor: Actor, version_id: str, *, expected_url: str
     Raises NotAllowed, CoverRefused, CoverMovedOn.
     """
     require(actor, Permission.RETRY)
-    with redrive.engine.begin() as connection:
+    with redrive.engine.connect() as connection:
         found = cover_versions.find(connection, version_id)
-        if found is None:
-            raise CoverRefused(_("There is no such version of a cover."))
+    if found is None:
+        raise CoverRefused(_("There is no such version of a cover."))
+    if found.state is CoverVersionState.READY:
+        _require_picture(redrive, actor, found)  # before anything is held: the store may take long to answer
+    with redrive.engine.begin() as connection:
         _locked(connection, found.roadmap_id)
         version = cover_versions.find(connection, version_id) or found
         if version.state is not CoverVersionState.READY:
@@ -93,7 +101,8 @@ def upload(redrive: Redrive, actor: Actor, roadmap_id: str, picture: bytes, *, a
     Raises NotAllowed, CoverRefused, and ItemError when it can be no cover, has no alt text, or is not taken by the store.
     """
     require(actor, Permission.RETRY)
-    cover = make_cover(picture, alt_text=alt_text.strip())
+    with _WORKED_UP_AT_ONCE:
+        cover = make_cover(picture, alt_text=alt_text.strip())
     check(cover)
     written = Written(cover, UPLOADED, is_sample=False, calls=0)
     with redrive.engine.begin() as connection:  # not before it is known that it may be published
@@ -103,7 +112,8 @@ def upload(redrive: Redrive, actor: Actor, roadmap_id: str, picture: bytes, *, a
     try:
         return _publish_upload(redrive, actor, roadmap_id, written, StoredPictures(*stored))
     except CoverRefused:  # whoever uploaded it has it still
-        discard_pictures(redrive.objects, stored)
+        with contextlib.suppress(StoreUnreachable):
+            discard_pictures(redrive.objects, stored)
         raise
 
 
@@ -142,6 +152,10 @@ def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
     room = redrive.cover_calls.room(actor.actor_id)
     if room.count is None or count <= room.count:
         return ""
+    if not room.is_counted:
+        return _("Calls cannot be counted now, as Redis does not answer. No cover is made until it does.")
+    if room.resumes_at is None:
+        return _("No cover can be made: the limit of calls is 0. Raise REDRIVE_COVER_CALLS or REDRIVE_COVER_CALLS_PER_PERSON.")
     when = f"{room.resumes_at:%Y-%m-%d %H:%M} UTC"
     if room.is_used_up:
         return _("No cover can be made now: the limit of calls is used up. It goes on at {when}.").format(when=when)
@@ -149,13 +163,25 @@ def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
         now=max(room.count, 0), items=wording.items(count), when=when)
 
 
+def _require_picture(redrive: Redrive, actor: Actor, version: CoverVersion) -> None:
+    """That our own store still has it. Where it is gone, its version says so from now on; other stores are left alone."""
+    if not version.large_url.startswith(f"{redrive.objects.root_url}/"):
+        return
+    try:
+        if redrive.objects.has(version.large_url):
+            return
+    except StoreUnreachable as exc:
+        raise CoverRefused(_("Not published, as nobody can tell whether the picture is still there: {error}").format(error=exc)) from exc
+    with redrive.engine.begin() as connection:
+        lock_roadmap(connection, version.roadmap_id)
+        if cover_versions.mark_gone(connection, version.version_id, _("The stored picture is gone.")):
+            audit.record(connection, actor, action="cover_version_gone", scope=_scope(version.roadmap_id), result=version.version_id)
+    raise CoverRefused(_("The stored picture is gone, so this version cannot be published. Choose another one, or make a new one."))
+
+
 def _publish(connection: Connection, roadmap_id: str, version_id: str, url: str) -> None:
     """What the platform itself had published becomes a version too, so that one can go back to it."""
     now = utc_now()
-    if not room.is_counted:
-        return _("Calls cannot be counted now, as Redis does not answer. No cover is made until it does.")
-    if room.resumes_at is None:
-        return _("No cover can be made: the limit of calls is 0. Raise REDRIVE_COVER_CALLS or REDRIVE_COVER_CALLS_PER_PERSON.")
     row = cover_rows.find(connection, roadmap_id)
     if row and row.status == CoverStatus.SUCCESS and row.url and cover_versions.of_address(connection, roadmap_id, row.url) is None:
         cover_versions.insert_taken_over(connection, roadmap_id, row.url, now)

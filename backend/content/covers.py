@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 class CoverVersionState(StrEnum):
     GENERATING = "generating"  # written with its item
     READY = "ready"            # generating -> ready; an uploaded one is so at once
-    FAILED = "failed"          # generating -> failed, or cancelled
+    FAILED = "failed"          # generating -> failed, or cancelled; ready -> failed: its picture is gone from the store
 
 
 def new_picture_path() -> str:

@@ -41,6 +41,15 @@ def lock_roadmap(connection: Connection, roadmap_id: str) -> LockedRoadmap | Non
     return LockedRoadmap(roadmap_id, row.title, read_framework(row.framework_data)) if row else None
 
 
+def lock_unread_roadmap(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
+    """The same without its framework_data, which need not be readable: no concept is in it."""
+    row = connection.execute(
+        select(roadmap_metadata.c.title)
+        .where(roadmap_metadata.c.roadmap_id == roadmap_id, roadmap_metadata.c.deleted_at.is_(None))
+        .with_for_update()).one_or_none()
+    return LockedRoadmap(roadmap_id, row.title, Framework((), ())) if row else None
+
+
 def patch_concept(connection: Connection, roadmap_id: str, concept: Concept, fields: Mapping[str, Any]) -> None:
     """Set fields of one concept; everything else in framework_data stays as it is. The roadmap must be locked."""
     connection.execute(text(

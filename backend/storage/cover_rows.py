@@ -12,6 +12,8 @@ from backend.storage.ops_tables import cover_versions
 from backend.storage.platform_tables import roadmap_cover_images as covers
 from backend.storage.platform_tables import roadmap_metadata
 
+_IS_UNPUBLISHED = (covers.c.generation_status != CoverStatus.SUCCESS) | (func.btrim(func.coalesce(covers.c.cover_image_url, "")) == "")
+
 
 @dataclass(frozen=True, slots=True)
 class CoverRow:
@@ -34,13 +36,19 @@ def find(connection: Connection, roadmap_id: str) -> CoverRow | None:
 
 
 def begin(connection: Connection, roadmap_id: str, now: datetime) -> None:
-    """-> generating, with a row where there is none. What the last try said stays until this one ends."""
-    _upsert(connection, roadmap_id, now, generation_status=CoverStatus.GENERATING)
+    """-> generating, with a row where there is none. What the last try said stays until this one ends; so does a published picture."""
+    _upsert(connection, roadmap_id, now, _IS_UNPUBLISHED, generation_status=CoverStatus.GENERATING)
 
 
 def publish(connection: Connection, roadmap_id: str, url: str, now: datetime) -> None:
     """-> success with that picture."""
     _upsert(connection, roadmap_id, now, generation_status=CoverStatus.SUCCESS, cover_image_url=url, error_message=None)
+
+
+def publish_first(connection: Connection, roadmap_id: str, url: str, now: datetime) -> bool:
+    """The same, where nobody has published a picture. False: somebody has, and it stays."""
+    return _upsert(connection, roadmap_id, now, _IS_UNPUBLISHED, generation_status=CoverStatus.SUCCESS, cover_image_url=url,
+                   error_message=None)
 
 
 def mark_failed(connection: Connection, roadmap_id: str, message: str, now: datetime) -> None:
@@ -62,10 +70,12 @@ def put_back(connection: Connection, roadmap_id: str, status: str | None) -> Non
     ).values(generation_status=status or CoverStatus.PENDING, updated_at=func.coalesce(since, covers.c.created_at)))
 
 
-def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: Any = None, **values: object) -> None:
+def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: Any = None, **values: object) -> bool:
+    """False: the row is there, and is not so."""
     values["updated_at"] = now
-    connection.execute(insert(covers).values(roadmap_id=roadmap_id, retry_count=0, created_at=now, **values).on_conflict_do_update(
-        index_elements=[covers.c.roadmap_id], set_=values, where=condition))
+    statement = insert(covers).values(roadmap_id=roadmap_id, retry_count=0, created_at=now, **values).on_conflict_do_update(
+        index_elements=[covers.c.roadmap_id], set_=values, where=condition)
+    return connection.scalar(statement.returning(covers.c.roadmap_id)) is not None
 
 
 def mark_gone(connection: Connection, roadmap_id: str, url: str, message: str) -> bool:

@@ -95,6 +95,13 @@ def mark_failed(connection: Connection, item_id: int, message: str) -> None:
     ).values(state=CoverVersionState.FAILED, error_message=message))
 
 
+def mark_gone(connection: Connection, version_id: str, message: str) -> bool:
+    """ready -> failed, of one that is not published: its picture is not in the store any more."""
+    return connection.execute(update(cover_versions).where(
+        cover_versions.c.version_id == version_id, cover_versions.c.state == CoverVersionState.READY, ~cover_versions.c.is_published,
+    ).values(state=CoverVersionState.FAILED, error_message=message)).rowcount == 1
+
+
 def mark_published(connection: Connection, roadmap_id: str, version_id: str, now: datetime) -> None:
     withdraw(connection, roadmap_id)
     connection.execute(update(cover_versions).where(cover_versions.c.version_id == version_id).values(is_published=True, published_at=now))

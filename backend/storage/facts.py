@@ -39,6 +39,13 @@ from (
 ) o left join public.roadmap_cover_images c using (roadmap_id)
 """
 
+_COVERS = """
+select r.roadmap_id as owner_id, r.title, r.created_at, false as is_suspect,
+       c.cover_image_url, c.generation_status, c.error_message as cover_error, c.updated_at as cover_updated_at
+from public.roadmap_metadata r left join public.roadmap_cover_images c using (roadmap_id)
+where r.roadmap_id = any(:owner_ids) and r.deleted_at is null
+"""
+
 _CHAPTERS = f"""
 select c.novel_id, c.chapter_number, c.title, c.status, c.error_message, c.created_at, c.generation_completed_at,
        coalesce(c.content, '') !~ '[^{BLANKS}]' as is_blank,
@@ -111,12 +118,12 @@ def _one_key(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFa
 
 
 def load_cover_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
-    """The same about the cover of a roadmap. None: the roadmap is gone, or cannot be read."""
+    """The same about the cover of a roadmap, whatever is in its framework_data. None: the roadmap is gone, or its tasks cannot be read."""
     try:
         with connection.begin_nested():
             owner_ids = [key.owner_id]
             work = load_work(connection, OwnerKind.ROADMAP, owner_ids, key)
-            roadmaps = rows_of_owners(connection, _ROADMAPS, owner_ids, is_one=True)
+            roadmaps = rows_of_owners(connection, _COVERS, owner_ids, is_one=True)
             if not roadmaps:
                 return None
             rows = load_owner_rows(connection, OwnerKind.ROADMAP, owner_ids, work, key)[key.owner_id]

@@ -30,7 +30,7 @@ def reason(card: CoverCard) -> str:
         case CoverState.FAILED:
             return card.error_message or _("No error was recorded.")
         case CoverState.MISSING:
-            return _("Nobody has made a cover for it.")
+            return card.error_message or _("Nobody has made a cover for it.")
         case CoverState.WAITING:
             return _("It is new: it may still come by itself.")
         case CoverState.STALE:

@@ -2,13 +2,14 @@
 
 import io
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
 from redis import Redis
+from sqlalchemy import select
 
 from backend.actions import attempts, covers, dispatcher, retry
 from backend.actions.actors import Actor, NotAllowed, Role
@@ -20,6 +21,7 @@ from backend.content.pictures import MOST_BYTES
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage import items as items_storage
+from backend.storage.objects import StoreUnreachable
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.views import covers as cover_views
 from backend.views.detection import counts_and_problems
@@ -95,6 +97,63 @@ def test_choosing_is_refused_when_somebody_else_was_faster(covered, operator):
 
     with pytest.raises(CoverMovedOn):
         covers.choose(covered, operator, version.version_id, expected_url=OLD_URL)
+
+
+def two_versions(redrive, operator):
+    """(the one that was published first, the uploaded one that is published now)."""
+    covers.upload(redrive, operator, "r1", encoded(), alt_text="A teal square")
+    newest, first = versions(redrive)
+    return first, newest
+
+
+def test_a_version_whose_picture_is_gone_is_not_published_and_says_so_from_then_on(covered, operator):
+    first, newest = two_versions(covered, operator)
+    covered.objects.delete(covered.objects.path_of(first.large_url))
+
+    with pytest.raises(CoverRefused, match="The stored picture is gone"):
+        covers.choose(covered, operator, first.version_id, expected_url=newest.large_url)
+
+    assert row_of(covered).cover_image_url == newest.large_url
+    gone = versions(covered)[1]
+    assert (gone.state, gone.error_message, gone.is_published) == (CoverVersionState.FAILED, "The stored picture is gone.", False)
+    assert audited(covered)[-1] == "cover_version_gone"
+    with pytest.raises(CoverRefused, match="it is failed"):
+        covers.choose(covered, operator, first.version_id, expected_url=newest.large_url)
+
+
+def test_a_store_that_does_not_answer_publishes_nothing_and_makes_no_version_failed(covered, operator, monkeypatch):
+    first, newest = two_versions(covered, operator)
+
+    def away(_self, _url):
+        raise StoreUnreachable("The object store does not answer")
+
+    monkeypatch.setattr("backend.storage.objects.Objects.has", away)
+    with pytest.raises(CoverRefused, match="nobody can tell whether the picture is still there: The object store does not answer"):
+        covers.choose(covered, operator, first.version_id, expected_url=newest.large_url)
+
+    assert row_of(covered).cover_image_url == newest.large_url
+    assert versions(covered)[1].state is CoverVersionState.READY
+
+
+def test_pictures_of_strangers_are_looked_at_one_after_the_other(redrive, operator, monkeypatch):
+    at_once, most = [], []
+
+    def looked_at(_picture, **_options):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.02)
+        at_once.pop()
+        raise ItemError(ErrorKind.CONTENT_NOT_A_PICTURE, "It is none.")
+
+    def upload(_number):
+        with pytest.raises(ItemError):
+            covers.upload(redrive, operator, "r1", b"bytes", alt_text="A")
+
+    monkeypatch.setattr(covers, "make_cover", looked_at)
+    with ThreadPoolExecutor(4) as sessions:
+        list(sessions.map(upload, range(4)))
+
+    assert most == [1] * 4
 
 
 def test_only_one_version_is_made_at_a_time(covered, operator):
@@ -252,18 +311,6 @@ def test_the_limit_in_all_holds_whoever_asks(redrive, operator):
     assert narrow.cover_calls.room("a third").is_used_up
 
 
-def test_texts_go_on_while_covers_wait_for_their_limit(redrive, operator):
-    narrow = limited(redrive, cover_calls="0/hour", armed_seconds=0)
-    add_bare(narrow, "r1")
-    add_roadmap(narrow.engine, "r2", concepts=[{"concept_id": "a", "name": "A", "quiz_status": "failed"}], saved=())
-    counts_and_problems(narrow)
-    retry.confirm(narrow, retry.plan(narrow, Scope.everything(), operator), operator)
-
-    dispatcher.dispatch(narrow)
-
-    with redrive.engine.connect() as connection:
-        states = {tuple(row) for row in connection.execute(select(items.c.kind, items.c.state))}
-    assert states == {("cover", "planned"), ("quiz", "queued"), ("tutorial", "queued"), ("resources", "queued")}
 def test_what_the_limit_in_all_refuses_costs_its_person_nothing_however_many_ask_at_once(redrive):
     narrow, person = limited(redrive, cover_calls="3/hour"), limited(redrive, cover_calls_per_person="20/hour")
     calls = limited(redrive, cover_calls="3/hour", cover_calls_per_person="20/hour").cover_calls
@@ -305,3 +352,15 @@ def test_when_redis_is_away_it_is_said_that_calls_cannot_be_counted(redrive, ope
         covers.regenerate(away, operator, "r1")
 
 
+def test_texts_go_on_while_covers_wait_for_their_limit(redrive, operator):
+    narrow = limited(redrive, cover_calls="0/hour", armed_seconds=0)
+    add_bare(narrow, "r1")
+    add_roadmap(narrow.engine, "r2", concepts=[{"concept_id": "a", "name": "A", "quiz_status": "failed"}], saved=())
+    counts_and_problems(narrow)
+    retry.confirm(narrow, retry.plan(narrow, Scope.everything(), operator), operator)
+
+    dispatcher.dispatch(narrow)
+
+    with redrive.engine.connect() as connection:
+        states = {tuple(row) for row in connection.execute(select(items.c.kind, items.c.state))}
+    assert states == {("cover", "planned"), ("quiz", "queued"), ("tutorial", "queued"), ("resources", "queued")}

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, breaker, dispatcher, retry, spills, withdrawals
+from backend.actions import attempts, breaker, cover_attempts, covers, dispatcher, retry, spills, withdrawals
 from backend.actions.attempts import Attempt, NotBegun
-from backend.content.covers import picture_path, token_of
+from backend.content.covers import CoverVersionState, picture_path, token_of
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.facts import Saved
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import ExclusionRule
 from backend.content.problems import ProblemKind
@@ -17,6 +18,7 @@ from backend.content.status import CoverStatus, ItemState
 from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.redrive import Redrive
 from backend.storage import cover_versions
+from backend.storage.facts import load_cover_facts
 from backend.storage.ops_tables import items
 from backend.storage.platform_tables import roadmap_cover_images, tasks
 from backend.views.detection import counts_and_problems
@@ -123,6 +125,67 @@ def test_a_picture_that_the_platform_published_in_the_meantime_is_not_made_again
 
     assert attempts.begin(redrive, item_id)[0] is NotBegun.SKIPPED
     assert row_of(redrive).cover_image_url == "https://example.org/c.png"
+
+
+def test_a_picture_that_the_platform_published_while_ours_was_painted_stays_and_ours_stands_beside_it(redrive, operator):
+    add_bare(redrive, "r1")
+    attempt = begin_one(redrive, operator)
+    with redrive.engine.begin() as connection:
+        connection.execute(roadmap_cover_images.update().values(generation_status="success", cover_image_url="https://example.org/c.png"))
+
+    assert attempts.save(redrive, attempt, painted())
+
+    row, (version,) = row_of(redrive), versions(redrive)
+    assert (row.generation_status, row.cover_image_url) == ("success", "https://example.org/c.png")
+    assert (version.state, version.is_published) == (CoverVersionState.READY, False)
+    assert redrive.objects.get(picture_path(token_of(version.large_url))) == COVER.large
+    assert item_row(redrive, attempt.item.item_id).state == ItemState.SUCCEEDED
+    covers.choose(redrive, operator, version.version_id, expected_url=row.cover_image_url)
+    assert {found.large_url for found in versions(redrive)} == {version.large_url, "https://example.org/c.png"}
+
+
+def test_a_picture_that_is_published_just_when_ours_begins_stays(redrive, operator, monkeypatch):
+    add_bare(redrive, "r1", generation_status="pending")
+    lock = cover_attempts.lock
+
+    def published_meanwhile(connection, owner_id):
+        with redrive.engine.begin() as platform:
+            platform.execute(roadmap_cover_images.update().values(generation_status="success", cover_image_url="https://example.org/c.png"))
+        return lock(connection, owner_id)
+
+    item_id, = queued(redrive, operator, KEY)
+    with monkeypatch.context() as patched:
+        patched.setattr(cover_attempts, "lock", published_meanwhile)
+        attempt = begun(redrive, item_id)
+    attempts.save(redrive, attempt, painted())
+
+    assert (row_of(redrive).generation_status, row_of(redrive).cover_image_url) == ("success", "https://example.org/c.png")
+
+
+@pytest.mark.parametrize("unreadable_at", ["begun", "saved"])
+def test_a_cover_needs_no_framework_that_can_be_read(redrive, operator, unreadable_at):
+    add_bare(redrive, "r1")
+    item_id, = queued(redrive, operator, KEY)
+    if unreadable_at == "begun":
+        spoil_framework(redrive)
+    attempt = begun(redrive, item_id)
+    spoil_framework(redrive)
+
+    assert attempts.save(redrive, attempt, painted())
+
+    assert row_of(redrive).generation_status == CoverStatus.SUCCESS
+    assert attempt.brief.roadmap_title
+    covers.regenerate(redrive, operator, "r1")
+    with redrive.engine.connect() as connection:
+        found, _owner = load_cover_facts(connection, KEY)
+    assert found.saved is Saved.VALID
+
+
+def spoil_framework(redrive: Redrive) -> None:
+    """As PostgreSQL takes it, and cannot read it as jsonb."""
+    with redrive.engine.begin() as connection:
+        connection.execute(text("alter table roadmap_metadata alter column framework_data type json using framework_data::json"))
+        connection.execute(text("update roadmap_metadata set framework_data = '{\"stages\": [\"\\u0000\"]}'"))
 
 
 def test_a_roadmap_that_is_deleted_while_its_cover_is_made_loses_only_that_one(redrive, operator):

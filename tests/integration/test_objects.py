@@ -2,14 +2,22 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from backend.actions import attempts, covers, deep
+from backend.actions.covers import CoverRefused
+from backend.content.covers import token_of
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.pictures import make_cover
 from backend.storage.objects import BadStoreAddress, Objects, StoreUnreachable
+from backend.views import covers as views
+from tests.integration.test_covers import KEY, add_bare, begin_one, painted, row_of, versions
+from tests.model_pictures import encoded
 
 TEXT = "# 缓存\n\nText with “quotes” and 🙂"
 
@@ -103,6 +111,27 @@ def test_a_picture_comes_back_with_its_type_and_may_be_kept_for_ever(objects):
         told = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="us-east-1").head_object(
             Bucket="texts", Key="redrive/covers/token.webp")
         assert (told["ContentType"], told["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
+
+
+def test_a_cover_goes_its_whole_way_through_the_store(objects, redrive, operator):
+    redrive = replace(redrive, objects=objects)
+    add_bare(redrive, "r1")
+    content = make_cover(encoded(), alt_text="A teal square")
+
+    assert attempts.save(redrive, begin_one(redrive, operator), painted(content))
+
+    url, (version,) = row_of(redrive).cover_image_url, versions(redrive)
+    assert (url, version.thumbnail_url.startswith(f"{objects.root_url}/covers/")) == (version.large_url, True)
+    web = replace(redrive, objects=Objects(objects.root_url))  # of another process
+    assert (views.picture(web, token_of(url)), views.picture(web, token_of(version.thumbnail_url))) == (content.large, content.thumbnail)
+    assert deep.look(redrive).gone == ()
+    objects.delete(objects.path_of(url))
+    with pytest.raises(FileNotFoundError):
+        views.picture(redrive, token_of(url))
+    assert deep.look(redrive).gone == (KEY,)
+    assert row_of(redrive).generation_status == "pending"
+    with pytest.raises(CoverRefused, match="The stored picture is gone"):
+        covers.choose(redrive, operator, version.version_id, expected_url="")
 
 
 def test_whether_an_object_is_there_can_be_asked(objects):

@@ -297,3 +297,13 @@ def test_cards_follow_what_is_made(open_page: OpenPage, redrive, operator):
     page.run()
 
     assert any("There 1" in str(option) for option in page.button_group[0].options)
+
+
+def test_a_cover_whose_picture_went_says_so_and_not_that_nobody_made_one(open_page: OpenPage, redrive):
+    add_bare(redrive, "r1", generation_status="pending", error_message="The stored picture is gone.")
+    counts_and_problems(redrive)
+
+    told = words_of(open_page("covers", id="r1"))
+
+    assert "The stored picture is gone." in told
+    assert "Nobody has made a cover" not in told
