@@ -3,6 +3,9 @@
 Runs in the maintenance process about twice a second. Cost follows the number of groups that go on, not of items.
 """
 
+from collections.abc import Iterable
+from datetime import datetime
+
 import structlog
 from sqlalchemy import Connection
 
@@ -15,6 +18,7 @@ from backend.content.errors import ErrorKind
 from backend.content.keys import ContentKind
 from backend.content.limits import is_budget_spent
 from backend.content.plans import ExclusionRule
+from backend.content.problems import ProblemKind
 from backend.content.secrets import without_secrets
 from backend.content.status import BreakerState, ItemState
 from backend.content.stops import (
@@ -30,7 +34,7 @@ from backend.redrive import Redrive
 from backend.storage import audit, dispatching, groups, items, spendings, task_records
 from backend.storage.breakers import Breaker
 from backend.storage.dispatching import Standing
-from backend.storage.items import as_item
+from backend.storage.items import StoredItem, as_item
 
 log = structlog.get_logger()
 SKIPPED_AT_ONCE = 1000
@@ -157,14 +161,19 @@ def _leave_untouched(redrive: Redrive, operation_id: str) -> int:
                 tasks.update([row.task_id] if row.task_id else [])
         for rule, item_ids in by_rule.items():
             items.skip(connection, item_ids, rule, now)
-        for item in filter(is_marked_when_planned, (as_item(row) for row in rest if row.attempt == 1)):
-            family_of(item).end_without(connection, item, None, _("It was never begun: its operation was stopped."), now)
+        _end_marks(connection, [as_item(row) for row in rest if row.attempt == 1 and row.problem_kind != ProblemKind.STALE], now)
         task_records.record_progress_of_many(connection, sorted(tasks), now)
     for row in rest:
         if row.attempt > 1:
             with redrive.engine.begin() as connection:
                 settling.skip(connection, as_item(row), ExclusionRule(row.stop_rule), now, before=ItemState(row.state))
     return len(rest)
+
+
+def _end_marks(connection: Connection, unbegun: Iterable[StoredItem], now: datetime) -> None:
+    """What was marked as being written when it was planned. What was found so, by another program's mark, is not among them."""
+    for item in filter(is_marked_when_planned, unbegun):
+        family_of(item).end_without(connection, item, None, _("It was never begun: its operation was stopped."), now)
 
 
 def _cause_words(failure: Told | None) -> str:

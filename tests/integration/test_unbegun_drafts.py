@@ -5,14 +5,16 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from backend.actions import attempts, chapters, covers, dispatcher, supervision
+from backend.actions import attempts, chapters, covers, dispatcher, retry, supervision
 from backend.actions.actors import Actor
 from backend.content.chapters import DraftState
 from backend.content.covers import CoverVersionState
 from backend.content.errors import ErrorKind, ItemError
+from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.redrive import Redrive
-from tests.factories import add_novel
+from backend.views.detection import counts_and_problems
+from tests.factories import add_novel, ago
 from tests.integration.test_attempts import item_row
 from tests.integration.test_covers import add_bare, begin_one, painted
 
@@ -61,6 +63,17 @@ def test_a_draft_ends_when_its_item_cannot_even_be_begun(redrive, table):
     assert told(redrive, table) == ("failed", "odd")
 
 
+def stop_groups(redrive: Redrive) -> None:
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update ops.groups set state = 'stopped', stop_rule = 'budget_spent', stop_words = 'spent'"))
+    supervision.supervise(redrive)
+
+
+def chapter_row(redrive: Redrive) -> tuple[str, str | None]:
+    with redrive.engine.connect() as connection:
+        return tuple(connection.execute(text("select status, error_message from chapters")).one())
+
+
 @pytest.mark.parametrize("state", [ItemState.PLANNED, ItemState.QUEUED])
 def test_a_chapter_ends_when_its_operation_is_stopped_before_it_was_begun(redrive, operator, state):
     add_novel(redrive.engine, "n1", chapters=[{"status": "failed", "content": ""}])
@@ -68,12 +81,21 @@ def test_a_chapter_ends_when_its_operation_is_stopped_before_it_was_begun(redriv
     if state is ItemState.QUEUED:
         dispatcher.dispatch(redrive)
     assert item_row(redrive, newest_item(redrive)).state == state
-    with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.groups set state = 'stopped', stop_rule = 'budget_spent', stop_words = 'spent'"))
 
-    supervision.supervise(redrive)
+    stop_groups(redrive)
 
     assert item_row(redrive, newest_item(redrive)).state == ItemState.SKIPPED
-    with redrive.engine.connect() as connection:
-        told_of = connection.execute(text("select status, error_message from chapters")).one()
-    assert tuple(told_of) == ("failed", "It was never begun: its operation was stopped.")
+    assert chapter_row(redrive) == ("failed", "It was never begun: its operation was stopped.")
+
+
+def test_a_chapter_that_another_program_left_generating_is_left_as_it_is(redrive, operator):
+    add_novel(redrive.engine, "n1", chapters=[{"status": "generating", "content": "", "created_at": ago(days=2)}])
+    counts_and_problems(redrive)
+    retry.confirm(redrive, retry.plan(redrive, Scope.everything(), operator), operator)
+    dispatcher.dispatch(redrive)
+    before = chapter_row(redrive)
+
+    stop_groups(redrive)
+
+    assert item_row(redrive, newest_item(redrive)).state == ItemState.SKIPPED
+    assert chapter_row(redrive) == before == ("generating", None)
