@@ -1,6 +1,7 @@
 """The gallery of covers, and the pictures that the web process serves."""
 
 import asyncio
+import threading
 import time
 from functools import partial
 
@@ -14,7 +15,7 @@ from backend.content.covers import new_picture_path, picture_path, token_of
 from backend.views import covers
 from backend.views.covers import CoverState, PictureUnreachable
 from backend.views.detection import counts_and_problems
-from dashboard.picture_route import picture_route
+from dashboard.picture_route import AT_ONCE, picture_route
 from tests.factories import add, add_roadmap
 from tests.integration.test_covers import add_bare, begin_one, painted
 
@@ -148,6 +149,28 @@ def test_a_store_that_is_away_is_told_as_away(redrive):
     answer = _ask(transport, "/" + new_picture_path())
 
     assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
+
+
+def test_a_store_that_hangs_is_told_after_a_while_and_holds_up_nobody_for_ever():
+    is_back = threading.Event()
+
+    def hang(_token):
+        is_back.wait(20)
+        return b"RIFF"
+
+    transport = httpx2.ASGITransport(Starlette(routes=[picture_route(hang, patience_seconds=0.2)]))
+
+    async def gallery_of(count):
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await asyncio.gather(*(client.get("/" + new_picture_path()) for _ in range(count)))
+
+    try:
+        answers = asyncio.run(gallery_of(3 * AT_ONCE))
+    finally:
+        is_back.set()
+
+    assert [answer.status_code for answer in answers] == [503] * 3 * AT_ONCE
+    assert _ask(transport, "/" + new_picture_path()).status_code == 200  # its readers are free again
 
 
 def test_a_token_is_read_from_addresses_of_our_own_form_only():
