@@ -1,15 +1,30 @@
 // Draws the gallery from data: cards that did not change are left alone, so no picture flickers. Texts are set as text, never as HTML.
+const RETRY_SECONDS = [5, 300]; // the first wait for a picture that could not be shown, doubled up to the last
+
 const element = (tag, properties = {}, children = []) => {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children.filter(Boolean));
   return made;
 };
 
+// The store may come back: the words stay until the picture is there.
+const askAgain = (card, unseen, seconds) => setTimeout(() => {
+  if (!unseen.isConnected) return;
+  const image = element("img", { alt: card.alt, decoding: "async", width: 400, height: 210 });
+  image.onload = () => unseen.replaceWith(image);
+  image.onerror = () => askAgain(card, unseen, Math.min(2 * seconds, RETRY_SECONDS[1]));
+  image.src = card.picture;
+}, 1000 * seconds);
+
 const drawPicture = (card, words) => {
   const frame = element("div", { className: "frame" });
   if (card.picture) {
     const image = element("img", { src: card.picture, alt: card.alt, loading: "lazy", decoding: "async", width: 400, height: 210 });
-    image.onerror = () => image.replaceWith(element("span", { className: "none", textContent: words.unseen }));
+    image.onerror = () => {
+      const unseen = element("span", { className: "none", textContent: words.unseen });
+      image.replaceWith(unseen);
+      askAgain(card, unseen, RETRY_SECONDS[0]);
+    };
     frame.append(image);
   } else {
     const none = element("span", { className: "none", textContent: card.symbol });
@@ -34,12 +49,15 @@ const drawCredit = (card) => {
 const drawCard = (card, words, gallery) => {
   const open = element("button", { type: "button", className: "open" }, [
     drawPicture(card, words), element("span", { className: "title", textContent: card.title, title: card.title })]);
-  open.setAttribute("aria-label", words.open.replace("{title}", card.title) + `: ${card.word}` + (card.why ? `. ${card.why}` : ""));
+  // The label stands for all that is inside, the picture's own words too.
+  const told = [`${words.open.replace("{title}", card.title)}: ${card.word}`, card.why, card.picture ? words.picture.replace("{words}", card.alt) : ""];
+  open.setAttribute("aria-label", told.filter(Boolean).join(". "));
   open.onclick = () => gallery.open(card.id);
   const line = element("div", { className: "line" }, [drawState(card)]);
   if (card.may_mark) {
     const box = element("input", { type: "checkbox", checked: gallery.marked.has(card.id) });
     box.setAttribute("aria-label", words.mark.replace("{title}", card.title));
+    box.setAttribute("aria-keyshortcuts", "x");
     box.onchange = () => gallery.mark(card.id, box.checked);
     line.prepend(box);
   }
@@ -48,9 +66,25 @@ const drawCard = (card, words, gallery) => {
   const drawn = element("article", { className: card.is_making ? "card making" : "card" }, [
     open, line, card.why ? element("p", { className: "why", textContent: card.why, title: card.why }) : null]);
   drawn.setAttribute("role", "listitem");
+  drawn.tabIndex = -1; // it has the focus when what had it is gone
   drawn.dataset.id = card.id;
   drawn.style.setProperty("--tone", card.colour);
   return drawn;
+};
+
+// A card that changed is replaced where it stands; the others stay, and so does the focus, on the same part of its card.
+const place = (root, nodes) => {
+  const focused = root.getRootNode().activeElement;
+  const card = root.contains(focused) ? focused.closest(".card") : null;
+  const part = ["input", "a", ".open"].find((selector) => focused?.matches(selector));
+  const wanted = new Map(nodes.map((node) => [node.dataset.id, node]));
+  for (const old of [...root.children]) {
+    const node = wanted.get(old.dataset.id);
+    if (node !== old) node ? old.replaceWith(node) : old.remove();
+  }
+  nodes.forEach((node, at) => { if (root.children[at] !== node) root.insertBefore(node, root.children[at] ?? null); });
+  const again = card && wanted.get(card.dataset.id);
+  if (again && !again.contains(root.getRootNode().activeElement)) ((part && again.querySelector(part)) || again).focus({ preventScroll: true });
 };
 
 // Arrows go from card to card, x marks the one that has the focus.
@@ -89,8 +123,6 @@ export default function ({ parentElement, data, setTriggerValue, setStateValue }
     setStateValue("marked", [...gallery.marked]);
   };
   root.onkeydown = (event) => steer(event, root, gallery);
-  const focused = parentElement.activeElement ?? root.getRootNode().activeElement;
-  const focusedId = root.contains(focused) ? focused.closest(".card")?.dataset.id : null;
   const before = gallery.drawn;
   gallery.drawn = new Map(data.cards.map((card) => {
     const { is_marked, ...looks } = card;
@@ -98,11 +130,7 @@ export default function ({ parentElement, data, setTriggerValue, setStateValue }
     const known = before.get(card.id);
     return [card.id, known?.told === told ? known : { told, node: drawCard(card, data.words, gallery) }];
   }));
-  const nodes = [...gallery.drawn.values()].map((known) => known.node);
-  if (nodes.length !== root.children.length || nodes.some((node, at) => root.children[at] !== node)) {
-    root.replaceChildren(...nodes);
-    if (focusedId) gallery.drawn.get(focusedId)?.node.querySelector(".open").focus();
-  }
+  place(root, [...gallery.drawn.values()].map((known) => known.node));
   for (const [id, known] of gallery.drawn) {
     const box = known.node.querySelector("input");
     if (box) box.checked = gallery.marked.has(id);

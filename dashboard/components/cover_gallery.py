@@ -81,7 +81,7 @@ def gallery_data(cards: Sequence[CoverCard], chosen: Sequence[ContentKey]) -> di
     return {
         "generation": session.table_generation(),
         "words": {"mark": _("Choose {title}"), "open": _("Open the cover of {title}"), "sample": _("Sample"),
-                  "unseen": _("The picture cannot be shown now.")},
+                  "picture": _("Picture: {words}"), "unseen": _("The picture cannot be shown now.")},
         "cards": [_card(card, key_of(card) in marked) for card in cards]}
 
 

@@ -73,4 +73,4 @@ def image(picture: Picture, words: str, *, is_large: bool = False) -> str:
         return f'<div class="rd-cover rd-quiet rd-small"><span class="rd-wrap">{escaped(words)}</span></div>'
     source = picture.large if is_large else picture.thumbnail
     return (f'<div class="rd-cover"><img src="{escaped(source)}" alt="{escaped(picture.alt_text or words)}" loading="lazy" '
-            f'width="1200" height="630"></div>')
+            f'width="1200" height="630" data-unseen="{escaped(_("The picture cannot be shown now."))}"></div>')
