@@ -41,8 +41,8 @@ def wave_away() -> None:
 
 
 @action
-def regenerate(roadmap_id: str, note_key: str) -> None:
-    """Another version beside the published cover, with the words of the field."""
+def regenerate(roadmap_id: str, note_key: str, is_there: bool) -> None:
+    """Another version beside the published cover, or a first one, with the words of the field."""
     note = str(session.widget_value(note_key) or "")
     try:
         covers.regenerate(reads.connected(), reads.actor(), roadmap_id, note=note)
@@ -50,7 +50,8 @@ def regenerate(roadmap_id: str, note_key: str) -> None:
         reads.forget_after_action()
     session.seed_widget(note_key, "")
     session.forget_url(["version"])
-    session.notify(NoticeKind.DONE, _("Another version is being made. What is published stays until you choose."))
+    session.notify(NoticeKind.DONE, _("Another version is being made. What is published stays until you choose.") if is_there else _(
+        "The cover is being made by your note. It is published when it is there."))
 
 
 @action
@@ -62,6 +63,19 @@ def choose(version_id: str, expected_url: str) -> None:
         reads.forget_after_action()
     session.forget_url(["version"])
     session.notify(NoticeKind.DONE, _("Published. The one before is kept: you can go back to it."))
+
+
+@action
+def describe(version_id: str, alt_key: str) -> None:
+    """The words of the field become the alt text of a version."""
+    try:
+        covers.describe(reads.connected(), reads.actor(), version_id, str(session.widget_value(alt_key) or ""))
+    except ItemError as error:
+        session.notify(NoticeKind.ERROR, _("Not saved: {reason}").format(reason=error.message))
+        return
+    finally:
+        reads.forget_after_action()
+    session.notify(NoticeKind.DONE, _("The alt text is saved."))
 
 
 @action

@@ -3,10 +3,12 @@
 import streamlit as st
 
 from backend.actions import covers as cover_actions
+from backend.actions.actors import Actor
 from backend.content.scopes import Scope
 from backend.views import covers
 from backend.views.covers import CoverState
 from dashboard import reads
+from dashboard.durations import clock_time, zone_name
 
 MISSING: Scope = cover_actions.MISSING
 _polled = st.cache_data(ttl=1, show_spinner=False, max_entries=200)
@@ -29,9 +31,14 @@ def missing_count() -> int:
 
 
 @_calm
+def _wait_words(actor: Actor, count: int, zone: str) -> str:
+    """Kept for each zone: `clock_time` tells that of the reader."""
+    return cover_actions.wait_words(reads.connected(), actor, count, tell_time=clock_time)
+
+
 def wait_words(count: int) -> str:
-    """"", or how many of so many covers can be made now, and when it goes on."""
-    return cover_actions.wait_words(reads.connected(), reads.actor(), count)
+    """"", or how many of so many covers can be made now, and when it goes on in the time of the reader."""
+    return _wait_words(reads.actor(), count, zone_name())
 
 
 def is_automatic() -> bool:
@@ -39,4 +46,4 @@ def is_automatic() -> bool:
     return reads.connected().settings.covers_automatic
 
 
-reads.also_forget(gallery, cover, wait_words)
+reads.also_forget(gallery, cover, _wait_words)

@@ -43,8 +43,13 @@ def short_time(moment: datetime) -> str:
     return f"{there:%H:%M:%S}" if there.date() == local(utc_now()).date() else f"{there:%b %d %H:%M:%S}"
 
 
+def zone_name() -> str:
+    """That of the browser."""
+    return st.context.timezone or "UTC"
+
+
 def _zone() -> tzinfo:
     try:
-        return ZoneInfo(st.context.timezone or "UTC")
+        return ZoneInfo(zone_name())
     except (ZoneInfoNotFoundError, ValueError):
         return UTC

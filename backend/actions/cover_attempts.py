@@ -105,6 +105,8 @@ def finish(
     pictures = StoredPictures(*stored)
     if item.action is ItemAction.DRAFT:
         is_there = cover_versions.finish(connection, item.item_id, written, pictures, now)
+        if is_there and owner is not None:
+            _publish_first(connection, item, pictures, now)
     else:
         is_there = owner is not None
         if is_there:
@@ -122,10 +124,21 @@ def _publish(connection: Connection, item: StoredItem, written: Written, picture
     _count(connection, item)
 
 
+def _publish_first(connection: Connection, item: StoredItem, pictures: StoredPictures, now: datetime) -> None:
+    """A version that was made where no cover stood is what readers wait for; beside one it waits to be chosen."""
+    roadmap_id, version = item.key.owner_id, cover_versions.of_item(connection, item.item_id)
+    row = cover_rows.find(connection, roadmap_id)
+    if version is None or (row is not None and row.status == CoverStatus.SUCCESS):
+        return
+    cover_versions.mark_published(connection, roadmap_id, version.version_id, now)
+    cover_rows.publish(connection, roadmap_id, pictures.large_url, now)
+    _count(connection, item)
+
+
 def end_without(connection: Connection, item: StoredItem, owner: LockedRoadmap | None, message: str, now: datetime) -> None:
     if item.action is ItemAction.DRAFT:
         cover_versions.mark_failed(connection, item.item_id, message)
-    elif owner is not None:
+    if owner is not None:  # a published cover stays as it is
         cover_rows.mark_failed(connection, item.key.owner_id, message, now)
         _count(connection, item)
 

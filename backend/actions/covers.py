@@ -2,10 +2,13 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from secrets import token_urlsafe
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from backend.actions import retry, single
 from backend.actions.actors import Actor, Permission, require
@@ -14,11 +17,11 @@ from backend.actions.cover_attempts import lock as lock_roadmap
 from backend.actions.retry import Confirmed, NothingToRetry
 from backend.clock import utc_now
 from backend.content import wording
-from backend.content.checks import check
+from backend.content.checks import check, check_alt_text
 from backend.content.covers import CoverVersionState
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.pictures import make_cover
-from backend.content.plans import PlannedItem
+from backend.content.plans import ExclusionRule, Plan, PlannedItem
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import CoverStatus, ItemAction, Priority
@@ -51,23 +54,38 @@ class CoverRegeneration:
 
 
 def regenerate(redrive: Redrive, actor: Actor, roadmap_id: str, *, note: str = "") -> CoverRegeneration:
-    """Make another version beside the published cover. Raises NotAllowed, CoverRefused."""
+    """Make another version, by the words of a note: beside the published cover, or to be published where a broken one has none.
+
+    Raises NotAllowed, CoverRefused.
+    """
     require(actor, Permission.RETRY)
     refusal = wait_words(redrive, actor, 1)
     if refusal:
         raise CoverRefused(refusal)
+    found = retry.plan(redrive, Scope.of(ContentKey(ContentKind.COVER, roadmap_id)), actor)
     with redrive.engine.begin() as connection:
         roadmap = _locked(connection, roadmap_id)
         key = _idle(connection, roadmap_id)
         row = cover_rows.find(connection, roadmap_id)
-        if row is None or row.status != CoverStatus.SUCCESS:
-            raise CoverRefused(_("There is no cover yet: generate it instead."))
-        planned = PlannedItem(key, ItemAction.DRAFT, ProblemKind.DRIFTED, _("Cover"), roadmap.title)
+        if row is not None and row.status == CoverStatus.SUCCESS:
+            planned = PlannedItem(key, ItemAction.DRAFT, ProblemKind.DRIFTED, _("Cover"), roadmap.title)
+        else:
+            planned = replace(_included(found), action=ItemAction.DRAFT)
         operation_id = single.begin(redrive, connection, planned, actor, note.strip())
         version_id = cover_versions.insert_wanted(
             connection, roadmap_id, item_id=items.item_ids_of(connection, operation_id)[0], made_by=actor.actor_id, note=note.strip(),
             now=utc_now())
         return CoverRegeneration(version_id, operation_id)
+
+
+def _included(found: Plan) -> PlannedItem:
+    """What a retry would do, by the same rules as any other: too many tries are too many with a note too."""
+    if found.included:
+        return found.included[0]
+    rule = found.excluded[0].rule if found.excluded else ExclusionRule.ALREADY_MADE
+    if rule is ExclusionRule.ALREADY_MADE:  # nothing is published, and nothing is wrong yet
+        raise CoverRefused(_("There is no cover yet: generate it instead."))
+    raise CoverRefused(wording.EXCLUSION_RULES[rule])
 
 
 def choose(redrive: Redrive, actor: Actor, version_id: str, *, expected_url: str) -> None:
@@ -108,13 +126,22 @@ def upload(redrive: Redrive, actor: Actor, roadmap_id: str, picture: bytes, *, a
     with redrive.engine.begin() as connection:  # not before it is known that it may be published
         _locked(connection, roadmap_id)
         _idle(connection, roadmap_id)
-    stored = keep_pictures(redrive.objects, written, token_urlsafe())
+    pictures = StoredPictures(*keep_pictures(redrive.objects, written, token_urlsafe()))
     try:
-        return _publish_upload(redrive, actor, roadmap_id, written, StoredPictures(*stored))
-    except CoverRefused:  # whoever uploaded it has it still
-        with contextlib.suppress(StoreUnreachable):
-            discard_pictures(redrive.objects, stored)
+        return _publish_upload(redrive, actor, roadmap_id, written, pictures)
+    except (CoverRefused, SQLAlchemyError):  # whoever uploaded it has it still
+        with contextlib.suppress(StoreUnreachable, SQLAlchemyError):  # then nobody can tell, and it stays
+            _discard_unnamed(redrive, roadmap_id, pictures)
         raise
+
+
+def _discard_unnamed(redrive: Redrive, roadmap_id: str, pictures: StoredPictures) -> None:
+    """Unless a row names them: a commit whose answer was lost on its way may have been taken."""
+    with redrive.engine.begin() as connection:
+        lock_roadmap(connection, roadmap_id)  # after whoever is still about to commit
+        is_named = cover_versions.of_address(connection, roadmap_id, pictures.large_url) is not None
+    if not is_named:
+        discard_pictures(redrive.objects, (pictures.large_url, pictures.thumbnail_url))
 
 
 def _publish_upload(redrive: Redrive, actor: Actor, roadmap_id: str, written: Written[Cover], pictures: StoredPictures) -> str:
@@ -147,8 +174,27 @@ def generate_missing_once(redrive: Redrive, actor: Actor) -> Confirmed | None:
         return None
 
 
-def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
-    """"", or how many of so many covers can be made now, and when it goes on."""
+def describe(redrive: Redrive, actor: Actor, version_id: str, alt_text: str) -> None:
+    """Say what is to be seen on a version, for those who cannot see it.
+
+    Raises NotAllowed, CoverRefused, and ItemError for what are no words.
+    """
+    require(actor, Permission.RETRY)
+    words = alt_text.strip()
+    check_alt_text(words)
+    with redrive.engine.begin() as connection:
+        before = cover_versions.describe(connection, version_id, words)
+        if before is None:
+            raise CoverRefused(_("There is no such picture of a cover."))
+        audit.record(connection, actor, action="describe_cover", scope=_scope(before.roadmap_id), reason=words, result=version_id)
+
+
+def _in_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def wait_words(redrive: Redrive, actor: Actor, count: int, *, tell_time: Callable[[datetime], str] = _in_utc) -> str:
+    """"", or how many of so many covers can be made now, and when it goes on. `tell_time`: in the time of the reader."""
     room = redrive.cover_calls.room(actor.actor_id)
     if room.count is None or count <= room.count:
         return ""
@@ -156,7 +202,7 @@ def wait_words(redrive: Redrive, actor: Actor, count: int) -> str:
         return _("Calls cannot be counted now, as Redis does not answer. No cover is made until it does.")
     if room.resumes_at is None:
         return _("No cover can be made: the limit of calls is 0. Raise REDRIVE_COVER_CALLS or REDRIVE_COVER_CALLS_PER_PERSON.")
-    when = f"{room.resumes_at:%Y-%m-%d %H:%M} UTC"
+    when = tell_time(room.resumes_at)
     if room.is_used_up:
         return _("No cover can be made now: the limit of calls is used up. It goes on at {when}.").format(when=when)
     return _("{now} of {items} can be made now; the rest waits for the limit of calls and goes on at {when}.").format(

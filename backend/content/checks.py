@@ -79,9 +79,14 @@ def check_cover(cover: Cover) -> None:
     """Its painter has checked the pictures; here it is only whether they are there and say what they show."""
     if not (cover.large and cover.thumbnail):
         raise ItemError(ErrorKind.CONTENT_EMPTY, _("The cover has no picture."))
-    for text, where in ((cover.alt_text, "alt_text"), (cover.attribution, "attribution"), (cover.attribution_url, "attribution_url")):
+    for text, where in ((cover.attribution, "attribution"), (cover.attribution_url, "attribution_url")):
         check_storable(text, where)
-    if _is_blank(cover.alt_text):
+    check_alt_text(cover.alt_text)
+
+
+def check_alt_text(text: str) -> None:
+    check_storable(text, "alt_text")
+    if _is_blank(text):
         raise ItemError(ErrorKind.CONTENT_EMPTY, _("The cover has no words for those who cannot see it."))
 
 

@@ -12,7 +12,8 @@ _COVERS = """
 select r.roadmap_id, r.title, r.created_at, c.generation_status, c.cover_image_url, c.error_message,
        coalesce(c.retry_count, 0) as retry_count, c.updated_at, p.problem_kind, p.detail, p.error_message as problem_message, p.since_at,
        case when exists (select 1 from ops.items i where i.owner_id = r.roadmap_id and i.kind = 'cover' and i.part = ''
-                         and i.action <> 'draft' and i.state in ('planned', 'queued', 'running')) then 'making'
+                         and (i.action <> 'draft' or c.generation_status is distinct from 'success')
+                         and i.state in ('planned', 'queued', 'running')) then 'making'
             when p.problem_kind is not null then p.problem_kind
             when c.generation_status = 'success' then 'success' else 'waiting' end as state
 from public.roadmap_metadata r

@@ -102,6 +102,15 @@ def mark_gone(connection: Connection, version_id: str, message: str) -> bool:
     ).values(state=CoverVersionState.FAILED, error_message=message)).rowcount == 1
 
 
+def describe(connection: Connection, version_id: str, alt_text: str) -> CoverVersion | None:
+    """The words that tell a picture. The version as it was before; None: there is no such one, or it has no picture."""
+    before = find(connection, version_id)
+    if before is None or before.state is not CoverVersionState.READY:
+        return None
+    connection.execute(update(cover_versions).where(cover_versions.c.version_id == version_id).values(alt_text=alt_text))
+    return before
+
+
 def mark_published(connection: Connection, roadmap_id: str, version_id: str, now: datetime) -> None:
     withdraw(connection, roadmap_id)
     connection.execute(update(cover_versions).where(cover_versions.c.version_id == version_id).values(is_published=True, published_at=now))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     column,
     exists,
     func,
+    or_,
     select,
     text,
     true,
@@ -100,9 +101,10 @@ def _tried_today(now: datetime) -> FromClause:
     """How often Redrive wrote each key in the last 24 hours. Of what was cancelled the tries that were begun: they were paid for."""
     was_waiting = case((and_(items.c.state == ItemState.CANCELLED, items.c.started_at.is_(None)), 1), else_=0)
     tries = func.sum(items.c.attempt - items.c.returned_count - was_waiting)
+    made_by_note = and_(items.c.action == ItemAction.DRAFT, items.c.problem_kind != ProblemKind.DRIFTED)  # of what was broken
     return (
         select(items.c.kind, items.c.owner_id, items.c.part, tries.label("attempts_today"))
-        .where(items.c.settled_at > now - timedelta(hours=24), items.c.action == ItemAction.GENERATE,
+        .where(items.c.settled_at > now - timedelta(hours=24), or_(items.c.action == ItemAction.GENERATE, made_by_note),
                items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED)))
         .group_by(items.c.kind, items.c.owner_id, items.c.part).subquery("tried"))
 

@@ -47,8 +47,9 @@ def _offer_all(asked: AskedCovers, found: CoverPage) -> None:
                   help=retry_help(_("Plan a cover for each roadmap that has none.")))
     scope, count = _broken(asked, found)
     if count:
-        st.button(_("Retry {count} broken covers").format(count=f"{count:,}"), key="retry-everything", icon=":material/replay:",
-                  disabled=not may_retry() or bool(asked.search), on_click=callbacks.plan_retry, args=(scope, wording.scope(scope)),
+        words = ngettext("Retry {count} broken cover", "Retry {count} broken covers", count).format(count=f"{count:,}")
+        st.button(words, key="retry-everything", icon=":material/replay:", disabled=not may_retry() or bool(asked.search),
+                  on_click=callbacks.plan_retry, args=(scope, wording.scope(scope)),
                   help=_("Clear the search first: this is for all covers in these states.") if asked.search else retry_help(
                       _("Plan a retry of every cover that is broken in the states shown, on all pages.")))
 

@@ -37,12 +37,12 @@ def asked_cover() -> str:
 
 
 def open_cover(roadmap_id: str) -> None:
-    session.forget_url(["version"])
+    session.forget_url(["version", "versions"])
     session.write_url("id", roadmap_id)
 
 
 def close_cover() -> None:
-    session.forget_url(["id", "version"])
+    session.forget_url(["id", "version", "versions"])
 
 
 def show_filters(asked: AskedCovers, found: CoverPage) -> None:
@@ -66,4 +66,5 @@ def show_nothing_found(asked: AskedCovers) -> None:
 def show_paging(asked: AskedCovers, found: CoverPage) -> None:
     """Where in the gallery we are."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        paging.show_place(asked.page, found.total, PAGE_SIZE, len(found.rows), _("Problems first, then the newest."))
+        paging.show_place(asked.page, found.total, PAGE_SIZE, len(found.rows),
+                          _("Problems first, then the newest. Arrow keys go from cover to cover, Enter opens one, x chooses it."))

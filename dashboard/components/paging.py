@@ -8,9 +8,9 @@ from dashboard import session
 DIGITS = 6  # a longer number in the URL is no page
 
 
-def asked_page() -> int:
-    """The page in the URL, at least 1."""
-    asked = session.url_value("page")
+def asked_page(name: str = "page") -> int:
+    """The page in the URL, at least 1. `name`: its parameter."""
+    asked = session.url_value(name)
     return max(1, int(asked)) if asked.isdecimal() and len(asked) <= DIGITS else 1
 
 
@@ -18,7 +18,7 @@ def page_count(total: int, page_size: int) -> int:
     return max(1, -(-total // page_size))
 
 
-def show_place(asked: int, total: int, page_size: int, shown: int, order: str = "") -> None:
+def show_place(asked: int, total: int, page_size: int, shown: int, order: str = "", *, name: str = "page") -> None:
     """"101 to 200 of 345." and what it is sorted by, with the other pages. `shown`: rows on this page."""
     last = page_count(total, page_size)
     current = min(asked, last)
@@ -26,9 +26,9 @@ def show_place(asked: int, total: int, page_size: int, shown: int, order: str = 
     place = _("{first:,} to {last:,} of {total:,}").format(first=first, last=first + shown - 1, total=total)
     st.caption(f"{place}. {order}" if order else place, width="content")
     if last > 1:
-        st.pagination(last, default=current, key=f"page-{current}", on_change=_turned, args=(current,))
+        st.pagination(last, default=current, key=f"{name}-{current}", on_change=_turned, args=(name, current))
 
 
-def _turned(before: int) -> None:
-    page = session.widget_value(f"page-{before}")
-    session.write_url("page", "" if page == 1 else str(page))
+def _turned(name: str, before: int) -> None:
+    page = session.widget_value(f"{name}-{before}")
+    session.write_url(name, "" if page == 1 else str(page))

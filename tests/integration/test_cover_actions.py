@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from redis import Redis
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from backend.actions import attempts, covers, dispatcher, retry
 from backend.actions.actors import Actor, NotAllowed, Role
@@ -21,9 +22,10 @@ from backend.content.pictures import MOST_BYTES
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.storage import items as items_storage
-from backend.storage.objects import StoreUnreachable
+from backend.storage.objects import Objects, StoreUnreachable
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.views import covers as cover_views
+from backend.views.covers import CoverState
 from backend.views.detection import counts_and_problems
 from tests.factories import add, add_roadmap
 from tests.integration.test_attempts import COVER, begun
@@ -90,6 +92,101 @@ def test_a_version_that_fails_leaves_the_published_cover_alone(covered, operator
     assert counts_and_problems(covered).problems == ()
     with pytest.raises(CoverRefused, match="it is failed"):
         covers.choose(covered, operator, versions(covered)[0].version_id, expected_url=before.cover_image_url)
+
+
+@pytest.fixture
+def refused(redrive):
+    """r1, whose cover the model refused to paint, as the kept problems know it."""
+    add_bare(redrive, "r1", generation_status="failed", error_message="The model refused.", retry_count=1)
+    counts_and_problems(redrive)
+    return redrive
+
+
+def test_a_cover_that_was_refused_is_made_by_a_note_and_published(refused, operator):
+    covers.regenerate(refused, operator, "r1", note="no people")
+    assert cover_views.cover(refused, "r1").card.state is CoverState.MAKING
+    attempt = next_attempt(refused)
+    assert attempt.brief.note == "no people"
+
+    assert attempts.save(refused, attempt, painted())
+
+    row, version = row_of(refused), versions(refused)[0]
+    assert (row.generation_status, row.cover_image_url, row.error_message, row.retry_count) == ("success", version.large_url, None, 2)
+    assert (version.note, version.is_published, len(versions(refused))) == ("no people", True, 1)
+    assert counts_and_problems(refused).problems == ()
+
+
+def test_a_cover_that_is_refused_by_its_note_too_says_so_and_counts_it(refused, operator):
+    covers.regenerate(refused, operator, "r1", note="no people")
+
+    attempts.fail(refused, next_attempt(refused), ItemError(ErrorKind.MODEL_REFUSED, "Refused again."))
+
+    row = row_of(refused)
+    assert (row.generation_status, row.error_message, row.retry_count) == ("failed", "Refused again.", 2)
+    assert [problem.key.owner_id for problem in counts_and_problems(refused).problems] == ["r1"]
+
+
+def test_a_note_does_not_lift_the_limit_of_tries(refused, operator):
+    narrow = limited(refused, maximum_attempts_per_day=1)
+    covers.regenerate(narrow, operator, "r1", note="no people")
+    attempts.fail(narrow, next_attempt(narrow), ItemError(ErrorKind.MODEL_REFUSED, "Refused again."))
+    counts_and_problems(narrow)
+
+    with pytest.raises(CoverRefused, match="Poison"):
+        covers.regenerate(narrow, operator, "r1", note="no people, no animals")
+
+
+def test_an_alt_text_is_mended_and_written_down(covered, operator):
+    version_id = versions(covered)[0].version_id
+
+    covers.describe(covered, operator, version_id, "  A red lighthouse ")
+
+    assert cover_views.cover(covered, "r1").card.picture.alt_text == "A red lighthouse"
+    assert audited(covered)[-1] == "describe_cover"
+    with pytest.raises(ItemError, match="cannot see it"):
+        covers.describe(covered, operator, version_id, " ")
+    with pytest.raises(CoverRefused, match="no such picture"):
+        covers.describe(covered, operator, "never", "A lighthouse")
+
+
+def test_an_upload_that_the_database_does_not_take_leaves_no_pictures(covered, operator, monkeypatch):
+    before = covered.objects.paths("covers")
+    away = OperationalError("insert", {}, Exception("gone"))
+    monkeypatch.setattr(covers, "_publish", lambda *_given: (_ for _ in ()).throw(away))
+
+    with pytest.raises(OperationalError):
+        covers.upload(covered, operator, "r1", encoded(), alt_text="A teal square")
+
+    assert covered.objects.paths("covers") == before
+
+
+def test_an_upload_whose_commit_was_taken_unheard_keeps_its_pictures(covered, operator, monkeypatch):
+    publish = covers._publish_upload
+
+    def unheard(*given):
+        publish(*given)
+        raise OperationalError("commit", {}, Exception("gone"))
+
+    monkeypatch.setattr(covers, "_publish_upload", unheard)
+
+    with pytest.raises(OperationalError):
+        covers.upload(covered, operator, "r1", encoded(), alt_text="A teal square")
+
+    assert covered.objects.has(row_of(covered).cover_image_url)
+
+
+def test_a_store_that_goes_away_before_an_upload_is_refused_does_not_hide_why(covered, operator, monkeypatch):
+    def moved_on(*_given):
+        raise CoverRefused("The cover is being made already.")
+
+    def away(_self, _path):
+        raise StoreUnreachable("away")
+
+    monkeypatch.setattr(covers, "_publish_upload", moved_on)
+    monkeypatch.setattr(Objects, "delete", away)
+
+    with pytest.raises(CoverRefused, match="being made already"):
+        covers.upload(covered, operator, "r1", encoded(), alt_text="A teal square")
 
 
 def test_choosing_is_refused_when_somebody_else_was_faster(covered, operator):
@@ -220,7 +317,7 @@ def test_what_cannot_be_is_refused_by_name(redrive, operator):
 
 @pytest.mark.parametrize("act", [
     lambda redrive: covers.regenerate(redrive, VIEWER, "r1"), lambda redrive: covers.upload(redrive, VIEWER, "r1", encoded(), alt_text="A"),
-    lambda redrive: covers.choose(redrive, VIEWER, "v", expected_url=""),
+    lambda redrive: covers.choose(redrive, VIEWER, "v", expected_url=""), lambda redrive: covers.describe(redrive, VIEWER, "v", "A"),
     lambda redrive: covers.generate_missing_once(limited(redrive, covers_automatic=True), VIEWER)])
 def test_who_may_only_look_changes_nothing(redrive, act):
     with pytest.raises(NotAllowed):
@@ -284,7 +381,8 @@ def test_over_the_limit_of_calls_covers_wait_and_are_not_failed(redrive, operato
     narrow = limited(redrive, cover_calls_per_person="2/hour", armed_seconds=0)
     keys = add_bare(narrow, "r1", "r2", "r3")
     assert covers.wait_words(narrow, operator, 2) == ""
-    assert "2 of 3 items can be made now; the rest waits" in covers.wait_words(narrow, operator, 3)
+    assert covers.wait_words(narrow, operator, 3, tell_time=lambda _moment: "14:03 CET") == (
+        "2 of 3 items can be made now; the rest waits for the limit of calls and goes on at 14:03 CET.")
     counts_and_problems(narrow)
     retry.confirm(narrow, retry.plan(narrow, Scope.of(*keys), operator), operator)
 

@@ -7,7 +7,9 @@ from PIL import Image
 from sqlalchemy import select
 
 from backend.actions import attempts, covers
+from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
+from backend.storage import cover_versions
 from backend.storage.ops_tables import audit_log, items, operations
 from backend.views.covers import CoverState, Picture
 from backend.views.detection import counts_and_problems
@@ -135,7 +137,7 @@ def test_all_that_is_broken_in_the_states_shown_is_retried(open_page: OpenPage, 
     add_bare(redrive, "r3", generation_status="failed")
     page = open_page("covers", state="failed")
 
-    button(page, "Retry 1 broken covers").click().run()
+    button(page, "Retry 1 broken cover").click().run()
 
     assert confirmed(redrive) == [("cover", "r3")]
 
@@ -209,6 +211,20 @@ def test_another_version_is_made_with_a_note_and_nothing_published_changes(open_
     assert versions(covered)[0].note == "warmer"
     assert "It is being made." in words_of(page)
     assert button(page, "Make it").disabled
+    assert page.file_uploader[0].disabled
+
+
+def test_nothing_else_is_published_while_another_version_is_being_made(open_page: OpenPage, covered, operator):
+    covers.upload(covered, operator, "r1", picture(), alt_text="A teal square")
+    page = open_page("covers", id="r1")
+    assert not button(page, "Publish this one instead").disabled
+    older = versions(covered)[1].version_id
+
+    button(page, "Make it").click().run()
+    page.query_params["version"] = older
+    page.run()
+
+    assert button(page, "Publish this one instead").disabled
 
 
 def test_a_cover_that_failed_says_why_and_is_made_at_a_click(open_page: OpenPage, redrive):
@@ -219,6 +235,49 @@ def test_a_cover_that_failed_says_why_and_is_made_at_a_click(open_page: OpenPage
     button(page, "Make it now").click().run()
 
     assert confirmed(redrive) == [("cover", "r1")]
+
+
+def test_a_cover_that_failed_is_made_by_a_note(open_page: OpenPage, redrive):
+    add_bare(redrive, "r1", generation_status="failed", error_message="refused")
+    page = open_page("covers", id="r1")
+
+    page.text_input(key="cover-note-r1").input("no people").run()
+    button(page, "Make it by this note").click().run()
+
+    assert versions(redrive)[0].note == "no people"
+    assert "It is being made." in words_of(page)
+    assert not has_button(page, "Make it now")
+
+
+def test_every_version_can_be_reached_and_the_published_one_is_on_every_page(open_page: OpenPage, covered):
+    with covered.engine.begin() as connection:
+        first = cover_versions.of_roadmap(connection, "r1")[0]
+        later = [cover_versions.insert_taken_over(connection, "r1", f"https://cdn.example.org/{number}.webp", utc_now())
+                 for number in range(25)]
+
+    def listed(page) -> set[str]:
+        return {one.key.removeprefix("compare-") for one in page.button if (one.key or "").startswith("compare-")}
+
+    pages = [open_page("covers", id="r1", versions=str(number)) for number in (1, 2, 3)]
+
+    assert [len(listed(page)) for page in pages] == [12, 12, 1]
+    assert set.union(*map(listed, pages)) == set(later)
+    assert all("Published" in words_of(page) and first.version_id not in listed(page) for page in pages)
+    assert "25 to 26 of 26" in words_of(pages[2])
+
+
+def test_an_alt_text_is_edited_on_the_page(open_page: OpenPage, covered):
+    version_id = versions(covered)[0].version_id
+    page = open_page("covers", id="r1")
+
+    page.text_area(key=f"alt-{version_id}").input("A red lighthouse").run()
+    button(page, "Save").click().run()
+
+    assert "Alt text: A red lighthouse" in words_of(page)
+    page.text_area(key=f"alt-{version_id}").input(" ").run()
+    button(page, "Save").click().run()
+    assert any("Not saved" in error.value for error in page.error)
+    assert versions(covered)[0].alt_text == "A red lighthouse"
 
 
 def test_a_roadmap_that_nobody_knows_is_told_and_the_gallery_is_shown(open_page: OpenPage, redrive):
