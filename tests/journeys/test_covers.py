@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.integration.test_covers_with_workers import most_at_once
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page
+from tests.journeys.steps import PATIENCE, open_page, type_count
 from tests.processes import wait_for
 
 RUST = "rust-in-practice"  # its cover failed
@@ -79,6 +80,113 @@ def test_a_store_that_is_away_in_the_middle_never_yields_a_success_without_its_p
     expect_picture(page, ".rd-figure img")
     assert (store / cover_of(stack)[1].removeprefix(f"file://{store}/")).stat().st_size > 0
     assert sum("images/generations" in request.path for request in stack.model.requests) == 1  # painted and paid for once
+
+
+HUNDRED, AT_ONCE = 100, 6
+
+
+@pytest.mark.model(latency_seconds=0.6)
+@pytest.mark.set_up(REDRIVE_CONCURRENCY=str(AT_ONCE), **IMAGES)
+def test_a_hundred_covers_in_one_action_leave_the_page_quick_and_what_is_there_untouched(page: Page, stack: Stack):
+    _add_hundred(stack)
+    open_page(page, stack, "covers?text=Hundred", "Covers")
+    _choose_all(page)
+    meanwhile = [f"hundred-{number:03}" for number in (7, 42, 99)]  # good before they are planned
+    good = _become_good(stack, meanwhile)
+    wait_for(lambda: stack.query("select count(*) from ops.problems where owner_id like 'hundred-%%' and kind = 'cover'") == [(97,)],
+             what="the detector to see them")
+    page.get_by_role("button", name="Retry 100 items", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    type_count(dialog, 97)
+    late = ["hundred-050", "hundred-051"]
+    good += _become_good(stack, late)  # between the plan and its run
+    dialog.get_by_role("button", name="Confirm").click()
+
+    expect(page.get_by_text("Triggered 97, skipped 3 already successful (hundred-007, hundred-042, hundred-099)").first).to_be_visible(
+        timeout=PATIENCE)
+    stack.model.wait_for(lambda requests: len(_painted(requests)) > 2 * AT_ONCE, timeout_seconds=30)
+    page.get_by_text(re.compile(r"Being made \d+$")).click()
+    expect(page).to_have_url(re.compile("state=making"), timeout=PATIENCE)
+    page.get_by_role("button", name=re.compile("^Open the cover of Hundred")).first.click()
+    expect(page.get_by_role("button", name="All covers")).to_be_visible(timeout=PATIENCE)
+    assert len(_painted(stack.model.requests)) < 95  # answered while painting went on
+
+    wait_for(lambda: stack.query("select state, count(*) from ops.items where owner_id like 'hundred-%%' group by 1 order by 1")
+             == [("skipped", 2), ("succeeded", 95)], what="the end of all of them")
+    assert _rows(stack, meanwhile + late) == good
+    assert len(_painted(stack.model.requests)) == 95
+    assert 1 < most_at_once(_painted(stack.model.requests)) <= AT_ONCE
+    open_page(page, stack, "covers?text=Hundred&state=success", "Covers")
+    expect(page.get_by_text("1 to 24 of 100")).to_be_visible(timeout=PATIENCE)
+    expect_picture(page, ".card img")
+
+
+def _add_hundred(stack: Stack) -> None:
+    stack.query(f"""
+        insert into roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at, updated_at)
+        select 'hundred-' || lpad(n::text, 3, '0'), 'user-1', 'Hundred ' || n, '{{"stages": []}}', now() - interval '2 days', now()
+        from generate_series(0, {HUNDRED - 1}) n""")
+    wait_for(lambda: stack.query("select count(*) from ops.problems where owner_id like 'hundred-%%' and kind = 'cover'") == [(HUNDRED,)],
+             what="the detector to see them")
+
+
+def _choose_all(page: Page) -> None:
+    """The boxes of one page after the other."""
+    chosen = 0
+    for number in range(1, 6):
+        if number > 1:
+            page.get_by_label(f"Page {number}", exact=True).click()
+        on_page = min(24, HUNDRED - chosen)
+        expect(page.get_by_text(f"{chosen + 1} to {chosen + on_page} of {HUNDRED}")).to_be_visible(timeout=PATIENCE)
+        boxes = page.locator(".covers input:not(:checked)")
+        expect(boxes).to_have_count(on_page)
+        boxes.evaluate_all("boxes => boxes.forEach((box) => box.click())")
+        chosen += on_page
+        expect(page.get_by_role("button", name=f"Retry {chosen} items", exact=True)).to_be_visible(timeout=PATIENCE)
+
+
+def _become_good(stack: Stack, roadmap_ids: list[str]) -> list[tuple]:
+    """Somebody else makes them. The rows as they are then."""
+    stack.query("insert into roadmap_cover_images (roadmap_id, generation_status, cover_image_url, retry_count, created_at, updated_at) "
+                "select unnest(%s::text[]), 'success', 'https://cdn.example.org/there.png', 0, now(), now()", roadmap_ids)
+    return _rows(stack, roadmap_ids)
+
+
+def _rows(stack: Stack, roadmap_ids: list[str]) -> list[tuple]:
+    return stack.query("select * from roadmap_cover_images where roadmap_id = any(%s) order by array_position(%s, roadmap_id)",
+                       roadmap_ids, roadmap_ids)
+
+
+def _painted(requests) -> list:
+    return [request for request in requests if "images/generations" in request.path]
+
+
+def test_a_picture_that_cannot_be_shown_comes_back_and_the_focus_stays_on_its_box(person, stack: Stack):
+    store = stack.state_dir / "objects"
+    away = store.with_name("objects-away")
+    store.rename(away)
+    page = person()
+    open_page(page, stack, "covers", "Covers")
+    expect(page.get_by_text("The picture cannot be shown now.").first).to_be_visible(timeout=PATIENCE)
+    away.rename(store)
+    expect_picture(page, ".card img")
+
+    box = page.get_by_role("listitem").filter(has_text="Rust in practice").get_by_role("checkbox")
+    box.focus()
+    stack.query("update roadmap_cover_images set error_message = 'Told anew.' where roadmap_id = %s", RUST)
+    wait_for(lambda: stack.query("select error_message from ops.problems where owner_id = %s and kind = 'cover'", RUST)
+             == [("Told anew.",)], what="the detector to see it")
+    page.keyboard.press("Space")  # its rerun draws the card anew
+    expect(page.get_by_text("Told anew.")).to_be_visible(timeout=PATIENCE)
+    expect(box).to_be_focused()
+    page.keyboard.press("Space")
+    expect(box).not_to_be_checked()
+    page.keyboard.press("x")
+    expect(box).to_be_checked()
+    expect(page.get_by_role("button", name="Retry 1 item", exact=True)).to_be_visible(timeout=PATIENCE)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="All covers")).to_be_visible(timeout=PATIENCE)
 
 
 def _logs(stack: Stack) -> str:

@@ -61,7 +61,7 @@ def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stac
 
     for name, path in {
             "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers",
-            "operations": "operations", "novels": "novels"}.items():
+            "operations": "operations", "novels": "novels", "covers": "covers"}.items():
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, f"{name}-empty")
