@@ -46,7 +46,8 @@ class Injected:
     over_at: float                                     # what it took away is back, or never was away
     held: dict[int, int] = field(default_factory=dict)  # item_id -> attempt, of what a dead process was running
     settled_at: float | None = None                    # the next item after it was over
-    back_at: float | None = None                       # all that was held is sent again or settled
+    back_at: float | None = None                       # the last of what was held is sent again or settled
+    seen_back: set[int] = field(default_factory=set)    # item_id; limits of its operation may put it back once more
 
 
 @dataclass
@@ -147,7 +148,8 @@ class Scene:
         for fault in self.injected:
             if fault.settled_at is None and has_moved and now > fault.over_at:
                 fault.settled_at = now
-            if fault.back_at is None and all(is_back(seen[item_id], attempt) for item_id, attempt in fault.held.items()):
+            fault.seen_back |= {item_id for item_id, attempt in fault.held.items() if is_back(seen[item_id], attempt)}
+            if fault.back_at is None and len(fault.seen_back) == len(fault.held):
                 fault.back_at = now
         return unsettled
 
