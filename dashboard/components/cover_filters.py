@@ -48,10 +48,13 @@ def close_cover() -> None:
 def show_filters(asked: AskedCovers, found: CoverPage) -> None:
     """States with their counts, and the search."""
     filter_widgets.show_not_understood(asked.not_understood)
+    states = [state for state in COVER_STATES if found.counts[state] or state in asked.states]
+    if not (states or asked.is_narrowed):
+        return  # there is nothing to narrow
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        states = [state for state in COVER_STATES if found.counts[state] or state in asked.states]
-        filter_widgets.pills(_("State"), "state", states, lambda state: f"{COVER_STATES[state].mark} {COVER_STATES[state].word} "
-                             f"{found.counts[state]:,}")
+        if states:
+            filter_widgets.pills(_("State"), "state", states, lambda state: f"{COVER_STATES[state].mark} {COVER_STATES[state].word} "
+                                 f"{found.counts[state]:,}")
         filter_widgets.search(_("Search"), "text", _("Title or id of a roadmap"), is_label_shown=False, width=300)
 
 

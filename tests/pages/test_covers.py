@@ -51,6 +51,14 @@ def test_states_are_counted_filtered_and_searched_in_the_url(open_page: OpenPage
     assert page.query_params == {}
 
 
+def test_without_any_roadmap_there_is_nothing_to_narrow(open_page: OpenPage, redrive):
+    page = open_page("covers")
+
+    assert "so there is no cover" in words_of(page)
+    assert not page.text_input
+    assert open_page("covers", text="tides").text_input  # to take the search back
+
+
 def test_a_state_in_the_url_that_nobody_knows_is_told(open_page: OpenPage, redrive):
     add_bare(redrive, "r1")
 
