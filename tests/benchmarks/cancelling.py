@@ -35,7 +35,8 @@ def run() -> Iterator[Figure]:
         with process(stand.settings(database_url), "-m", "tests.model_server", "--latency", "600", log_path=model_log):
             wait_until(lambda: "http" in model_log.read_text(), timeout_seconds=20)
             settings = stand.settings(
-                database_url, openai_base_url=model_log.read_text().strip(), model="loopback-model", concurrency=CONCURRENCY)
+                database_url, openai_base_url=model_log.read_text().strip(), model="loopback-model", concurrency=CONCURRENCY,
+                armed_seconds=0, canary_items=0, same_cause_window=0)  # so that all of them run at once
             redrive = connect(settings)
             problems.mark_all_dirty(redrive.engine)
             problems.drain(redrive.engine, utc_now, redrive.limits)
