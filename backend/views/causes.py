@@ -173,10 +173,11 @@ def _title(row: Any) -> str:
 
 def _owners(connection: Connection, cause_id: str) -> tuple[TouchedOwner, ...]:
     rows = connection.execute(text(
-        "with touched as (select owner_id, count(*) as problem_count, "
-        "    min(case when kind = 'chapter' then part::int end) as first_chapter from ops.problems where cause_id = :cause_id "
+        "with touched as (select owner_id, count(*) as problem_count from ops.problems where cause_id = :cause_id "
         "  group by owner_id order by 2 desc, 1 limit :limit) "
-        "select t.*, (select p.owner_title from ops.problems p where p.owner_id = t.owner_id limit 1) as title "
+        "select t.*, (select p.owner_title from ops.problems p where p.owner_id = t.owner_id limit 1) as title, "
+        "  (select min(case when p.kind = 'chapter' then p.part::int end) from ops.problems p "
+        "   where p.owner_id = t.owner_id and p.cause_id = :cause_id) as first_chapter "
         "from touched t order by problem_count desc, owner_id"), {"cause_id": cause_id, "limit": OWNERS})
     return tuple(TouchedOwner(
         OwnerKind.ROADMAP if row.first_chapter is None else OwnerKind.NOVEL, row.owner_id, row.title or row.owner_id, row.problem_count,

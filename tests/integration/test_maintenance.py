@@ -34,14 +34,16 @@ def dispatch_turn(redrive: Redrive) -> bool:
     return duty.do(redrive)
 
 
-def test_a_turn_sends_a_bulk_in_as_many_rounds_as_it_takes(bulk: Redrive):
+def test_a_turn_sends_a_bulk_in_as_many_rounds_as_it_takes(bulk: Redrive, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(maintenance, "DISPATCH_SECONDS", 60.0)
+
     more_waits = dispatch_turn(bulk)
 
     assert not more_waits
     assert queued_count(bulk) == 12
 
 
-def test_a_turn_ends_when_its_second_is_over_and_says_that_more_waits(bulk: Redrive, monkeypatch: pytest.MonkeyPatch):
+def test_a_turn_ends_when_its_time_is_over_and_says_that_more_waits(bulk: Redrive, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(maintenance, "DISPATCH_SECONDS", -1.0)
 
     more_waits = dispatch_turn(bulk)
