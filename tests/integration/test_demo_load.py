@@ -1,6 +1,5 @@
 """Loading and resetting the demo in a real database, and what the detector says about it."""
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -53,12 +52,9 @@ def test_the_detector_finds_both_incidents(redrive):
     assert set(problems_of(redrive, NIGHT_SKY).values()) == {8}
 
 
-def test_loading_is_quick_and_says_how_much_it_loaded(redrive):
-    begun = time.monotonic()
-
+def test_loading_says_how_much_it_loaded(redrive):
     counts = load_demo(redrive)
 
-    assert time.monotonic() - begun < 2
     rows = count_rows(redrive)
     assert counts == DemoCounts(
         roadmaps=rows["roadmap_metadata"], concepts=222, novels=rows["novels"], chapters=rows["chapters"], tasks=rows["tasks"],

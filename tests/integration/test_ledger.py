@@ -51,7 +51,7 @@ def test_every_outcome_is_there_once_with_its_reason(redrive, settled):
         Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.WAITING]
     assert (rows[0].tries, rows[0].tokens, rows[0].problem_now) == (1, 30, None)
     assert rows[0].seconds >= 0
-    assert (rows[1].reason, rows[1].problem_now) == ("=No. Authorization: Bearer ***", ProblemKind.FAILED)
+    assert (rows[1].reason, rows[1].problem_now) == ("=No. Authorization: ***", ProblemKind.FAILED)
     assert rows[2].reason == "Not broken any more."
     assert rows[3].reason == "Wrong items (test operator)"
 

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page
+from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page
 from tests.journeys.test_screens import photograph
 from tests.processes import wait_for
 
@@ -22,8 +22,7 @@ def test_a_rule_for_covers_is_turned_on_and_makes_them_by_itself(page: Page, sta
     dialog = page.get_by_role("dialog")
     dialog.get_by_label(re.compile("^Why")).fill("they fail briefly")
     expect(dialog.get_by_role("button", name="Save")).to_be_enabled()
-    page.keyboard.press("Control+Enter")
-    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    confirm_by_keys(dialog)
     assert stack.query("select count(*) from ops.operations") == [(0,)]
 
     switch = page.get_by_role("switch", name="On")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page, open_plan_of_everything, retry_large, retry_small, type_count
+from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page, open_plan_of_everything, retry_large, retry_small, type_count
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph, show
 from tests.model_answers import Behaviour
@@ -72,8 +72,7 @@ def test_a_model_that_fails_in_the_middle_of_three_hundred_stops_the_operation_b
     dialog = page.get_by_role("dialog")
     type_count(dialog, 200)
     photograph(page, "plan-again")
-    page.keyboard.press("Control+Enter")
-    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    confirm_by_keys(dialog)
     wait_for(lambda: stack.query("select count(*) from ops.operations where state = 'completed'")[0][0] == 1, seconds=180,
              what="the rest to be written")
     assert stack.query("select count(*) from ops.problems where owner_id = 'bulk'") == [(0,)]
@@ -87,8 +86,7 @@ def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person,
     dialog = open_plan_of_everything(page)
     count = int(re.search(r"Type ([\d,]+) to start", dialog.inner_text()).group(1).replace(",", ""))
     type_count(dialog, count)
-    page.keyboard.press("Control+Enter")
-    expect(dialog).to_be_hidden(timeout=PATIENCE)
+    confirm_by_keys(dialog)
     operation_id = stack.query("select operation_id from ops.operations")[0][0]
     for scheme in ("light", "dark"):
         reader = person(color_scheme=scheme)
@@ -123,7 +121,7 @@ def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(pers
     before = stack.query("select kind, owner_id, part from ops.problems")
 
     retry_small(first, 21)
-    second.keyboard.press("Control+Enter")
+    confirm_by_keys(dialog)
 
     expect(second.get_by_text("21 items had been started by somebody else in the meantime").first).to_be_visible(timeout=PATIENCE)
     ended = "select count(*) from ops.operations where state = 'completed'"
