@@ -37,16 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--redis-url", help="a Redis that the tests may EMPTY, in place of the private one")
 
 
-class OneProcessForEverything(LoadScopeScheduling):
-    """Test by test to the process that is free, but those that start everything keep to one, one after another."""
+class OneProcessForEach(LoadScopeScheduling):
+    """Test by test to the process that is free, but chaos keeps to one and the journeys to another: each starts everything."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "everything" if nodeid.startswith(("tests/chaos/", "tests/journeys/")) else nodeid
+        return next((whole for whole in ("tests/chaos/", "tests/journeys/") if nodeid.startswith(whole)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessForEverything:
-    return OneProcessForEverything(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessForEach:
+    return OneProcessForEach(config, log)
 
 
 @pytest.fixture(scope="session")

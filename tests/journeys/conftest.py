@@ -108,6 +108,7 @@ def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
         port = _free_port()
         environment = _environment(state_dir, port, model) | more
         with _up(f"http://127.0.0.1:{port}", state_dir, model, environment) as running:
+            wait_for(lambda: not running.query("select 1 from ops.dirty limit 1"), what="the detector to have looked")
             yield running
 
 

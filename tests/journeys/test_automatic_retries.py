@@ -7,7 +7,6 @@ from playwright.sync_api import Page, expect
 from tests.journeys.conftest import Stack
 from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page
 from tests.journeys.test_screens import photograph
-from tests.processes import wait_for
 
 
 def broken_covers(stack: Stack) -> int:
@@ -15,7 +14,6 @@ def broken_covers(stack: Stack) -> int:
 
 
 def test_a_rule_for_covers_is_turned_on_and_makes_them_by_itself(page: Page, stack: Stack):
-    wait_for(lambda: broken_covers(stack) and not stack.query("select 1 from ops.dirty limit 1"), what="the detector to have looked")
     broken = broken_covers(stack)
     open_page(page, stack, "automatic", "Automatic retries")
     page.get_by_role("button", name=re.compile("Suggested: covers")).click()
