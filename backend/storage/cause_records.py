@@ -97,7 +97,9 @@ def merge(connection: Connection, cause_id: str, into: str, *, by: str, now: dat
     """
     connection.execute(update(cause_aliases).where(cause_aliases.c.cause_id == cause_id).values(cause_id=into))
     connection.execute(insert(cause_aliases).values(fingerprint=cause_id, cause_id=into, merged_by=by, merged_at=now))
-    return connection.execute(update(problems).where(problems.c.cause_id == cause_id).values(cause_id=into)).rowcount
+    moved = connection.execute(update(problems).where(problems.c.cause_id == cause_id).values(cause_id=into)).rowcount
+    mark_first_of_owners(connection, [into])
+    return moved
 
 
 def part(connection: Connection, fingerprint: str) -> int | None:
@@ -108,8 +110,21 @@ def part(connection: Connection, fingerprint: str) -> int | None:
     into = connection.scalar(delete(cause_aliases).where(cause_aliases.c.fingerprint == fingerprint).returning(cause_aliases.c.cause_id))
     if into is None:
         return None
-    return connection.execute(update(problems).where(
+    moved = connection.execute(update(problems).where(
         problems.c.cause_id == into, problems.c.fingerprint == fingerprint).values(cause_id=fingerprint)).rowcount
+    mark_first_of_owners(connection, [into, fingerprint])
+    return moved
+
+
+def mark_first_of_owners(connection: Connection, cause_ids: Sequence[str] | None = None) -> None:
+    """Anew for these causes, or for all of them, after problems were given another one. The caller holds `hold_alone`."""
+    connection.execute(text(
+        "update ops.problems p set is_first_of_owner = n.is_first from ("
+        "  select kind, owner_id, part, row_number() over ("
+        "    partition by cause_id, owner_id, kind = 'chapter' order by kind, part) = 1 as is_first "
+        "  from ops.problems where cast(:cause_ids as text[]) is null or cause_id = any(:cause_ids)) n "
+        "where (p.kind, p.owner_id, p.part) = (n.kind, n.owner_id, n.part) and p.is_first_of_owner <> n.is_first"),
+        {"cause_ids": cause_ids})
 
 
 def hold_alone(connection: Connection) -> None:

@@ -204,10 +204,12 @@ problems = Table(
     _time("since_at", nullable=False),                         # the fault's own age, else when it was first seen
     _time("first_seen_at", nullable=False, server_default=func.now()),
     Column("search_text", Text, nullable=False, server_default=""),  # lower case: title, owner, detail, error
+    # One of an owner's problems of a cause: who counts these counts owners, and need not tell all of them apart.
+    Column("is_first_of_owner", Boolean, nullable=False, server_default="false"),
     Index("ix_problems_since_at", "since_at", "kind", "owner_id", "part"),
     Index("ix_problems_owner_id", "owner_id"),
-    Index("ix_problems_cause_id", "cause_id", "since_at"),
-    # These three answer from the index alone: numbers by kind, by age and by cause, and the order by attempts.
+    # These answer from the index alone: numbers by cause, by kind, by age and by owner, and the order by attempts.
+    Index("ix_problems_cause_id", "cause_id", "since_at", postgresql_include=["is_first_of_owner"]),
     Index("ix_problems_kinds", "problem_kind", "kind", "cause_id", "owner_id", "since_at"),
     Index("ix_problems_causes", "cause_id", "owner_id", "since_at"),
     Index("ix_problems_attempts", text("attempts desc"), "since_at", "kind", "owner_id", "part"),

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from backend.content.causes import Cause, cause_of
 from backend.content.detector import judge_owner
 from backend.content.facts import Limits, OwnerFacts
-from backend.content.keys import Owner, OwnerKind
+from backend.content.keys import ContentKind, Owner, OwnerKind
 from backend.content.problems import Problem
 from backend.storage import cause_records
 from backend.storage.cause_records import Merged
@@ -214,8 +214,10 @@ def _keep_problems(
     attempts = _attempts(connection, {each.problem.key.owner_id for each in found}) if found else {}
     seen_at = now.isoformat()
     ids = {kind: [owner.owner_id for owner in owners if owner.kind is kind] for kind in OwnerKind}
+    rows = [_row(each, merged, attempts, seen_at) for each in found]
+    _mark_first_of_owners(rows)
     connection.execute(_KEEP_PROBLEMS, {
-        "rows": json.dumps([_row(each, merged, attempts, seen_at) for each in found], default=datetime.isoformat),
+        "rows": json.dumps(rows, default=datetime.isoformat),
         "roadmap_ids": ids[OwnerKind.ROADMAP], "novel_ids": ids[OwnerKind.NOVEL]})
 
 
@@ -231,6 +233,14 @@ def _row(found: _Found, merged: Merged, attempts: dict[tuple[str, str, str], int
         "since_at": problem.since_at or facts.created_at, "first_seen_at": seen_at,
         "search_text": " ".join((title, facts.title, key.owner_id, key.part, problem.detail, problem.error_message)).lower(),
     }
+
+
+def _mark_first_of_owners(rows: Sequence[dict[str, object]]) -> None:
+    seen: set[tuple[object, ...]] = set()
+    for row in rows:
+        owner = row["owner_id"], row["kind"] == ContentKind.CHAPTER, row["cause_id"]
+        row["is_first_of_owner"] = owner not in seen
+        seen.add(owner)
 
 
 def _attempts(connection: Connection, owner_ids: set[str]) -> dict[tuple[str, str, str], int]:

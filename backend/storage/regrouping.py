@@ -46,6 +46,8 @@ def regroup(engine: Engine) -> int:
         engine, "select item_id, error_kind, error_message, cause_id from ops.items "
         "where cause_id is not null and error_kind is not null order by item_id", _regroup_items)
     with engine.begin() as connection:
+        cause_records.hold_alone(connection)
+        cause_records.mark_first_of_owners(connection)
         statement = insert(kept_versions).values(name=NAME, version=FINGERPRINT_VERSION)
         connection.execute(statement.on_conflict_do_update(index_elements=[kept_versions.c.name], set_={"version": FINGERPRINT_VERSION}))
     log.info("causes_regrouped", version=FINGERPRINT_VERSION, changed=changed)

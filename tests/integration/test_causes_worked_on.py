@@ -15,6 +15,7 @@ from backend.content.keys import ContentKind
 from backend.content.scopes import ProblemFilter
 from backend.content.triage import NEXT_STATES, CauseEventKind, CauseState
 from backend.storage import cause_records, ops_tables, problems, regrouping
+from backend.views import causes
 from backend.views.listing import cause_rows
 from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
 from workers import maintenance
@@ -60,7 +61,12 @@ def set_state(redrive, cause_id: str, state: CauseState) -> None:
 
 
 def counted(redrive) -> dict[str, int]:
-    return {row.cause_id: row.problem_count for row in cause_rows(redrive, ProblemFilter())}
+    """Problems of each cause; of their owners is said what the problems themselves say."""
+    rows = cause_rows(redrive, ProblemFilter())
+    with redrive.engine.connect() as connection:
+        owners = connection.execute(text("select cause_id, count(distinct owner_id) from ops.problems group by cause_id")).all()
+    assert {row.cause_id: row.owner_count for row in rows} == dict(map(tuple, owners))
+    return {row.cause_id: row.problem_count for row in rows}
 
 
 def events(redrive, cause_id: str) -> list[tuple[str, str, str]]:
@@ -231,6 +237,22 @@ def test_a_merged_cause_can_be_taken_out_again_with_all_that_is_its_own(redrive,
         triage.part(redrive, id_of(POOL), operator)
     redrive_all_again(redrive)
     assert counted(redrive) == {id_of(POOL): 3, id_of(REFUSAL): 1}
+
+
+def test_a_roadmap_with_both_causes_is_one_owner_of_the_merged_one_and_of_each_again(redrive, operator):
+    break_roadmap(redrive, "r1", POOL, count=3)
+    break_roadmap(redrive, "r2", POOL)
+    add_task(redrive.engine, "later", roadmap_id="r1", status="partial_failure", updated_at=ago(minutes=1), failed_concepts={
+        part: {"reason": REFUSAL, "content_type": "tutorial", "timestamp": ago(minutes=1).isoformat()} for part in ("c0", "c1")})
+    drain(redrive)
+    assert counted(redrive) == {id_of(POOL): 2, id_of(REFUSAL): 2}
+
+    triage.merge(redrive, id_of(POOL), id_of(REFUSAL), operator)
+    assert counted(redrive) == {id_of(REFUSAL): 4}
+    assert causes.cause(redrive, id_of(REFUSAL)).owner_count == 2
+
+    triage.part(redrive, id_of(POOL), operator)
+    assert counted(redrive) == {id_of(POOL): 2, id_of(REFUSAL): 2}
 
 
 def redrive_all_again(redrive) -> None:

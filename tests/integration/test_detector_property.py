@@ -142,6 +142,7 @@ def test_further_writes_of_any_program_are_followed_and_a_rebuild_finds_nothing_
     drain(redrive.engine)
 
     followed = rows(redrive.engine)
+    assert owners_not_told_once(redrive.engine) == []
     assert found(redrive.engine) == expected(redrive.engine)
     kept.mark_all_dirty(redrive.engine)
     drain(redrive.engine)
@@ -180,9 +181,17 @@ def judged(facts: dict[Owner, OwnerFacts]) -> dict[ContentKey, Problem]:
     return {problem.key: problem for owner_facts in facts.values() for problem in detect(owner_facts, NOW, LIMITS)}
 
 
+def owners_not_told_once(engine: Engine) -> list[tuple]:
+    """Owners with a cause of which not exactly one problem is marked as the first."""
+    with engine.connect() as connection:
+        return list(map(tuple, connection.execute(text(
+            "select cause_id, owner_id, kind = 'chapter', count(*) filter (where is_first_of_owner) from ops.problems "
+            "group by 1, 2, 3 having count(*) filter (where is_first_of_owner) <> 1"))))
+
+
 def rows(engine: Engine) -> list[tuple]:
     """The kept problems with everything they say."""
     with engine.connect() as connection:
         return sorted(map(tuple, connection.execute(text(
             "select kind, owner_id, part, problem_kind, cause_id, declared, detail, error_kind, error_message, title, owner_title, "
-            "attempts, since_at, first_seen_at, search_text from ops.problems"))), key=repr)
+            "attempts, since_at, first_seen_at, search_text, is_first_of_owner from ops.problems"))), key=repr)
