@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     image_size: str = Field(
         "1536x1024", pattern=r"^(\d{3,4}x\d{3,4}|auto)$",
         description="Size that the image model is asked for; a cover is cropped to 1200x630.")
+    image_format: Literal["", "png", "jpeg", "webp"] = Field(
+        "", description="File format that the image model is asked for. "
+        "Default: jpeg of models named gpt-image..., which is a tenth of a PNG; others are not asked, as most refuse the question.")
     unsplash_access_key: SecretStr | None = Field(
         None, alias="UNSPLASH_ACCESS_KEY", description="Key of the Unsplash API: covers are searched there. The photographer is named.")
     unsplash_base_url: str = Field("https://api.unsplash.com", description="Where the Unsplash API is.")

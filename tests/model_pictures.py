@@ -37,7 +37,7 @@ def encoded(width: int = 1536, height: int = 1024, file_format: str = "PNG", col
     return kept.getvalue()
 
 
-def painted(behaviour: Behaviour, *, root: str) -> bytes:
+def painted(behaviour: Behaviour, *, root: str, file_format: str = "png") -> bytes:
     """The answer of images/generations."""
     if behaviour in _URLS:
         return _pictures({"url": _URLS[behaviour].format(root=root)})
@@ -55,7 +55,7 @@ def painted(behaviour: Behaviour, *, root: str) -> bytes:
         case Behaviour.TALL:
             content = encoded(1024, 1536)
         case _:
-            content = encoded()
+            content = encoded(file_format=file_format.upper())
     return _pictures({"b64_json": base64.b64encode(content).decode()})
 
 

@@ -32,6 +32,7 @@ class Request:
     finished_at: float | None = None
     status: int | None = None
     key: str = ""  # of a search or a picture: what the client showed
+    file_format: str = ""  # that a picture was asked for in
 
 
 class Policy(Protocol):
@@ -114,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
             path=self.path, model=body.get("model", ""), schema_name=_form(body).get("name", ""),
             subject=subject_in(_last_message(body)), behaviour=self.server.next_behaviour(),
             retry_count=int(self.headers.get("x-stainless-retry-count") or 0),
-            is_stream=bool(body.get("stream")), started_at=time.monotonic())
+            is_stream=bool(body.get("stream")), started_at=time.monotonic(), file_format=body.get("output_format", ""))
 
     def _answer(self, request: Request, body: Json) -> int:
         """The status that was sent. Raises ConnectionError when the client is gone."""
@@ -123,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
         if request.path == model_pictures.GENERATIONS and behaviour is not Behaviour.WEB_PAGE:
-            return self._paint(behaviour)
+            return self._paint(request, body)
         if behaviour is Behaviour.WEB_PAGE:
             return self._send_bytes(200, b"<html><h1>Welcome to nginx!</h1></html>", content_type="text/html")
         if behaviour is Behaviour.GARBAGE:
@@ -133,11 +134,15 @@ class Handler(BaseHTTPRequestHandler):
             behaviour, schema=_form(body).get("schema", {}), concept=request.subject)
         return self._stream(request, body, text) if request.is_stream else self._complete(request, body, text)
 
-    def _paint(self, behaviour: Behaviour) -> int:
+    def _paint(self, request: Request, body: Json) -> int:
+        behaviour = request.behaviour
+        if request.file_format and not request.model.startswith("gpt-image"):
+            return self._send(400, {"error": {"message": "Unknown parameter: 'output_format'.", "type": "invalid_request_error"}})
         if behaviour is Behaviour.REFUSAL:
             words = "Your request was rejected by our safety system."
             return self._send(400, {"error": {"message": words, "type": "invalid_request_error", "code": "moderation_blocked"}})
-        payload = model_pictures.painted(behaviour, root=f"http://127.0.0.1:{self.server.server_address[1]}")
+        payload = model_pictures.painted(
+            behaviour, root=f"http://127.0.0.1:{self.server.server_address[1]}", file_format=request.file_format or "png")
         if behaviour not in (Behaviour.STALLED, Behaviour.CUT):
             return self._send_bytes(200, payload)
         self._start(200, "application/json", length=len(payload))

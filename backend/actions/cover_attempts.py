@@ -4,7 +4,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from backend.actions import concept_attempts
 from backend.actions.work import Stored, Work
 from backend.clock import utc_now
 from backend.content.checks import check
@@ -31,7 +30,7 @@ MOST_TOPICS = 12
 
 def lock(connection: Connection, owner_id: str) -> LockedRoadmap | None:
     """A cover needs the title: framework_data that cannot be read must not keep it from being made."""
-    return concept_attempts.lock_to_end(connection, owner_id) or contents.lock_unread_roadmap(connection, owner_id)
+    return contents.lock_unread_roadmap(connection, owner_id)
 
 
 lock_to_end = lock
@@ -54,9 +53,9 @@ def begin(
         return gone
     if item.action is not ItemAction.DRAFT:
         cover_rows.begin(connection, item.key.owner_id, now)
-        return Work(_brief(owner))
+        return Work(_brief(connection, owner))
     version = cover_versions.of_item(connection, item.item_id)
-    return Work(_brief(owner, version.note)) if version else gone
+    return Work(_brief(connection, owner, version.note)) if version else gone
 
 
 def repair(connection: Connection, item: StoredItem, owner: LockedRoadmap) -> None:
@@ -156,8 +155,8 @@ def _count(connection: Connection, item: StoredItem) -> None:
         cover_rows.count_retry(connection, item.key.owner_id)
 
 
-def _brief(roadmap: LockedRoadmap, note: str = "") -> CoverBrief:
-    concepts = roadmap.framework.concepts
+def _brief(connection: Connection, roadmap: LockedRoadmap, note: str = "") -> CoverBrief:
+    concepts = contents.read_leniently(connection, roadmap.roadmap_id).concepts
     names = [*(concept.stage_name for concept in concepts), *(concept.module_name for concept in concepts)]
     topics = tuple(dict.fromkeys(name for name in names if name))[:MOST_TOPICS]
     return CoverBrief(roadmap.roadmap_id, roadmap.title, language_of(roadmap.title), topics, note)

@@ -17,7 +17,7 @@ HINTS = {
         "Set a valid OPENAI_API_KEY (for photos from Unsplash: UNSPLASH_ACCESS_KEY) and start the workers again. "
         "A retry before that fails in the same way."),
     ErrorKind.MODEL_REJECTED_REQUEST: _(
-        "Check REDRIVE_MODEL (for covers: REDRIVE_IMAGE_MODEL and REDRIVE_IMAGE_SIZE) and OPENAI_BASE_URL: "
+        "Check REDRIVE_MODEL (for covers: REDRIVE_IMAGE_MODEL, REDRIVE_IMAGE_SIZE and REDRIVE_IMAGE_FORMAT) and OPENAI_BASE_URL: "
         "the endpoint does not know this model or this parameter."),
     ErrorKind.MODEL_CUT_STREAM: _(
         "A connection broke in the middle of an answer. Retry; if it comes often, look for a proxy that cuts streams."),

@@ -41,6 +41,10 @@ class CoverCalls:
         limits = ((parsed(in_all), _ALL), (parsed(per_person), "person"))
         self._limits = () if is_free else limits
 
+    @property
+    def is_limited(self) -> bool:
+        return any(limit for limit, _name in self._limits)
+
     def take(self, actor_id: str) -> bool:
         """One more cover is begun. False: not now. Redis away is not now either: nobody can tell what was spent.
 

@@ -40,6 +40,12 @@ class StoredItem:
         return self.attempt - self.returned_count
 
 
+# What a StoredItem is made of: all 46 columns of a row cost as much again.
+STORED = tuple(items.c[name] for name in (
+    "item_id", "operation_id", "task_id", "kind", "owner_id", "part", "title", "action", "state", "attempt", "previous_status", "job_id",
+    "returned_count", "cancel_requested_at", "worker_host", "worker_pid", "started_at"))
+
+
 def as_item(row: Any) -> StoredItem:
     return StoredItem(
         row.item_id, row.operation_id, row.task_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title,
@@ -195,7 +201,7 @@ def skip(connection: Connection, item_ids: Sequence[int], rule: ExclusionRule, n
 
 
 def find_item(connection: Connection, item_id: int) -> StoredItem | None:
-    row = connection.execute(select(items).where(items.c.item_id == item_id)).one_or_none()
+    row = connection.execute(select(*STORED).where(items.c.item_id == item_id)).one_or_none()
     return as_item(row) if row else None
 
 

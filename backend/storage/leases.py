@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.content.status import ItemEventKind, ItemState, OperationState
 from backend.processes import this_process
 from backend.storage.item_events import chosen_and_noted
-from backend.storage.items import StoredItem, as_item
+from backend.storage.items import STORED, StoredItem, as_item
 from backend.storage.ops_tables import items, operations
 
 
@@ -22,7 +22,7 @@ def start(connection: Connection, item: StoredItem, now: datetime, declared: str
         operations.c.operation_id == items.c.operation_id, operations.c.state == OperationState.RUNNING).exists()
     row = connection.execute(
         _claim(item, now).where(items.c.state == ItemState.QUEUED, is_wanted)
-        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(items)).one_or_none()
+        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(*STORED)).one_or_none()
     return as_item(row) if row else None
 
 
@@ -34,7 +34,7 @@ def hold_for_text(connection: Connection, item: StoredItem, now: datetime) -> St
     try:
         with connection.begin_nested():
             row = connection.execute(
-                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(items)).one_or_none()
+                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(*STORED)).one_or_none()
     except IntegrityError:  # the guard of "never twice"
         return None
     return as_item(row) if row else None
@@ -69,7 +69,7 @@ def beat(connection: Connection, attempts: Sequence[tuple[int, int]], now: datet
 def lost_items(connection: Connection, silent_since: datetime) -> list[StoredItem]:
     """Running items that have not beaten since then. One that is locked is not lost: somebody is settling it."""
     rows = connection.execute(
-        select(items).where(items.c.state == ItemState.RUNNING, items.c.heartbeat_at < silent_since).order_by(items.c.item_id).limit(500)
+        select(*STORED).where(items.c.state == ItemState.RUNNING, items.c.heartbeat_at < silent_since).order_by(items.c.item_id).limit(500)
         .with_for_update(skip_locked=True))
     return [as_item(row) for row in rows]
 
@@ -77,7 +77,7 @@ def lost_items(connection: Connection, silent_since: datetime) -> list[StoredIte
 def running_on(connection: Connection, host: str) -> list[StoredItem]:
     """Running items whose worker has that host."""
     rows = connection.execute(
-        select(items).where(items.c.state == ItemState.RUNNING, items.c.worker_host == host).order_by(items.c.item_id))
+        select(*STORED).where(items.c.state == ItemState.RUNNING, items.c.worker_host == host).order_by(items.c.item_id))
     return [as_item(row) for row in rows]
 
 

@@ -50,7 +50,7 @@ def _painting(stand: Stand) -> Iterator[Figure]:
     with process(stand.settings(database_url), "-m", "tests.model_server", "--latency", str(LATENCY_SECONDS), log_path=model_log):
         wait_until(lambda: "http" in model_log.read_text(), timeout_seconds=20)
         settings = stand.settings(
-            database_url, openai_base_url=model_log.read_text().strip(), image_model="loopback-painter", concurrency=CONCURRENCY,
+            database_url, openai_base_url=model_log.read_text().strip(), image_model="gpt-image-loopback", concurrency=CONCURRENCY,
             same_cause_window=3 * CONCURRENCY)
         rounds = [_round(settings) for _number in range(ROUNDS)]
     ideal_seconds = math.ceil(COVERS / CONCURRENCY) * LATENCY_SECONDS

@@ -67,6 +67,24 @@ def test_the_model_paints_a_cover_whatever_way_its_answer_takes(behaviour):
     assert all(request.key == "" for request in server.requests[1:])  # the key is not shown to where the picture is
 
 
+@pytest.mark.parametrize(("model", "image_format", "asked"), [
+    ("gpt-image-1", "", "jpeg"), ("gpt-image-1", "webp", "webp"), ("dall-e-3", "", "")])
+def test_a_model_that_knows_formats_is_asked_for_a_small_one(model, image_format, asked):
+    with ModelServer() as server:
+        written = paint(server, image_model=model, image_format=image_format)
+
+    assert server.requests[0].file_format == asked
+    assert colour_of(written.content)[1] > 100
+
+
+def test_a_model_that_knows_no_formats_refuses_the_question_by_name():
+    with ModelServer() as server:
+        error = error_of(server, image_model="dall-e-3", image_format="png")
+
+    assert error.kind is ErrorKind.MODEL_REJECTED_REQUEST
+    assert "output_format" in error.message
+
+
 FAILURES = [
     ("slow", ErrorKind.MODEL_TIMEOUT, "sent nothing for 0.3 seconds"),
     ("stalled", ErrorKind.MODEL_TIMEOUT, "sent nothing for 0.3 seconds"),

@@ -43,6 +43,12 @@ class _Pictures(BaseModel):
     usage: _Usage | None = None
 
 
+def _format_of(settings: Settings) -> dict[str, str]:
+    """What to ask for, if anything: dall-e and most others refuse a parameter that they do not know."""
+    wanted = settings.image_format or ("jpeg" if (settings.image_model or "").startswith("gpt-image") else "")
+    return {"output_format": wanted} if wanted else {}
+
+
 class ModelPainter:
     """Lives in the event loop it is first used in, and holds connections until `close`."""
 
@@ -55,7 +61,7 @@ class ModelPainter:
         if not settings.has_model:
             raise ValueError("REDRIVE_IMAGE_MODEL is set: set OPENAI_API_KEY or OPENAI_BASE_URL too")
         self.name = settings.image_model
-        self._size = settings.image_size
+        self._wanted = {"model": self.name, "size": settings.image_size, "n": 1, **_format_of(settings)}
         self._endpoint = Endpoint.of(settings, model_setting="REDRIVE_IMAGE_MODEL")
         seconds = settings.model_timeout_seconds
         self._client = openai.AsyncOpenAI(
@@ -83,7 +89,7 @@ class ModelPainter:
     async def _ask(self, prompt: str, spent: Spent) -> bytes:
         """The answer, at most as long as a picture may be: it is read piece by piece, so that 1 GB is not read at all."""
         spent.calls += 1
-        body = {"model": self.name, "prompt": prompt, "size": self._size, "n": 1}
+        body = {"prompt": prompt, **self._wanted}
         answer = await self._client.post(_PATH, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object])
         async with answer:
             self._count_retries(answer.response.request, spent)
