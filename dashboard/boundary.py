@@ -9,7 +9,7 @@ from backend.bootstrap import NotConfigured
 from backend.clock import utc_now
 from backend.i18n import _
 from backend.views.availability import DATABASE_ERRORS, is_outage
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.durations import clock_time
 
 log = structlog.get_logger()
@@ -41,8 +41,8 @@ def _ask_database(title: str) -> None:
 
 
 def guarded_part(show: Callable[[], None]) -> None:
-    """Show a live part. What a button in it did, and an outage that it meets, are told by the whole page."""
-    if session.take_page_wanted():
+    """Show a live part. What a button in it did, an outage that it meets, and another address, are for the whole page."""
+    if session.take_page_wanted() or address.is_drawn_for_another(utc_now()):
         st.rerun()
     try:
         show()

@@ -8,7 +8,7 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.triage import CauseState
 from backend.i18n import _
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.clicks import action
 from dashboard.session import NoticeKind
 
@@ -57,7 +57,7 @@ def merge_cause(cause_id: str) -> None:
         return
     moved = triage.merge(reads.connected(), cause_id, into, reads.actor())
     reads.forget_after_action()
-    session.write_url("id", into)
+    address.write("id", into)
     session.notify(NoticeKind.DONE, _("Merged: {items} moved here, and whatever comes again will too.").format(items=wording.items(moved)))
 
 

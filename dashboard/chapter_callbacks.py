@@ -6,7 +6,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import Scope
 from backend.content.stopping import CancelScope
 from backend.i18n import _
-from dashboard import callbacks, reads, session
+from dashboard import address, callbacks, reads, session
 from dashboard.clicks import action
 from dashboard.components.permission import may_override
 from dashboard.session import NoticeKind, StopAim
@@ -64,7 +64,7 @@ def regenerate() -> None:
     finally:
         session.close_regeneration()
         reads.forget_after_action()
-    session.forget_url([DRAFT])
+    address.forget([DRAFT])
     session.notify(NoticeKind.DONE, _("A draft is being written. What is published stays until you accept it."))
 
 
@@ -79,7 +79,7 @@ def accept(draft_id: str, expected_version: str) -> None:
         published = chapters.accept(reads.connected(), reads.actor(), draft_id, expected_version=expected_version)
     finally:
         reads.forget_after_action()
-    session.forget_url([DRAFT])
+    address.forget([DRAFT])
     _tell_published(published)
 
 
@@ -90,7 +90,7 @@ def roll_back(chapter_id: str, draft_id: str, expected_version: str) -> None:
         published = chapters.roll_back(reads.connected(), reads.actor(), chapter_id, draft_id, expected_version=expected_version)
     finally:
         reads.forget_after_action()
-    session.forget_url([DRAFT])
+    address.forget([DRAFT])
     _tell_published(published)
 
 
@@ -119,5 +119,5 @@ def reject(draft_id: str, reason_key: str) -> None:
     finally:
         reads.forget_after_action()
     session.seed_widget(reason_key, "")
-    session.forget_url([DRAFT])
+    address.forget([DRAFT])
     session.notify(NoticeKind.DONE, _("Rejected. What is published stays."))

@@ -5,7 +5,7 @@ from backend.content import wording
 from backend.content.errors import ItemError
 from backend.content.pictures import check_bytes
 from backend.i18n import _
-from dashboard import callbacks, cover_reads, reads, session
+from dashboard import address, callbacks, cover_reads, reads, session
 from dashboard.clicks import action
 from dashboard.components.permission import may_retry
 from dashboard.session import NoticeKind
@@ -49,7 +49,7 @@ def regenerate(roadmap_id: str, note_key: str, is_there: bool) -> None:
     finally:
         reads.forget_after_action()
     session.seed_widget(note_key, "")
-    session.forget_url(["version"])
+    address.forget(["version"])
     session.notify(NoticeKind.DONE, _("Another version is being made. What is published stays until you choose.") if is_there else _(
         "The cover is being made by your note. It is published when it is there."))
 
@@ -61,7 +61,7 @@ def choose(version_id: str, expected_url: str) -> None:
         covers.choose(reads.connected(), reads.actor(), version_id, expected_url=expected_url)
     finally:
         reads.forget_after_action()
-    session.forget_url(["version"])
+    address.forget(["version"])
     session.notify(NoticeKind.DONE, _("Published. The one before is kept: you can go back to it."))
 
 
@@ -94,5 +94,5 @@ def upload(roadmap_id: str, file_key: str, alt_key: str) -> None:
     finally:
         reads.forget_after_action()
     session.seed_widget(alt_key, "")
-    session.forget_url(["version"])
+    address.forget(["version"])
     session.notify(NoticeKind.DONE, _("Your picture is published. The one before is kept: you can go back to it."))

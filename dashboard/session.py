@@ -1,7 +1,5 @@
-"""The one place that touches st.session_state and st.query_params, with names and types.
-
-The URL is the truth for what is looked at (filters, sort, page, roadmap, cell); the session holds what a person is
-about to do (selection, open plan) and what they have to be told (notices).
+"""The one place that touches st.session_state, with names and types: what a person is about to do (selection, open plan) and what they
+have to be told (notices). What is looked at is in the URL: dashboard.address.
 """
 
 from collections.abc import Iterable, Sequence
@@ -301,33 +299,7 @@ def take_page_wanted() -> bool:
     return st.session_state.pop("is_page_wanted", False)
 
 
-# --- the URL
-
-def url_values(name: str) -> list[str]:
-    return [_without_nul(value) for value in st.query_params.get_all(name)]
-
-
-def url_value(name: str, default: str = "") -> str:
-    return _without_nul(st.query_params.get(name, default))
-
-
-def _without_nul(value: str) -> str:
-    """PostgreSQL takes no NUL, and no id holds one."""
-    return value.replace("\x00", "")
-
-
-def write_url(name: str, values: str | Sequence[str]) -> None:
-    """Set a parameter; an empty value removes it."""
-    if values:
-        st.query_params[name] = values
-    elif name in st.query_params:
-        del st.query_params[name]
-
-
-def forget_url(names: Iterable[str]) -> None:
-    for name in names:
-        write_url(name, "")
-
+# --- widgets
 
 def seed_widget(widget_key: str, value: object) -> None:
     """The widget shows what the URL says."""

@@ -1,6 +1,7 @@
 """Real servers for all tests: one private PostgreSQL and one private Valkey, a fresh database for each test that asks."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--redis-url", help="a Redis that the tests may EMPTY, in place of the private one")
 
 
+WHOLE = ("tests/chaos/", "tests/journeys/")  # each of their tests starts everything
+_NICENESS = 3
+
+
 class OneProcessForEach(LoadScopeScheduling):
-    """Test by test to the process that is free, but chaos keeps to one and the journeys to another: each starts everything."""
+    """Test by test to the process that is free, but chaos keeps to one and the journeys to another."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((whole for whole in ("tests/chaos/", "tests/journeys/") if nodeid.startswith(whole)), nodeid)
+        return next((whole for whole in WHOLE if nodeid.startswith(whole)), nodeid)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In one of several processes: the long chains of whole stacks have the cores first, everything else what they leave."""
+    if hasattr(item.config, "workerinput") and not item.nodeid.startswith(WHOLE) and os.nice(0) < _NICENESS:
+        os.nice(_NICENESS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,7 +10,7 @@ from backend.content.stopping import CancelScope
 from backend.content.triage import CauseState, is_left_out, may_become
 from backend.i18n import _
 from backend.views.causes import CauseDetail, OperationOfCause
-from dashboard import callbacks, cause_callbacks, reads, session
+from dashboard import address, callbacks, cause_callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts, problem_table
 from dashboard.components.cause_words import day_words, owner_words, retry_words, success_words, until_words
@@ -31,7 +31,7 @@ UNTIL = {"1h": _("for an hour"), "1d": _("for a day"), "7d": _("for a week"), "3
 
 
 def asked_cause() -> str:
-    return session.url_value("id")
+    return address.value("id")
 
 
 def show_back() -> None:

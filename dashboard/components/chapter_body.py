@@ -6,7 +6,7 @@ from backend.content.chapters import Draft, DraftState, StripState
 from backend.i18n import _
 from backend.views.chapters import ChapterView
 from backend.views.novels import NovelRow
-from dashboard import chapter_reads, session
+from dashboard import address, chapter_reads, session
 from dashboard.chapter_callbacks import chapters_words
 from dashboard.components import chapter_text
 from dashboard.components.chapter_head import show_cancel
@@ -75,7 +75,7 @@ def show_others(found: ChapterView, novel: NovelRow | None) -> None:
               and cell.chapter_number != found.chapter_number] if novel else []
     if not others:
         return
-    is_open = session.url_value(WATCH) == "all"
+    is_open = address.value(WATCH) == "all"
     session.seed_widget("watch-others", is_open)
     st.toggle(_("Watch the other chapters that are being written ({count})").format(count=len(others)), key="watch-others",
               on_change=_toggled)
@@ -92,4 +92,4 @@ def show_others(found: ChapterView, novel: NovelRow | None) -> None:
 
 
 def _toggled() -> None:
-    session.write_url(WATCH, "all" if session.widget_value("watch-others") else "")
+    address.write(WATCH, "all" if session.widget_value("watch-others") else "")

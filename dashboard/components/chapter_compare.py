@@ -6,7 +6,7 @@ from backend.content.chapters import DraftKind, DraftState
 from backend.content.comparing import PieceKind, Statistics
 from backend.i18n import _
 from backend.views.chapters import ChapterView, Comparison
-from dashboard import chapter_callbacks, chapter_reads, session
+from dashboard import address, chapter_callbacks, chapter_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.chapter_callbacks import DRAFT, chapters_words
 from dashboard.components import blocks, chapter_text
@@ -21,7 +21,7 @@ LAYOUTS = {BESIDE: _("Side by side"), INLINE: _("In one text")}
 
 def asked_comparison(found: ChapterView | None) -> Comparison | None:
     """Of the draft that the URL names, when it belongs to this chapter."""
-    draft_id = session.url_value(DRAFT)
+    draft_id = address.value(DRAFT)
     told = {draft.draft_id: draft for draft in (*found.drafts, *found.versions)} if found else {}
     draft = told.get(draft_id)
     return chapter_reads.comparison(draft_id, found.version + draft.state) if draft else None
@@ -31,7 +31,7 @@ def show_comparison(found: ChapterView, compared: Comparison) -> None:
     draft = compared.draft
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(_("Close the comparison"), key="close-comparison", icon=":material/arrow_back:", type="tertiary",
-                  on_click=session.forget_url, args=([DRAFT],))
+                  on_click=address.forget, args=([DRAFT],))
         st.html(f'<div class="rd rd-row"><span class="rd-strong">{escaped(draft_name(draft))}</span>'
                 f'{blocks.toned(DRAFT_STATES[draft.state])}'
                 f'<span class="rd-quiet rd-small rd-wrap">{escaped(draft_line(draft))}</span></div>')

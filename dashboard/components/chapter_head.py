@@ -8,7 +8,7 @@ from backend.content.stopping import CancelScope
 from backend.i18n import _
 from backend.views.chapters import ChapterView
 from backend.views.novels import NovelRow, StripCell
-from dashboard import callbacks, chapter_callbacks, reads, session
+from dashboard import address, callbacks, chapter_callbacks, reads
 from dashboard.components import blocks
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES, chapter_address
 from dashboard.components.permission import cancel_help, may_cancel, may_retry, retry_help
@@ -22,9 +22,9 @@ NUMBER_CHARACTERS = 9  # PostgreSQL's integer
 
 def asked_chapter() -> tuple[str, int]:
     """(novel_id, chapter_number) of the URL; number 0: none, or one that cannot be."""
-    number = session.url_value("number")
+    number = address.value("number")
     is_number = number.isascii() and number.isdecimal() and len(number) <= NUMBER_CHARACTERS
-    return session.url_value("novel"), int(number) if is_number else 0
+    return address.value("novel"), int(number) if is_number else 0
 
 
 def show_back() -> None:
@@ -39,7 +39,7 @@ def show_none(novel_id: str, novel: NovelRow | None) -> None:
         st.warning(_("There is no novel with the id **{novel_id}**.").format(novel_id=plain(novel_id)), icon=":material/search_off:")
     else:
         st.subheader(plain(novel.title), anchor=False)
-        if number := session.url_value("number"):
+        if number := address.value("number"):
             st.warning(_("There is no chapter **{number}** in this novel.").format(number=plain(number)), icon=":material/search_off:")
         else:
             st.info(_("Choose a chapter."), icon=":material/menu_book:")
@@ -70,8 +70,8 @@ def _cell(novel_id: str, cell: StripCell, current: int) -> str:
     look = CHAPTER_STATES[cell.state]
     told = escaped(f"{_('Chapter {number}').format(number=cell.chapter_number)}: {look.word}" + (f", {cell.title}" if cell.title else ""))
     is_current = ' aria-current="page"' if cell.chapter_number == current else ""
-    address = escaped(chapter_address(novel_id, cell.chapter_number))
-    return (f'<a href="{address}" target="_self" title="{told}" aria-label="{told}"{is_current} '
+    target = escaped(chapter_address(novel_id, cell.chapter_number))
+    return (f'<a href="{target}" target="_self" title="{told}" aria-label="{told}"{is_current} '
             f'style="--tone:{look.colour}"><b>{look.symbol}</b> {cell.chapter_number}</a>')
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.content.chapters import Draft, DraftState
 from backend.i18n import _
 from backend.views.chapters import ChapterView
-from dashboard import chapter_reads, session
+from dashboard import address, chapter_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.chapter_callbacks import DRAFT
 from dashboard.components import blocks, chapter_text
@@ -47,14 +47,14 @@ def _list_drafts(drafts: tuple[Draft, ...], heading: str) -> None:
             st.html(f'<div class="rd rd-small">{blocks.toned(DRAFT_STATES[draft.state])}<div class="rd-quiet rd-wrap">'
                     f'{escaped(draft_line(draft))}{_reason(draft)}</div></div>')
             if draft.state not in (DraftState.GENERATING, DraftState.ACCEPTED) and draft.content:
-                is_shown = session.url_value(DRAFT) == draft.draft_id
+                is_shown = address.value(DRAFT) == draft.draft_id
                 st.button(_("Compare"), key=f"compare-{draft.draft_id}", type="tertiary", disabled=is_shown, on_click=_compare,
                           args=(draft.draft_id,))
     _tell_more(len(drafts))
 
 
 def _compare(draft_id: str) -> None:
-    session.write_url(DRAFT, draft_id)
+    address.write(DRAFT, draft_id)
     session.want_page()  # the comparison takes the place of the text
 
 

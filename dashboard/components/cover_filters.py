@@ -6,7 +6,7 @@ import streamlit as st
 
 from backend.i18n import _
 from backend.views.covers import CoverPage, CoverState
-from dashboard import session
+from dashboard import address
 from dashboard.components import filter_widgets, paging
 from dashboard.components.cover_words import COVER_STATES
 
@@ -29,20 +29,20 @@ def read_filter() -> AskedCovers:
     """What the URL asks for."""
     unknown: list[str] = []
     states = tuple(dict.fromkeys(filter_widgets.known("state", CoverState, unknown)))
-    return AskedCovers(states, session.url_value("text").strip(), paging.asked_page(), tuple(unknown))
+    return AskedCovers(states, address.value("text").strip(), paging.asked_page(), tuple(unknown))
 
 
 def asked_cover() -> str:
-    return session.url_value("id")
+    return address.value("id")
 
 
 def open_cover(roadmap_id: str) -> None:
-    session.forget_url(["version", "versions"])
-    session.write_url("id", roadmap_id)
+    address.forget(["version", "versions"])
+    address.write("id", roadmap_id)
 
 
 def close_cover() -> None:
-    session.forget_url(["id", "version", "versions"])
+    address.forget(["id", "version", "versions"])
 
 
 def show_filters(asked: AskedCovers, found: CoverPage) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from backend.content.covers import CoverVersionState
 from backend.i18n import _
 from backend.views.covers import CoverView, ShownVersion
-from dashboard import session
+from dashboard import address
 from dashboard.components import blocks, paging
 from dashboard.components.cover_words import VERSION_STATES, image, version_line
 from dashboard.untrusted import escaped
@@ -16,7 +16,7 @@ PAGE = "versions"  # its page, in the URL; "page" is that of the gallery
 
 def compared(found: CoverView) -> ShownVersion | None:
     """The version that the URL names, else the newest that is not published."""
-    asked = session.url_value("version")
+    asked = address.value("version")
     others = [shown for shown in found.versions if not shown.version.is_published]
     return next((shown for shown in others if shown.version.version_id == asked), others[0] if others else None)
 
@@ -53,4 +53,4 @@ def _show(shown: ShownVersion, *, is_compared: bool) -> None:
                 f'<div>{look}</div><div class="rd-quiet rd-wrap">{escaped(version_line(shown))}</div></div>')
         if not version.is_published:
             st.button(_("Shown beside") if is_compared else _("Compare"), key=f"compare-{version.version_id}", type="tertiary",
-                      disabled=is_compared, on_click=session.write_url, args=("version", version.version_id))
+                      disabled=is_compared, on_click=address.write, args=("version", version.version_id))

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 import streamlit as st
 
 from backend.i18n import _
-from dashboard import session
+from dashboard import address, session
 from dashboard.untrusted import plain
 
 PLACES = ("page", "before", "after")  # where in the list one is: another filter starts at its first page
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 def known(name: str, parse: Callable[[str], Value], unknown: list[str]) -> list[Value]:
     values: list[Value] = []
-    for word in session.url_values(name):
+    for word in address.values(name):
         try:
             values.append(parse(word))
         except (ValueError, KeyError):
@@ -40,20 +40,20 @@ def with_asked(titles: dict[str, str], asked: str) -> dict[str, str]:
 
 
 def pills(label: str, name: str, options: list, words: Callable) -> None:
-    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in session.url_values(name)])
+    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in address.values(name)])
     st.pills(label, options, selection_mode="multi", key=f"filter-{name}", format_func=words, on_change=changed, args=(name,),
              label_visibility="collapsed")
 
 
 def multiselect(label: str, name: str, options: list, words: Callable) -> None:
-    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in session.url_values(name)])
+    session.seed_widget(f"filter-{name}", [kind for kind in options if kind in address.values(name)])
     st.multiselect(label, options, key=f"filter-{name}", format_func=words, on_change=changed, args=(name,), placeholder=_("All"))
 
 
 def choose(label: str, name: str, titles: dict[str, str], everything: str, *, takes_new: bool = False,
            is_label_shown: bool = True) -> None:
     """With `takes_new` one may type what is not listed: an id."""
-    asked = session.url_value(name)
+    asked = address.value(name)
     session.seed_widget(f"filter-{name}", asked if asked in titles else None)
     st.selectbox(label, list(titles), key=f"filter-{name}", format_func=lambda word: titles.get(word, word), on_change=changed,
                  args=(name,), placeholder=everything, index=None, accept_new_options=takes_new,
@@ -63,16 +63,16 @@ def choose(label: str, name: str, titles: dict[str, str], everything: str, *, ta
 def changed(name: str) -> None:
     """Callback: the widget's value goes to the URL, and the list starts at its first page again."""
     value = session.widget_value(f"filter-{name}")
-    session.write_url(name, [str(word) for word in value] if isinstance(value, list | tuple) else str(value or "").strip())
-    session.forget_url(PLACES)
+    address.write(name, [str(word) for word in value] if isinstance(value, list | tuple) else str(value or "").strip())
+    address.forget(PLACES)
 
 
 def search(label: str, name: str, placeholder: str, icon: str = ":material/search:", *, is_label_shown: bool = True,
            width: Literal["stretch"] | int = "stretch") -> None:
-    session.seed_widget(f"filter-{name}", session.url_value(name))
+    session.seed_widget(f"filter-{name}", address.value(name))
     st.text_input(label, key=f"filter-{name}", type="search", placeholder=placeholder, icon=icon, on_change=changed, args=(name,),
                   label_visibility="visible" if is_label_shown else "collapsed", width=width)
 
 
 def clear(names: Iterable[str]) -> None:
-    session.forget_url([*names, *PLACES])
+    address.forget([*names, *PLACES])

@@ -10,7 +10,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.i18n import _, ngettext
 from backend.views.listing import CauseRow, Counts
-from dashboard import session
+from dashboard import address
 from dashboard.components import filter_widgets
 from dashboard.palette import PROBLEM_KINDS
 
@@ -32,11 +32,11 @@ def read_filter() -> AskedFor:
     return AskedFor(ProblemFilter(
         problem_kinds=tuple(filter_widgets.known("problem", ProblemKind, unknown)),
         kinds=tuple(filter_widgets.known("kind", ContentKind, unknown)),
-        owner_id=session.url_value("owner"),
-        cause_id=session.url_value("cause"),
+        owner_id=address.value("owner"),
+        cause_id=address.value("cause"),
         minimum_age_seconds=sum(filter_widgets.known("age", lambda word: AGES[word], unknown)[:1]),
         minimum_attempts=sum(filter_widgets.known("attempts", _positive, unknown)[:1]),
-        text=session.url_value("text").strip(),
+        text=address.value("text").strip(),
     ), tuple(unknown))
 
 
@@ -68,7 +68,7 @@ def attempts_words(count: int) -> str:
 
 
 def _attempt_choices() -> list[str]:
-    asked = session.url_value("attempts")
+    asked = address.value("attempts")
     known = [word for word in ATTEMPTS if word]
     return sorted({*known, asked}, key=int) if asked.isdecimal() and int(asked) <= 1_000 else known
 

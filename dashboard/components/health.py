@@ -7,7 +7,7 @@ from backend.clock import utc_now
 from backend.i18n import _, ngettext
 from backend.views.availability import DATABASE_ERRORS
 from backend.views.overview import Crew
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.durations import clock_time
 from dashboard.palette import AMBER, GREEN, RED, Look
 from dashboard.untrusted import escaped
@@ -18,17 +18,21 @@ LOOK_SECONDS_BESIDE_LIVE = 10  # the live part looks every 2 s by itself
 
 def note_drawn() -> None:
     """Remember the state of the crew that the page is about to show. Never raises: a page tells its outage itself."""
+    address.forget_drawn()
     session.remember_drawn(_look()[0])
 
 
 def show_health() -> None:
-    """In the sidebar. Draws the page again when the crew or the set of running operations is not what it shows."""
+    """In the sidebar, last of all. Draws the page again when the crew, the running operations or the address are not what it shows."""
+    address.remember_drawn()
     drawn = session.drawn()
     is_live = drawn is not None and bool(drawn.active_operations)
     st.fragment(_health, run_every=LOOK_SECONDS_BESIDE_LIVE if is_live else LOOK_SECONDS)()
 
 
 def _health() -> None:
+    if address.is_drawn_for_another(utc_now()):
+        st.rerun()
     now, crew = _look()
     st.html(_block(crew_lines(crew) if crew else [Look(RED, "✕", _("PostgreSQL does not answer"))]))
     if now != session.drawn():

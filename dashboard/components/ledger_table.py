@@ -12,7 +12,7 @@ from backend.i18n import _
 from backend.views import ledger
 from backend.views.ledger import LedgerPage, LedgerRow, Outcome
 from backend.views.operations import Progress
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, filter_widgets
 from dashboard.components.chapter_words import chapter_address
@@ -39,7 +39,7 @@ def read_filter() -> AskedLedger:
     unknown: list[str] = []
     outcomes = tuple(filter_widgets.known("outcome", Outcome, unknown))
     after = filter_widgets.single(filter_widgets.known("after", _item_id, unknown), 0)
-    return AskedLedger(outcomes, session.url_value("text").strip(), after, tuple(unknown))
+    return AskedLedger(outcomes, address.value("text").strip(), after, tuple(unknown))
 
 
 def _item_id(word: str) -> int:
@@ -121,7 +121,7 @@ def _show_paging(asked: AskedLedger, page: LedgerPage) -> None:
 
 def turn_to(after: int) -> None:
     """Callback of the paging: what comes behind that item; 0 is the beginning."""
-    session.write_url("after", str(after) if after else "")
+    address.write("after", str(after) if after else "")
     session.want_page()
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from backend.content.chapters import StripState
 from backend.i18n import _
 from backend.views.novels import NovelPage
-from dashboard import session
+from dashboard import address
 from dashboard.components import filter_widgets, paging
 from dashboard.components.chapter_words import CHAPTER_STATES, LANGUAGES
 
@@ -33,7 +33,7 @@ def read_filter() -> AskedNovels:
     unknown: list[str] = []
     states = tuple(dict.fromkeys(filter_widgets.known("state", StripState, unknown)))
     return AskedNovels(
-        states, session.url_value("text").strip(), session.url_value("language"), paging.asked_page(), tuple(unknown))
+        states, address.value("text").strip(), address.value("language"), paging.asked_page(), tuple(unknown))
 
 
 def show_filters(asked: AskedNovels, found: NovelPage, languages: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from backend.content.status import ItemState
 from backend.content.stopping import may_change_limits
 from backend.i18n import _
 from backend.views.operations import Progress
-from dashboard import callbacks, reads, rule_reads, session
+from dashboard import address, callbacks, reads, rule_reads
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, charts
 from dashboard.components.ledger_table import NAMES
@@ -33,7 +33,7 @@ def show_unknown(operation_id: str) -> None:
 
 
 def show_back() -> None:
-    st.button(_("All operations"), key="all-operations", icon=":material/list:", type="tertiary", on_click=session.forget_url,
+    st.button(_("All operations"), key="all-operations", icon=":material/list:", type="tertiary", on_click=address.forget,
               args=(("operation", "after", *NAMES),))
 
 

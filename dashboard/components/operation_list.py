@@ -11,7 +11,7 @@ from backend.content.status import OperationState
 from backend.i18n import _
 from backend.views.operation_list import OperationPage
 from backend.views.operations import Progress
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import filter_widgets
 from dashboard.components.live_operations import outcome_words, pace
@@ -38,7 +38,7 @@ class AskedOperations:
 
 def asked_operation() -> str:
     """The one operation that the URL names."""
-    return session.url_value("operation").strip()
+    return address.value("operation").strip()
 
 
 def read_filter() -> AskedOperations:
@@ -46,7 +46,7 @@ def read_filter() -> AskedOperations:
     unknown: list[str] = []
     states = tuple(filter_widgets.known("state", OperationState, unknown))
     before = filter_widgets.single(filter_widgets.known("before", _moment, unknown), None)
-    return AskedOperations(states, session.url_value("text").strip(), before, tuple(unknown))
+    return AskedOperations(states, address.value("text").strip(), before, tuple(unknown))
 
 
 def _moment(word: str) -> datetime:
@@ -94,7 +94,7 @@ def _show_nothing(asked: AskedOperations) -> None:
 
 def turn_to(before: datetime | None) -> None:
     """Callback of the paging: what is older than that, or the first page."""
-    session.write_url("before", before.astimezone(UTC).isoformat() if before else "")
+    address.write("before", before.astimezone(UTC).isoformat() if before else "")
     session.want_page()
 
 

@@ -3,14 +3,14 @@
 import streamlit as st
 
 from backend.i18n import _
-from dashboard import session
+from dashboard import address, session
 
 DIGITS = 6  # a longer number in the URL is no page
 
 
 def asked_page(name: str = "page") -> int:
     """The page in the URL, at least 1. `name`: its parameter."""
-    asked = session.url_value(name)
+    asked = address.value(name)
     return max(1, int(asked)) if asked.isdecimal() and len(asked) <= DIGITS else 1
 
 
@@ -31,4 +31,4 @@ def show_place(asked: int, total: int, page_size: int, shown: int, order: str = 
 
 def _turned(name: str, before: int) -> None:
     page = session.widget_value(f"{name}-{before}")
-    session.write_url(name, "" if page == 1 else str(page))
+    address.write(name, "" if page == 1 else str(page))

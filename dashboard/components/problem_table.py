@@ -9,7 +9,7 @@ from backend.content import wording
 from backend.content.keys import ContentKey, OwnerKind
 from backend.i18n import _
 from backend.views.listing import ProblemPage, ProblemRow, Sort
-from dashboard import session
+from dashboard import address, session
 from dashboard.components import paging
 from dashboard.components.chapter_words import chapter_address
 from dashboard.palette import KEY_STATES, PROBLEM_KINDS, KeyState
@@ -24,7 +24,7 @@ ROW_HEIGHT = 32
 
 def asked_sort() -> Sort:
     """The sort in the URL; one that nobody knows is the default."""
-    asked = session.url_value("sort")
+    asked = address.value("sort")
     return Sort(asked) if asked in set(Sort) else Sort.OLDEST
 
 
@@ -68,8 +68,8 @@ def show_paging(page: ProblemPage, sort: Sort) -> None:
 
 def _sorted() -> None:
     sort = session.widget_value("table-sort")
-    session.write_url("sort", "" if sort == Sort.OLDEST else str(sort))
-    session.forget_url(["page"])
+    address.write("sort", "" if sort == Sort.OLDEST else str(sort))
+    address.forget(["page"])
 
 
 def _frame(rows: tuple[ProblemRow, ...]) -> pd.DataFrame:

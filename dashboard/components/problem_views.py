@@ -8,7 +8,7 @@ from backend.content import wording
 from backend.content.scopes import ProblemFilter
 from backend.i18n import _
 from backend.views.listing import CauseRow
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.components.cause_list import show_causes
 from dashboard.components.filters import clear_filters
 from dashboard.components.header import is_behind
@@ -19,7 +19,7 @@ SHOWN_CAUSES = 25
 
 
 def asked_view() -> str:
-    asked = session.url_value("view")
+    asked = address.value("view")
     return asked if asked in VIEWS else ""
 
 
@@ -33,7 +33,7 @@ def show_view_and_scope(words: str, total: int) -> None:
 def _choose_view() -> None:
     session.seed_widget("problem-view", asked_view())
     st.segmented_control(_("View"), list(VIEWS), key="problem-view", format_func=lambda view: VIEWS[view], required=True,
-                         on_change=lambda: session.write_url("view", session.widget_value("problem-view") or ""),
+                         on_change=lambda: address.write("view", session.widget_value("problem-view") or ""),
                          label_visibility="collapsed")
 
 

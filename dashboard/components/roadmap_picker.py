@@ -5,38 +5,38 @@ import streamlit as st
 
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.i18n import _
-from dashboard import reads, session
+from dashboard import address, reads, session
 
 LISTED = 100
 
 
 def asked_roadmap() -> str:
-    return session.url_value("id")
+    return address.value("id")
 
 
 def asked_cell(roadmap_id: str) -> ContentKey | None:
     """The cell that the URL names: cell=quiz:concept-id."""
-    kind, _separator, part = session.url_value("cell").partition(":")
+    kind, _separator, part = address.value("cell").partition(":")
     return ContentKey(ContentKind(kind), roadmap_id, part) if part and kind in CONCEPT_KINDS else None
 
 
 def choose_cell(key: ContentKey) -> None:
-    session.write_url("cell", f"{key.kind}:{key.part}")
+    address.write("cell", f"{key.kind}:{key.part}")
 
 
 def open_roadmap(roadmap_id: str) -> None:
-    session.forget_url(["cell", "search"])
-    session.write_url("id", roadmap_id)
+    address.forget(["cell", "search"])
+    address.write("id", roadmap_id)
 
 
 def show_list() -> None:
     """Every roadmap that matches the search; a click on one opens it."""
-    session.seed_widget("roadmap-search", session.url_value("search"))
+    session.seed_widget("roadmap-search", address.value("search"))
     st.text_input(_("Search"), key="roadmap-search", type="search", placeholder=_("Title or id of a roadmap"), icon=":material/search:",
-                  on_change=lambda: session.write_url("search", str(session.widget_value("roadmap-search") or "").strip()))
-    choices = reads.roadmap_choices(session.url_value("search").strip(), LISTED + 1)
+                  on_change=lambda: address.write("search", str(session.widget_value("roadmap-search") or "").strip()))
+    choices = reads.roadmap_choices(address.value("search").strip(), LISTED + 1)
     if not choices:
-        st.info(_("No roadmap matches.") if session.url_value("search") else _("There is no roadmap on this platform yet."),
+        st.info(_("No roadmap matches.") if address.value("search") else _("There is no roadmap on this platform yet."),
                 icon=":material/search_off:")
         return
     st.caption(_("Those with most problems first. Choose a row to open it."))
@@ -73,4 +73,4 @@ def show_picker(roadmap_id: str, title: str) -> None:
         st.selectbox(_("Roadmap"), list(names), key="roadmap-choice", format_func=lambda found: names.get(found, found),
                      on_change=lambda: open_roadmap(str(session.widget_value("roadmap-choice"))), label_visibility="collapsed", width=460)
         st.button(_("All roadmaps"), key="all-roadmaps", icon=":material/list:", type="tertiary",
-                  on_click=session.forget_url, args=(["id", "cell", "search"],))
+                  on_click=address.forget, args=(["id", "cell", "search"],))

@@ -10,7 +10,7 @@ from backend.content.keys import ContentKind
 from backend.content.limits import QuietHours
 from backend.content.retry_rules import MOST_RUN_ITEMS, RetryRule, RuleBudget, RuleTerms, backoff_words, parse_backoff
 from backend.i18n import _
-from dashboard import reads, session
+from dashboard import address, reads, session
 from dashboard.untrusted import plain
 
 FORM, DELETE, FORESEEN = "open_rule_form", "open_rule_delete", "open_rule_foreseen"
@@ -101,10 +101,10 @@ def close_foreseen() -> None:
 
 def open_asked(rules: tuple[RetryRule, ...]) -> None:
     """The link of a cause's page asks for the rule of that cause: the one that there is, or a new one."""
-    cause_id = session.url_value("cause").strip()
+    cause_id = address.value("cause").strip()
     if not cause_id:
         return
-    session.forget_url(("cause",))
+    address.forget(("cause",))
     there_is = next((rule for rule in rules if rule.terms.cause_id == cause_id and rule.terms.kind is None), None)
     show(RuleForm(there_is.terms, there_is) if there_is else RuleForm(RuleTerms(cause_id=cause_id)))
 

@@ -7,7 +7,7 @@ from backend.content.keys import ContentKind
 from backend.content.retry_rules import RunVerdict
 from backend.i18n import _
 from backend.views.automatic import RuleRow, RulesView, Run
-from dashboard import reads, rule_callbacks, rule_reads, session
+from dashboard import address, reads, rule_callbacks, rule_reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks, rule_form
 from dashboard.components.cause_words import success_words
@@ -30,7 +30,7 @@ def may_help(words: str) -> str:
 
 def asked_rule(found: RulesView) -> str:
     """The one rule that the URL names; "" for all of them. One that is not there is told."""
-    rule_id = session.url_value("rule").strip()
+    rule_id = address.value("rule").strip()
     if rule_id and all(row.rule.rule_id != rule_id for row in found.rows):
         st.warning(_("The rule that you asked for is not there: it was deleted, or the link is not right."), icon=":material/search_off:")
         return ""
@@ -38,7 +38,7 @@ def asked_rule(found: RulesView) -> str:
 
 
 def show_back() -> None:
-    st.button(_("All rules"), key="all-rules", icon=":material/list:", type="tertiary", on_click=session.forget_url, args=(("rule",),))
+    st.button(_("All rules"), key="all-rules", icon=":material/list:", type="tertiary", on_click=address.forget, args=(("rule",),))
 
 
 def show_new(found: RulesView) -> None:

@@ -15,7 +15,7 @@ from backend.views.ledger import Outcome
 from backend.views.operations import ItemRow
 from backend.views.task_progress import TaskProgress
 from backend.views.tasks import FailedConcept, TaskDetail, TaskRow
-from dashboard import callbacks, reads, session
+from dashboard import address, callbacks, reads, session
 from dashboard.boundary import guarded_part
 from dashboard.components import blocks
 from dashboard.components.item_words import item_outcome, item_words
@@ -42,7 +42,7 @@ def show_back() -> None:
 
 
 def _close() -> None:
-    session.forget_url(["task"])
+    address.forget(["task"])
     session.forget_chosen(ITEMS)
 
 

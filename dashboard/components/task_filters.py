@@ -8,7 +8,7 @@ from backend.content import wording
 from backend.content.status import TaskStatus, TaskType
 from backend.i18n import _
 from backend.views.tasks import Cursor, TaskFilter
-from dashboard import session
+from dashboard import address, session
 from dashboard.components import filter_widgets
 from dashboard.palette import TASK_STATUSES
 
@@ -32,7 +32,7 @@ class AskedTasks:
 
 def asked_task() -> str:
     """The one task that the URL names."""
-    return session.url_value("task").strip()
+    return address.value("task").strip()
 
 
 def read_filter() -> AskedTasks:
@@ -44,8 +44,8 @@ def read_filter() -> AskedTasks:
     before = filter_widgets.single(filter_widgets.known("before", Cursor.parse, unknown), None)
     after = None if before else filter_widgets.single(filter_widgets.known("after", Cursor.parse, unknown), None)
     return AskedTasks(TaskFilter(
-        statuses=statuses, types=types, owner_id=session.url_value("owner").strip(), user=session.url_value("user").strip(),
-        minimum_age_seconds=oldest, maximum_age_seconds=youngest, text=session.url_value("text").strip(),
+        statuses=statuses, types=types, owner_id=address.value("owner").strip(), user=address.value("user").strip(),
+        minimum_age_seconds=oldest, maximum_age_seconds=youngest, text=address.value("text").strip(),
     ), before, after, tuple(unknown))
 
 
@@ -70,7 +70,7 @@ def clear_filters() -> None:
 
 def turn_to(name: str, cursor: Cursor | None) -> None:
     """Callback of the paging: `name` is before or after; neither is the first page."""
-    session.forget_url(["before", "after"])
+    address.forget(["before", "after"])
     if cursor is not None:
-        session.write_url(name, str(cursor))
+        address.write(name, str(cursor))
     session.want_page()

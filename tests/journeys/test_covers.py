@@ -188,6 +188,11 @@ def test_a_picture_that_cannot_be_shown_comes_back_and_the_focus_stays_on_its_bo
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="All covers")).to_be_visible(timeout=PATIENCE)
 
+    open_page(page, stack, "covers", "Covers")
+    expect(page.get_by_role("listitem").filter(has_text="Rust in practice")).to_be_visible(timeout=PATIENCE)
+    page.evaluate("history.replaceState(null, '', '/covers?text=nowhere')")  # as when a tick overtook a click: drawn for another address
+    expect(page.get_by_text("No cover matches these filters.")).to_be_visible(timeout=PATIENCE)
+
 
 def _logs(stack: Stack) -> str:
     return "".join(path.read_text(errors="replace") for path in (stack.state_dir / "logs").iterdir())

@@ -1,0 +1,66 @@
+"""The URL: the truth for what is looked at (filters, sort, page, roadmap, cell). The one place that touches st.query_params."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+TICK = timedelta(seconds=1)
+
+
+def values(name: str) -> list[str]:
+    return [_without_nul(value) for value in st.query_params.get_all(name)]
+
+
+def value(name: str, default: str = "") -> str:
+    return _without_nul(st.query_params.get(name, default))
+
+
+def _without_nul(value: str) -> str:
+    """PostgreSQL takes no NUL, and no id holds one."""
+    return value.replace("\x00", "")
+
+
+def write(name: str, values: str | Sequence[str]) -> None:
+    """Set a parameter; an empty value removes it."""
+    if values:
+        st.query_params[name] = values
+    elif name in st.query_params:
+        del st.query_params[name]
+    if "drawn_url" in st.session_state:  # a live part knows what it wrote itself
+        remember_drawn()
+
+
+def forget(names: Iterable[str]) -> None:
+    for name in names:
+        write(name, "")
+
+
+# Streamlit joins a rerun that waits with one that comes after it, and takes the address of the second: a tick of a live part that left
+# the browser before it knew what a click had opened draws the page as it was, while the browser shows the new address.
+
+def forget_drawn() -> None:
+    """The page is being drawn."""
+    for name in ("drawn_url", "other_url"):
+        st.session_state.pop(name, None)
+
+
+def remember_drawn() -> None:
+    """The page is drawn, for the address that is known now."""
+    st.session_state["drawn_url"] = _url()
+
+
+def is_drawn_for_another(now: datetime) -> bool:
+    """The browser shows another address than the page was drawn for, and not just in a tick that was still under way."""
+    shown = _url()
+    if shown == st.session_state.get("drawn_url", shown):
+        st.session_state.pop("other_url", None)
+        return False
+    seen, since = st.session_state.get("other_url", (None, now))
+    if seen != shown:
+        st.session_state["other_url"] = shown, now
+    return seen == shown and now - since >= TICK
+
+
+def _url() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
