@@ -12,7 +12,7 @@ from backend.jobs.queue import JobQueue, QueueDown
 from backend.processes import ProcessName, is_surely_gone, this_host
 
 WORKER_MODULE = "workers.main"  # a work-horse is a fork of its worker and has its command line
-GONE_SECONDS = 1.0              # RQ kills within some 11 ms
+GONE_SECONDS = 3.0              # RQ kills within some 11 ms; a machine that is full takes its time
 CLOCK_SLACK_SECONDS = 2.0       # the kernel tells when a process began by a clock of its own
 
 

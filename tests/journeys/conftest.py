@@ -140,7 +140,7 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
         **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
         "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",
         "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5",
-        "REDRIVE_ARMED_SECONDS": "0"}
+        "REDRIVE_ARMED_SECONDS": "0", "REDRIVE_WORKERS_INTERACTIVE": "1"}  # starting one costs 2 s of a core; chaos has several
 
 
 def _free_port() -> int:
