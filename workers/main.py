@@ -25,6 +25,7 @@ from backend.jobs.queue import RUN_ITEMS, queue_name, worker_name
 from backend.processes import this_process
 from backend.settings import load
 from workers import jobs, shutdown  # noqa: F401  jobs preloads what a job needs before RQ forks: 0.05 s a job instead of 2 s
+from workers.generators.certificates import trusted
 from workers.generators.choose import choose_generator
 from workers.generators.painters.choose import choose_painter
 
@@ -113,6 +114,7 @@ def main(priority: str, burst: bool) -> None:
         raise BadSetting(str(exc)) from exc
     redis = Redis.from_url(settings.redis_url.get_secret_value())
     _wait_for(redis)
+    trusted()  # here, for all its work-horses
     worker = ItemWorker(
         [queue_name(Priority(priority))], name=worker_name(this_process()), connection=redis,
         serializer="json", job_monitoring_interval=MONITORING_SECONDS, worker_ttl=IDLE_BEAT_SECONDS + 15,

@@ -48,12 +48,12 @@ class CoverCalls:
     def take(self, actor_id: str) -> bool:
         """One more cover is begun. False: not now. Redis away is not now either: nobody can tell what was spent.
 
-        What counts is each hit, in all first: refused there, it costs its person nothing. Looking before keeps a person who is over the
-        limit from using up that of all.
+        What counts is each hit, in all first: refused there, it costs its person nothing. Looking at the person before keeps one who is
+        over the limit from using up that of all.
         """
         named = self._named(actor_id)
         try:
-            return all(self._limiter.test(limit, *name) for limit, name in named) and all(
+            return all(self._limiter.test(limit, *name) for limit, name in named[1:]) and all(
                 self._limiter.hit(limit, *name) for limit, name in named)
         except RedisError:
             return False

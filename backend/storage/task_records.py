@@ -98,13 +98,17 @@ def forget_ends(connection: Connection, ended_ids: Sequence[int]) -> None:
     connection.execute(text("delete from ops.ended_tasks where ended_id = any(:ended_ids)"), {"ended_ids": list(ended_ids)})
 
 
+# What of a task is needed to write its progress: user_request and what failed before may be long.
+_KEPT = tuple(tasks.c[name] for name in ("task_id", "status", "current_step", "completed_at", "error_message", "created_at"))
+
+
 def record_progress(connection: Connection, task_id: str, now: datetime) -> bool:
     """Write failed_concepts and execution_summary from the items, and the status that follows from them. True: that has changed.
 
     Locks the task's row: of two last items the second one sees the first one's outcome. What another program has made of the
     status is put right too, but for a cancel while items are unsettled: that is obeyed.
     """
-    task = connection.execute(select(tasks).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
+    task = connection.execute(select(*_KEPT).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
     if task is None:
         return False
     counts: dict[str, int] = defaultdict(int)
@@ -122,7 +126,7 @@ def record_progress_of_many(connection: Connection, task_ids: Sequence[str], now
     if not task_ids:
         return
     named = tasks.c.task_id == func.any(cast(list(task_ids), ARRAY(Text)))
-    found = connection.execute(select(tasks).where(named).order_by(tasks.c.task_id).with_for_update()).all()
+    found = connection.execute(select(*_KEPT).where(named).order_by(tasks.c.task_id).with_for_update()).all()
     counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in connection.execute(text(
             "select task_id, state, count(*) as count from ops.items where task_id = any(:task_ids) group by 1, 2"),

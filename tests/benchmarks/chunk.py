@@ -82,9 +82,11 @@ def _figures(concurrency: int, rounds: list[dict[str, float]]) -> Iterator[Figur
 
 
 def main() -> None:
-    """The child: one chunk, as a work-horse runs it. Imports are done, as they are before RQ forks."""
+    """The child: one chunk, as a work-horse runs it. Imports are done and certificates read, as they are before RQ forks."""
     from workers.chunk import run_chunk
+    from workers.generators.certificates import trusted
 
+    trusted()
     settings = load()
     logs.configure_logging(settings)
     redrive = connect(settings, pool_size=settings.worker_connections)  # as in workers.jobs

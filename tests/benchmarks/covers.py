@@ -142,9 +142,11 @@ def _memory_bytes(pid: int) -> int:
 
 
 def main() -> None:
-    """The child: one chunk of covers, as a work-horse runs it. Imports are done, as they are before RQ forks."""
+    """The child: one chunk of covers, as a work-horse runs it. Imports are done and certificates read, as they are before RQ forks."""
     from workers.chunk import run_chunk
+    from workers.generators.certificates import trusted
 
+    trusted()
     settings = load()
     logs.configure_logging(settings)
     redrive = connect(settings, pool_size=settings.worker_connections)

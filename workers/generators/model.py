@@ -22,6 +22,7 @@ from backend.content.keys import ContentKind
 from backend.content.written import Chapter, ChapterBrief, ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
 from backend.settings import Settings
 from workers.generators.answer import Answer, content_of
+from workers.generators.certificates import trusted
 from workers.generators.chapter_prompt import write_chapter_prompt
 from workers.generators.endpoint import Endpoint
 from workers.generators.partial import PartialChapter
@@ -103,11 +104,12 @@ class ModelGenerator:
 
     @functools.cached_property
     def _client(self) -> openai.AsyncOpenAI:
-        """Reads certificates for 40 ms, which a chunk of covers does not need."""
+        """A chunk of covers needs none."""
         seconds = self._endpoint.timeout_seconds
         return openai.AsyncOpenAI(
             base_url=self._endpoint.base_url, api_key=self._endpoint.key,
-            timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)))
+            timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+            http_client=openai.DefaultAsyncHttpxClient(verify=trusted()))
 
     async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]:
         return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial, spent=spent or Spent())

@@ -16,6 +16,7 @@ import httpx2
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.pictures import check_bytes
 from backend.i18n import _
+from workers.generators.certificates import trusted
 from workers.generators.endpoint import Endpoint
 
 _MOST_REDIRECTS = 3
@@ -30,13 +31,14 @@ class Fetching:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._opened: httpx2.AsyncClient | None = None  # 30 ms for its certificates, which an answer in base64 does not need
+        self._opened: httpx2.AsyncClient | None = None  # an answer in base64 needs none
 
     @property
     def _client(self) -> httpx2.AsyncClient:
         if self._opened is None:
             seconds = self._endpoint.timeout_seconds
-            self._opened = httpx2.AsyncClient(timeout=httpx2.Timeout(seconds, connect=min(10.0, seconds)), follow_redirects=False)
+            self._opened = httpx2.AsyncClient(
+                verify=trusted(), timeout=httpx2.Timeout(seconds, connect=min(10.0, seconds)), follow_redirects=False)
         return self._opened
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from backend.content.pictures import MOST_BYTES, check_bytes, make_cover
 from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.i18n import _
 from backend.settings import Settings
+from workers.generators.certificates import trusted
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
@@ -66,7 +67,8 @@ class ModelPainter:
         seconds = settings.model_timeout_seconds
         self._client = openai.AsyncOpenAI(
             base_url=self._endpoint.base_url, api_key=self._endpoint.key, max_retries=settings.model_retries,
-            timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)))
+            timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
+            http_client=openai.DefaultAsyncHttpxClient(verify=trusted()))
         self._fetching = Fetching(self._endpoint)
 
     async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
