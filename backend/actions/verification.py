@@ -20,7 +20,7 @@ from backend.storage.facts import load_facts
 from backend.storage.verifying import Found
 
 JUDGED_AT_ONCE = 500
-NAMED_CAUSES = 20  # the rest is counted together
+NAMED_CAUSES = 20  # of the rest is kept how many there are
 
 
 def conclude(redrive: Redrive, operation_id: str) -> bool:
@@ -44,10 +44,12 @@ def outcome_of(redrive: Redrive, connection: Connection, operation_id: str) -> d
     problems: Counter[str] = Counter()
     for found in named:
         problems[str(found.problem_kind)] += found.count
+    causes = _causes(named)
     return {
         "healthy": written - gone + states[KeyState.HEALTHY], "in_progress": states[KeyState.IN_PROGRESS],
         "waiting": states[KeyState.WAITING], "gone": gone + states[None], "problems": dict(problems),
-        "untouched": sum(found.count for found in listed if not found.was_begun), "causes": _causes(named)}
+        "untouched": sum(found.count for found in listed if not found.was_begun), "causes": causes[:NAMED_CAUSES],
+        "cause_count": len(causes)}
 
 
 def _judge_others(redrive: Redrive, connection: Connection, operation_id: str) -> tuple[Counter[KeyState | None], list[Found]]:
@@ -89,4 +91,4 @@ def _causes(named: Sequence[Found]) -> list[dict[str, Any]]:
     for found in named:
         counts[found.cause_id] += found.count
         words[found.cause_id] = wording.cause_title(ErrorKind(found.error_kind), found.title)
-    return [{"cause_id": cause_id, "words": words[cause_id], "count": count} for cause_id, count in counts.most_common(NAMED_CAUSES)]
+    return [{"cause_id": cause_id, "words": words[cause_id], "count": count} for cause_id, count in counts.most_common()]

@@ -56,7 +56,8 @@ class Progress:
     starts_at: datetime | None = None    # of an armed one: until then it can be undone
     outcome_waiting: int = 0             # keys that are not there and not due yet
     outcome_untouched: int = 0           # keys that were never begun and are broken as before
-    outcome_causes: tuple[NamedCause, ...] = ()  # of the problems, the most frequent first
+    outcome_causes: tuple[NamedCause, ...] = ()  # of the problems, the most frequent first; not all of very many
+    outcome_cause_count: int = 0         # all of them
     not_started: int = 0                 # of the skipped ones: their group was stopped
     limits: OperationLimits = field(default_factory=OperationLimits)
     spent: Spent = field(default_factory=Spent)
@@ -243,6 +244,7 @@ def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
         None, None, outcome.get("healthy"), outcome.get("problems", {}), outcome.get("in_progress", 0), outcome.get("gone", 0),
         cancelling, row.state_by or "", row.state_reason or "", row.starts_at, outcome.get("waiting", 0), outcome.get("untouched", 0),
         tuple(NamedCause(found["cause_id"], without_secrets(found["words"]), found["count"]) for found in outcome.get("causes", ())),
+        outcome.get("cause_count", len(outcome.get("causes", ()))),
         sum(found.stopped for found in counted if found.state == ItemState.SKIPPED), OperationLimits.from_json(row.limits),
         Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items), unwritten=unwritten,
         waiting_covers=sum(found.covers for found in counted if found.state in (ItemState.PLANNED, ItemState.QUEUED)))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from backend.content.pictures import LEAST_PIXELS, MOST_BYTES
+from backend.content.pictures import LEAST_PIXELS, MOST_BYTES, MOST_PIXELS
 from backend.i18n import _
 from backend.views.covers import CoverView
 from dashboard import cover_callbacks
@@ -16,9 +16,9 @@ def show_upload(found: CoverView, *, is_live: bool) -> None:
     roadmap_id = found.card.roadmap_id
     file_key, alt_key = f"cover-file-{roadmap_id}-{len(found.versions)}", f"cover-alt-{roadmap_id}"
     with st.expander(_("Upload a picture of your own"), icon=":material/upload:", key=f"upload-{roadmap_id}"):
-        st.caption(_("PNG, JPEG, WebP or GIF, at least {width} x {height} pixels, at most {most} MB. It is cropped around its middle to "
-                     "1200 x 630, and its metadata is removed.").format(
-                         width=LEAST_PIXELS[0], height=LEAST_PIXELS[1], most=MOST_BYTES // 1024 ** 2))
+        st.caption(_("PNG, JPEG, WebP or GIF, at least {width} x {height} pixels, at most {millions} million of them and {most} MB. "
+                     "It is cropped around its middle to 1200 x 630, and its metadata is removed.").format(
+                         width=LEAST_PIXELS[0], height=LEAST_PIXELS[1], millions=MOST_PIXELS // 1_000_000, most=MOST_BYTES // 1024 ** 2))
         file = st.file_uploader(_("Picture"), type=TYPES, key=file_key, max_upload_size=MOST_BYTES // 1024 ** 2,
                                 disabled=not may_retry() or is_live)
         alt_text = st.text_input(_("Alt text: what is to be seen, for those who cannot see it"), key=alt_key, max_chars=300,

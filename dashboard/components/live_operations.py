@@ -235,7 +235,7 @@ def outcome_sentence(progress: Progress) -> str:
     if not causes:
         return outcome_words(progress)
     named = "; ".join(cause.words if len(causes) == 1 else f"{cause.words} ({cause.count:,})" for cause in causes[:NAMED_CAUSES])
-    more = len(causes) - NAMED_CAUSES
+    more = progress.outcome_cause_count - NAMED_CAUSES
     named += ngettext("; and {count} more cause", "; and {count} more causes", more).format(count=more) if more > 0 else ""
     return f"{outcome_words(progress)}: {named}"
 

@@ -87,6 +87,7 @@ def _queries(redrive: Redrive) -> dict[str, Callable[[], object]]:
         return lambda: listing.problem_page(redrive, problem_filter, **arguments)
 
     filters = _filters(redrive)
+    largest = listing.cause_rows(redrive, EVERYTHING, limit=1)[0].cause_id
     return {
         "page 1": page(),
         "page 900 of 1,000": page(page=900),
@@ -98,7 +99,7 @@ def _queries(redrive: Redrive) -> dict[str, Callable[[], object]]:
         "causes of failed": lambda: listing.cause_rows(redrive, filters["failed"]),
         "causes of a text": lambda: listing.cause_rows(redrive, filters["a text that 2 % hold"]),
         "grouping by cause, all of them": lambda: listing.cause_rows(redrive, EVERYTHING, limit=200),
-        "page of the largest cause": lambda: causes.cause(redrive, listing.cause_rows(redrive, EVERYTHING, limit=1)[0].cause_id),
+        "page of the largest cause": lambda: causes.cause(redrive, largest),
         "titles of owners": lambda: listing.owner_titles(redrive),
         "overview, all of it": lambda: overview.overview(redrive),
         "overview: trend": lambda: overview.trend(redrive),

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from backend.actions import cancel
+from backend.actions import cancel, verification
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState, OperationState
 from backend.content.stopping import CancelReason, CancelScope
@@ -36,6 +36,19 @@ def test_twenty_one_retried_twenty_healthy_one_failed_again_by_its_new_cause(red
     assert (cause["words"], cause["count"]) == ("Model refused: The model refused.", 1)
     found = operations.progress(redrive, stand.operation_id)
     assert [(named.words, named.count) for named in found.outcome_causes] == [("Model refused: The model refused.", 1)]
+
+
+def test_of_very_many_causes_the_number_is_told_though_not_all_are_named(redrive, stand, monkeypatch):
+    keys = add_broken(redrive, {CAUSE: 5})
+    monkeypatch.setattr(verification, "NAMED_CAUSES", 2)
+    kinds = [ErrorKind.MODEL_REFUSED, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_TRUNCATED, ErrorKind.MODEL_CUT_STREAM, ErrorKind.UNEXPECTED]
+    stand.answer = lambda key: ItemError(kinds[keys[CAUSE].index(key)], f"{kinds[keys[CAUSE].index(key)]} happened")
+    stand.confirm()
+
+    stand.run()
+
+    found = operations.progress(redrive, stand.operation_id)
+    assert (len(found.outcome_causes), found.outcome_cause_count) == (2, 5)
 
 
 def test_a_chapter_that_was_written_is_healthy_and_gone_only_with_its_novel(redrive, stand):
