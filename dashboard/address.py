@@ -27,8 +27,11 @@ def write(name: str, values: str | Sequence[str]) -> None:
         st.query_params[name] = values
     elif name in st.query_params:
         del st.query_params[name]
-    if "drawn_url" in st.session_state:  # a live part knows what it wrote itself
-        remember_drawn()
+    else:
+        return
+    st.session_state["sent_url"] = _url()
+    if "drawn_url" in st.session_state:  # a live part that writes draws itself for it
+        st.session_state["drawn_url"] = _url()
 
 
 def forget(names: Iterable[str]) -> None:
@@ -36,8 +39,9 @@ def forget(names: Iterable[str]) -> None:
         write(name, "")
 
 
-# Streamlit joins a rerun that waits with one that comes after it, and takes the address of the second: a tick of a live part that left
-# the browser before it knew what a click had opened draws the page as it was, while the browser shows the new address.
+# The address that the page is drawn for and that of the browser can part in two ways. Streamlit joins a rerun that waits with one that
+# comes after it, and takes the address of the second: a tick of a live part that left the browser before it knew what a click had opened
+# draws the page as it was. And a link to the page on which it stands changes the page, but not what the browser takes for its address.
 
 def forget_drawn() -> None:
     """The page is being drawn."""
@@ -48,18 +52,36 @@ def forget_drawn() -> None:
 def remember_drawn() -> None:
     """The page is drawn, for the address that is known now."""
     st.session_state["drawn_url"] = _url()
+    _forget_sent()
 
 
-def is_drawn_for_another(now: datetime) -> bool:
-    """The browser shows another address than the page was drawn for, and not just in a tick that was still under way."""
+def is_overtaken(now: datetime) -> bool:
+    """In a tick: the browser shows what a click opened, and the page was drawn without. A browser that is behind is told where it is.
+
+    Neither is said of one tick that was still under way, but after a second.
+    """
     shown = _url()
-    if shown == st.session_state.get("drawn_url", shown):
+    drawn = st.session_state.get("drawn_url", shown)
+    if shown == drawn:
         st.session_state.pop("other_url", None)
+        _forget_sent()
         return False
     seen, since = st.session_state.get("other_url", (None, now))
     if seen != shown:
         st.session_state["other_url"] = shown, now
-    return seen == shown and now - since >= TICK
+        return False
+    if now - since < TICK:
+        return False
+    if shown == st.session_state.get("sent_url"):
+        return True
+    st.query_params.from_dict(drawn)
+    return False
+
+
+def _forget_sent() -> None:
+    """What was sent is drawn."""
+    if st.session_state.get("sent_url") == st.session_state.get("drawn_url"):
+        st.session_state.pop("sent_url", None)
 
 
 def _url() -> dict[str, list[str]]:

@@ -41,8 +41,8 @@ def _ask_database(title: str) -> None:
 
 
 def guarded_part(show: Callable[[], None]) -> None:
-    """Show a live part. What a button in it did, an outage that it meets, and another address, are for the whole page."""
-    if session.take_page_wanted() or address.is_drawn_for_another(utc_now()):
+    """Show a live part. What a button in it did, an outage that it meets, and a click that was overtaken, are for the whole page."""
+    if session.take_page_wanted() or address.is_overtaken(utc_now()):
         st.rerun()
     try:
         show()

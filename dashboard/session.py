@@ -1,5 +1,5 @@
-"""The one place that touches st.session_state, with names and types: what a person is about to do (selection, open plan) and what they
-have to be told (notices). What is looked at is in the URL: dashboard.address.
+"""What st.session_state holds, with names and types: what a person is about to do (selection, open plan) and what they have to be told
+(notices). What is looked at is in the URL: dashboard.address.
 """
 
 from collections.abc import Iterable, Sequence

@@ -21,6 +21,7 @@ from backend import logs
 from backend.bootstrap import NotConfigured, connect
 from backend.content.status import Priority
 from backend.host.lifelines import tie_to_parent
+from backend.i18n import _
 from backend.jobs.queue import RUN_ITEMS, queue_name, worker_name
 from backend.processes import this_process
 from backend.settings import load
@@ -106,6 +107,7 @@ class BadSetting(click.ClickException):
 def main(priority: str, burst: bool) -> None:
     settings = load()
     logs.configure_logging(settings)
+    _read_certificates()
     try:  # a bad setting is told now, not by the first item
         connect(settings).close()  # names the servers and the object store; asks none of them
         choose_generator(settings)
@@ -114,13 +116,20 @@ def main(priority: str, burst: bool) -> None:
         raise BadSetting(str(exc)) from exc
     redis = Redis.from_url(settings.redis_url.get_secret_value())
     _wait_for(redis)
-    trusted()  # here, for all its work-horses
     worker = ItemWorker(
         [queue_name(Priority(priority))], name=worker_name(this_process()), connection=redis,
         serializer="json", job_monitoring_interval=MONITORING_SECONDS, worker_ttl=IDLE_BEAT_SECONDS + 15,
         exception_handlers=[_log_failed_job], log_job_description=False)
     log.info("worker_started", queue=priority, pid=os.getpid())
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
+
+
+def _read_certificates() -> None:
+    """Here, for all its work-horses. Raises BadSetting."""
+    try:
+        trusted()
+    except OSError as exc:
+        raise BadSetting(_("The certificates cannot be read ({error}). Look at SSL_CERT_FILE and SSL_CERT_DIR.").format(error=exc)) from exc
 
 
 def _wait_for(redis: Redis) -> None:

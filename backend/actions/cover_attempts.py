@@ -24,6 +24,7 @@ from backend.storage.engine import wait_at_most
 from backend.storage.facts import load_cover_facts
 from backend.storage.items import StoredItem
 from backend.storage.objects import Objects
+from backend.storage.recorded import storable
 
 MOST_TOPICS = 12
 
@@ -158,5 +159,5 @@ def _count(connection: Connection, item: StoredItem) -> None:
 def _brief(connection: Connection, roadmap: LockedRoadmap, note: str = "") -> CoverBrief:
     concepts = contents.read_leniently(connection, roadmap.roadmap_id).concepts
     names = [*(concept.stage_name for concept in concepts), *(concept.module_name for concept in concepts)]
-    topics = tuple(dict.fromkeys(name for name in names if name))[:MOST_TOPICS]
+    topics = tuple(dict.fromkeys(storable(name) for name in names if name))[:MOST_TOPICS]
     return CoverBrief(roadmap.roadmap_id, roadmap.title, language_of(roadmap.title), topics, note)

@@ -96,7 +96,8 @@ class Supervisor:
                 child.spec.command, env=dict(self._environment), cwd=self._folder, stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, process_group=0,  # Ctrl-C reaches only us; in our session, so that niceness counts
                 preexec_fn=tied_to_this_process(child.spec.death_signal))
-        os.setpriority(os.PRIO_PROCESS, child.process.pid, child.spec.niceness)
+        # Not below our own: started by `nice`, only root may go back.
+        os.setpriority(os.PRIO_PROCESS, child.process.pid, max(child.spec.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
         child.started_at = time.monotonic()
 
     def _bury(self, child: Child, now: float) -> None:

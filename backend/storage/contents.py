@@ -51,7 +51,7 @@ def lock_unread_roadmap(connection: Connection, roadmap_id: str) -> LockedRoadma
 
 
 def read_leniently(connection: Connection, roadmap_id: str) -> Framework:
-    """framework_data as far as it can be read: without concepts where PostgreSQL itself would refuse to read it."""
+    """framework_data as far as Python can read it. What PostgreSQL refuses to read as jsonb may be in its texts."""
     stored = connection.scalar(select(cast(roadmap_metadata.c.framework_data, Text)).where(roadmap_metadata.c.roadmap_id == roadmap_id))
     try:
         return read_framework(json.loads(stored or "null"))

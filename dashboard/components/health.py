@@ -23,7 +23,7 @@ def note_drawn() -> None:
 
 
 def show_health() -> None:
-    """In the sidebar, last of all. Draws the page again when the crew, the running operations or the address are not what it shows."""
+    """In the sidebar, last of all. Draws the page again when the crew or the running operations are not what it shows."""
     address.remember_drawn()
     drawn = session.drawn()
     is_live = drawn is not None and bool(drawn.active_operations)
@@ -31,7 +31,7 @@ def show_health() -> None:
 
 
 def _health() -> None:
-    if address.is_drawn_for_another(utc_now()):
+    if address.is_overtaken(utc_now()):
         st.rerun()
     now, crew = _look()
     st.html(_block(crew_lines(crew) if crew else [Look(RED, "✕", _("PostgreSQL does not answer"))]))

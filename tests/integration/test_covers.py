@@ -27,6 +27,7 @@ from tests.integration.test_attempts import COVER, begun, item_row, queued
 from workers.chunk import Chunk
 from workers.generators.offline import OfflineGenerator
 from workers.generators.painters.protocol import Answered
+from workers.generators.prompt import write_cover_prompt
 
 KEY = ContentKey(ContentKind.COVER, "r1")
 
@@ -186,6 +187,20 @@ def spoil_framework(redrive: Redrive) -> None:
     with redrive.engine.begin() as connection:
         connection.execute(text("alter table roadmap_metadata alter column framework_data type json using framework_data::json"))
         connection.execute(text("update roadmap_metadata set framework_data = '{\"stages\": [\"\\u0000\"]}'"))
+
+
+def test_a_name_that_nothing_can_send_keeps_no_cover_from_being_painted(redrive, operator):
+    add_bare(redrive, "r1")
+    item_id, = queued(redrive, operator, KEY)
+    odd = '{"stages": [{"name": "half \\ud83d", "modules": [{"name": "nul \\u0000", "concepts": [{"concept_id": "a"}]}]}]}'
+    with redrive.engine.begin() as connection:
+        connection.execute(text("alter table roadmap_metadata alter column framework_data type json using framework_data::json"))
+        connection.execute(text("update roadmap_metadata set framework_data = cast(:odd as json)"), {"odd": odd})
+
+    brief = begun(redrive, item_id).brief
+
+    assert brief.topics == ("half \N{REPLACEMENT CHARACTER}", "nul \N{REPLACEMENT CHARACTER}")
+    write_cover_prompt(brief).encode()
 
 
 def test_a_roadmap_that_is_deleted_while_its_cover_is_made_loses_only_that_one(redrive, operator):

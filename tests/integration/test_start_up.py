@@ -81,7 +81,8 @@ def test_an_object_store_that_cannot_be_used_is_told_before_any_work(settings, c
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("REDRIVE_OBJECT_STORE", "file:///etc/hostname/texts"), ("OPENAI_BASE_URL", "localhost:8000/v1"), ("REDRIVE_OFFLINE_FAULTS", "what")])
+    ("REDRIVE_OBJECT_STORE", "file:///etc/hostname/texts"), ("OPENAI_BASE_URL", "localhost:8000/v1"), ("REDRIVE_OFFLINE_FAULTS", "what"),
+    ("SSL_CERT_FILE", "/etc/no-such-file")])
 def test_a_worker_process_names_the_setting_that_cannot_work(settings, name, value):
     said = refusal_of(settings, "workers.main", "--queue", "bulk", "--burst", **{name: value})
 

@@ -360,3 +360,27 @@ def test_children_left_by_an_earlier_run_are_stopped_and_a_stranger_is_not(start
 @pytest.mark.parametrize(("deaths", "seconds"), [(0, 0), (1, 0.5), (2, 1), (4, 4), (7, LONGEST_DELAY_SECONDS), (5000, 30)])
 def test_the_wait_before_a_new_start_doubles_up_to_a_limit(deaths: int, seconds: float) -> None:
     assert delay_seconds(deaths) == seconds
+
+
+NICE_PARENT = """
+    import os, sys
+    from pathlib import Path
+    from backend.host.children import ChildSpec, Supervisor
+
+    os.nice(4)
+    sleeps = (sys.executable, "-c", "import time; time.sleep(600)")
+    supervisor = Supervisor(
+        (ChildSpec("plain", sleeps), ChildSpec("yielding", sleeps, niceness=9)), environment=os.environ, folder=Path(), logs=Path(sys.argv[1]))
+    supervisor.start_all()
+    print(*(os.getpriority(os.PRIO_PROCESS, child.process.pid) - os.getpriority(os.PRIO_PROCESS, 0) > 0 for child in supervisor.children))
+    print(min(os.getpriority(os.PRIO_PROCESS, child.process.pid) - os.getpriority(os.PRIO_PROCESS, 0) for child in supervisor.children))
+    supervisor.stop_all(5)
+"""
+
+
+def test_whoever_is_started_by_nice_keeps_its_children_as_nice(tmp_path):
+    """Only root may be less nice than before: anybody else could not start them at all."""
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(NICE_PARENT), str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert told.stdout.split() == ["False", "True", "0"]

@@ -7,57 +7,85 @@ from streamlit.testing.v1 import AppTest
 
 from backend.clock import utc_now
 
+NOW = utc_now()
+WAS, OPENED = {"page": "5"}, {"page": "5", "id": "r1"}
+
 
 def script() -> None:
-    """A whole run, or a tick of a live part at a given time."""
+    """A whole run, or a tick of a live part, with what a callback wrote before it."""
     import streamlit as st
 
     from dashboard import address
 
-    if "tick_at" not in st.session_state:
+    step, given = st.session_state.step
+    if step == "click":
+        address.write("id", given)
+    elif step == "drawn":
         address.forget_drawn()
         address.remember_drawn()
-    elif "writes" in st.session_state:
-        address.write("page", st.session_state.writes)
     else:
-        st.session_state["answer"] = address.is_drawn_for_another(st.session_state.tick_at)
+        st.session_state["answer"] = address.is_overtaken(given)
+
+
+class Browser:
+    """Sends an address with each run, and knows what it is told."""
+
+    def __init__(self) -> None:
+        self.app = AppTest.from_function(script)
+
+    def run(self, step: str, address: dict[str, str], given: object = None) -> dict[str, str]:
+        self.app.query_params.clear()
+        for name, value in address.items():
+            self.app.query_params[name] = value
+        self.app.session_state["step"] = step, given
+        self.app.run()
+        assert not self.app.exception
+        return {name: values if isinstance(values, str) else values[0] for name, values in self.app.query_params.items()}
+
+    def tick(self, address: dict[str, str], seconds: float) -> bool:
+        self.run("tick", address, NOW + timedelta(seconds=seconds))
+        return self.app.session_state["answer"]
 
 
 @pytest.fixture
-def page() -> AppTest:
-    found = AppTest.from_function(script)
-    found.query_params["page"] = "5"
-    return found.run()
+def browser() -> Browser:
+    found = Browser()
+    found.run("drawn", WAS)
+    return found
 
 
-def tick(drawn: AppTest, at, **query: str) -> bool:
-    for name, value in query.items():
-        drawn.query_params[name] = value
-    drawn.session_state["tick_at"] = at
-    return drawn.run().session_state["answer"]
+def test_a_click_that_a_tick_overtook_is_followed_after_a_second(browser):
+    browser.run("click", WAS, "r1")
+    browser.run("drawn", WAS)  # joined with a tick that left before the browser knew
+
+    assert not browser.tick(WAS, 0)  # another one
+    assert not browser.tick(OPENED, 1)
+    assert not browser.tick(OPENED, 1.9)
+    assert browser.tick(OPENED, 3)
+    browser.run("drawn", OPENED)
+    assert not browser.tick(OPENED, 5)
 
 
-def test_a_browser_that_shows_another_address_for_a_second_is_followed(page):
-    now = utc_now()
+def test_a_click_that_was_drawn_is_not_drawn_again_for_a_late_tick(browser):
+    browser.run("click", WAS, "r1")
+    browser.run("drawn", OPENED)
 
-    assert not tick(page, now)
-    assert not tick(page, now, id="r1")
-    assert not tick(page, now + timedelta(seconds=0.9), id="r1")
-    assert tick(page, now + timedelta(seconds=2), id="r1")
+    assert [browser.tick(address, seconds) for seconds, address in enumerate((WAS, OPENED, WAS, OPENED, OPENED))] == [False] * 5
 
 
-def test_one_tick_that_was_under_way_changes_nothing(page):
-    now = utc_now()
+def test_a_browser_that_is_behind_after_a_link_to_the_same_page_is_told_where_it_is(browser):
+    browser.run("click", WAS, "r1")
+    browser.run("drawn", OPENED)
+    linked = {"operation": "op1"}
+    browser.run("drawn", linked)
 
-    assert not tick(page, now, page="4")
-    assert not tick(page, now + timedelta(seconds=2), page="5")
-    assert not tick(page, now + timedelta(seconds=4), page="4")
+    assert browser.run("tick", OPENED, NOW) == OPENED
+    assert browser.run("tick", OPENED, NOW + timedelta(seconds=2)) == linked
+    assert browser.app.session_state["answer"] is False
 
 
-def test_what_a_live_part_writes_itself_is_no_other_address(page):
-    page.session_state["tick_at"], page.session_state["writes"] = utc_now(), "6"
-    page.run()
-    del page.session_state["writes"]
+def test_what_a_live_part_writes_itself_is_no_other_address(browser):
+    browser.run("click", WAS, "r1")
 
-    assert not tick(page, utc_now(), page="6")
-    assert not tick(page, utc_now() + timedelta(seconds=9), page="6")
+    assert not browser.tick(OPENED, 0)
+    assert not browser.tick(OPENED, 9)
