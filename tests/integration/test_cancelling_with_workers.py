@@ -133,7 +133,7 @@ def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(red
 
     assert (exit_code, given_back) == (0, True)
     assert progress.counts[ItemState.SUCCEEDED] == 6
-    assert time.monotonic() - started_at < 15
+    assert time.monotonic() - started_at < 45  # not as long as the model was to take
     with redrive.engine.connect() as connection:
         assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
 

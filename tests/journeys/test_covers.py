@@ -112,7 +112,7 @@ def test_a_hundred_covers_in_one_action_leave_the_page_quick_and_what_is_there_u
     assert len(_painted(stack.model.requests)) < 95  # answered while painting went on
 
     wait_for(lambda: stack.query("select state, count(*) from ops.items where owner_id like 'hundred-%%' group by 1 order by 1")
-             == [("skipped", 2), ("succeeded", 95)], what="the end of all of them")
+             == [("skipped", 2), ("succeeded", 95)], seconds=120, what="the end of all of them")
     assert _rows(stack, meanwhile + late) == good
     assert len(_painted(stack.model.requests)) == 95
     assert 1 < most_at_once(_painted(stack.model.requests)) <= AT_ONCE
