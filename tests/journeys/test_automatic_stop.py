@@ -94,7 +94,9 @@ def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person,
         expect(reader.get_by_text("Groups, by the cause they were planned for")).to_be_visible(timeout=PATIENCE)
         photograph(reader, f"operation-groups-{scheme}")
 
-    page.goto(f"{stack.address}/operations?operation={operation_id}")
+    open_page(page, stack, "operations", "Operations")
+    page.get_by_role("link", name="Open", exact=True).click()
+    expect(page).to_have_url(re.compile(f"operation={operation_id}"), timeout=PATIENCE)  # a link to the page on which it stands
     page.get_by_role("button", name="Limits").click()
     limits = page.get_by_role("dialog")
     limits.get_by_role("spinbutton", name="Items at once").fill("2")
