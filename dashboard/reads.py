@@ -146,7 +146,7 @@ def owner_titles_of_operation(operation_id: str) -> dict[str, str]:
 
 
 @_calm
-def first_chapters_of_operation(operation_id: str) -> dict[str, int]:
+def first_chapters_of_operation(operation_id: str) -> dict[str, int | None]:
     return ledger.first_chapters(connected(), operation_id)
 
 

@@ -37,7 +37,7 @@ def load(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts]
 
 
 def declared(connection: Connection, key: ContentKey, owner: LockedNovel | None) -> str | None:
-    row = chapters.find_chapter(connection, key.owner_id, int(key.part))
+    row = chapters.find_chapter(connection, key.owner_id, key.chapter_number)
     return row.status if row else None
 
 
@@ -50,7 +50,9 @@ def begin(
         return gone
     if item.action is ItemAction.DRAFT:
         return _begin_draft(connection, item, owner) or gone
-    number = int(item.key.part)
+    number = item.key.chapter_number
+    if not number:
+        return ItemError(ErrorKind.SAVE_OWNER_GONE, _("It is no chapter, but a novel that could not be read."))
     if number > 1 and chapters.choice_before(connection, owner.novel_id, number) is None:
         return ItemError(ErrorKind.CHOICE_MISSING, _(
             "Chapter {number} needs the reader's choice at the end of chapter {before}, and there is none.").format(
@@ -87,7 +89,7 @@ def keep_told(redrive: Redrive, connection: Connection, item: StoredItem) -> Non
         row, keep = drafts.of_item(connection, item.item_id), drafts.keep_partial
         stream_id = row.draft_id if row else ""
     else:
-        row, keep = chapters.find_chapter(connection, item.key.owner_id, int(item.key.part)), chapters.keep_partial
+        row, keep = chapters.find_chapter(connection, item.key.owner_id, item.key.chapter_number), chapters.keep_partial
         stream_id = row.chapter_id if row else ""
     title, text = chapter_feed.told(redrive.redis, stream_id) if stream_id else ("", "")
     if row and len(text) > len(row.content) and lock(connection, item.key.owner_id) and leases.holds(connection, item):

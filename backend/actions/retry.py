@@ -73,8 +73,11 @@ def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKe
     def rule(key: ContentKey) -> ExclusionRule:
         if key in busy:
             return ExclusionRule.ALREADY_RUNNING
-        if Owner(key.kind.owner_kind, key.owner_id) not in facts:
+        owner = facts.get(Owner(key.kind.owner_kind, key.owner_id))
+        if owner is None:
             return ExclusionRule.OWNER_GONE
+        if owner.framework_faults and key not in verdicts:
+            return ExclusionRule.UNREADABLE
         return ExclusionRule.ALREADY_MADE if key.kind is ContentKind.COVER else ExclusionRule.NOT_BROKEN
 
     return tuple(Excluded(key, rule(key), key.part or key.owner_id) for key in keys)

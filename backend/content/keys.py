@@ -29,10 +29,15 @@ CONCEPT_KINDS = (ContentKind.TUTORIAL, ContentKind.RESOURCES, ContentKind.QUIZ)
 class ContentKey:
     kind: ContentKind
     owner_id: str
-    part: str = ""  # concept_id, chapter number, or "" for a cover and for a framework
+    part: str = ""  # concept_id, chapter number, or "" for a cover, a framework, and a novel as a whole
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.owner_id}:{self.part}"
+
+    @property
+    def chapter_number(self) -> int:
+        """Of a chapter; 0 is none: the novel as a whole, that cannot be read."""
+        return int(self.part or 0)
 
     @classmethod
     def parse(cls, text: str) -> "ContentKey":

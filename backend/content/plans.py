@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from backend.content.keys import ContentKey, ContentKind
+from backend.content.keys import ContentKey
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
@@ -17,7 +17,7 @@ class ExclusionRule(StrEnum):
     POISON = "poison"                      # tried too often in the last 24 hours; an admin may override it
     ALREADY_MADE = "already_made"          # a cover that is there is never made again by a batch
     OWNER_GONE = "owner_gone"              # its roadmap or novel is unknown, or was deleted
-    UNREADABLE = "unreadable"              # framework_data must be mended at its source
+    UNREADABLE = "unreadable"              # the data of its roadmap or novel must be mended at its source
     CREATION_CANCELLED = "creation_cancelled"  # reopened only when chosen by name
     CHANGED = "changed"                    # needs something else than was planned
     CAUSE_IGNORED = "cause_ignored"        # people ignore its cause; only when chosen by name
@@ -174,7 +174,7 @@ def _left_out(candidate: Candidate, rule: ExclusionRule) -> Excluded:
 def _exclusion(candidate: Candidate, allowance: Allowance) -> ExclusionRule | None:
     if candidate.is_taken:
         return ExclusionRule.ALREADY_RUNNING
-    if candidate.key.kind is ContentKind.FRAMEWORK:
+    if candidate.problem_kind is ProblemKind.UNREADABLE:
         return ExclusionRule.UNREADABLE
     if candidate.problem_kind is ProblemKind.CANCELLED:
         return ExclusionRule.CREATION_CANCELLED

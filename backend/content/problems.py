@@ -15,7 +15,7 @@ class ProblemKind(StrEnum):
     INVALID = "invalid"        # saved, but empty or broken
     DRIFTED = "drifted"        # saved and valid, but marked otherwise; repaired for nothing
     CANCELLED = "cancelled"    # its creation was cancelled; not counted as a failure
-    UNREADABLE = "unreadable"  # framework_data cannot be read
+    UNREADABLE = "unreadable"  # framework_data of a roadmap, or rows of a novel, cannot be read
 
 
 class KeyState(StrEnum):

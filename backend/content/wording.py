@@ -31,7 +31,7 @@ PROBLEM_MEANINGS = {
     ProblemKind.INVALID: _("Something is saved, but it is empty or broken."),
     ProblemKind.DRIFTED: _("Saved and complete, but its status says otherwise. Repairing it costs nothing."),
     ProblemKind.CANCELLED: _("Its creation was cancelled. Not counted as a failure; it can be reopened."),
-    ProblemKind.UNREADABLE: _("framework_data of this roadmap cannot be read. It must be mended at its source."),
+    ProblemKind.UNREADABLE: _("The data of this roadmap or novel cannot be read. It must be mended at its source."),
 }
 KEY_STATES = {
     KeyState.HEALTHY: _("Healthy"), KeyState.IN_PROGRESS: _("In progress"), KeyState.WAITING: _("Not due yet"),
@@ -82,7 +82,7 @@ EXCLUSION_RULES = {
     ExclusionRule.POISON: _("Poison: tried too often in the last 24 hours. An admin may override this with a reason."),
     ExclusionRule.ALREADY_MADE: _("Already successful: a cover that is there is not made again."),
     ExclusionRule.OWNER_GONE: _("Its roadmap or novel is unknown, or was deleted."),
-    ExclusionRule.UNREADABLE: _("framework_data must be mended at its source first."),
+    ExclusionRule.UNREADABLE: _("Its roadmap or novel cannot be read: the data must be mended at its source first."),
     ExclusionRule.CREATION_CANCELLED: _("Its creation was cancelled; choose it by itself to reopen it."),
     ExclusionRule.CHANGED: _("Needs something else than was planned; retry it again."),
     ExclusionRule.CANARY_FAILED: _("Not started: the first items of its group failed."),
@@ -99,7 +99,7 @@ SKIPPED = {
     ExclusionRule.POISON: _("tried too often today"),
     ExclusionRule.ALREADY_MADE: _("already successful"),
     ExclusionRule.OWNER_GONE: _("unknown or deleted"),
-    ExclusionRule.UNREADABLE: _("with framework_data that cannot be read"),
+    ExclusionRule.UNREADABLE: _("whose roadmap or novel cannot be read"),
     ExclusionRule.CREATION_CANCELLED: _("whose creation was cancelled"),
     ExclusionRule.CHANGED: _("that need something else now"),
     ExclusionRule.CANARY_FAILED: _("of a group whose first items failed"),
@@ -172,6 +172,8 @@ def content_key(key: ContentKey, title: str, owner_title: str) -> str:
     """"Tutorial of Backpressure, in Agent performance"."""
     if key.kind in (ContentKind.COVER, ContentKind.FRAMEWORK):
         return _("{kind} of {owner}").format(kind=CONTENT_KINDS[key.kind], owner=owner_title)
+    if key.kind is ContentKind.CHAPTER and not key.part:
+        return _("All chapters of {owner}").format(owner=owner_title)
     if key.kind is ContentKind.CHAPTER:
         return _("Chapter {number} of {owner}").format(number=key.part, owner=owner_title)
     return _("{kind} of {title}, in {owner}").format(kind=CONTENT_KINDS[key.kind], title=title, owner=owner_title)
@@ -190,7 +192,7 @@ def reason(problem_kind: ProblemKind, declared: str | None, detail: str, error_m
         ProblemKind.DRIFTED: _("Saved and complete, but marked {declared}. Repairing it costs nothing.").format(
             declared=declared or _("nothing")),
         ProblemKind.CANCELLED: _("Its creation was cancelled."),
-        ProblemKind.UNREADABLE: _("framework_data cannot be read at {detail}").format(detail=detail),
+        ProblemKind.UNREADABLE: _("The data cannot be read at {detail}").format(detail=detail),
     }[problem_kind]
     if error_message and problem_kind not in (ProblemKind.FAILED, ProblemKind.CANCELLED):
         words += " " + _("Last error: {error}").format(error=error_message)

@@ -53,8 +53,8 @@ def mark_failed(connection: Connection, key: ContentKey, reason: str, now: datet
         ).values(generation_status=CoverStatus.FAILED, error_message=reason, updated_at=now)
     else:
         statement = update(chapters).where(
-            chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == int(key.part), chapters.c.status == ChapterStatus.GENERATING,
-            ~is_live).values(status=ChapterStatus.FAILED, error_message=reason)
+            chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == key.chapter_number,
+            chapters.c.status == ChapterStatus.GENERATING, ~is_live).values(status=ChapterStatus.FAILED, error_message=reason)
     return connection.execute(statement).rowcount == 1
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, DateTime, func, insert, select, text, update
 
 from backend.content.chapters import ChapterOption, DraftKind, DraftState, version_of
 from backend.content.keys import ContentKey
 from backend.content.status import ChapterStatus
 from backend.content.written import Chapter, ChapterBrief, EarlierChapter
 from backend.storage import drafts
-from backend.storage.platform_tables import chapters, novels, options, user_choices
+from backend.storage.platform_tables import chapters, novels, options, readable_time, user_choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ChapterRow:
     content: str
     status: str
     error_message: str
-    created_at: datetime
+    created_at: datetime | None
     completed_at: datetime | None
 
     @property
@@ -53,7 +53,7 @@ def find_novel(connection: Connection, novel_id: str) -> LockedNovel | None:
 
 
 def _novel(connection: Connection, novel_id: str, *, is_locked: bool) -> LockedNovel | None:
-    query = select(novels).where(novels.c.id == novel_id)
+    query = select(*(novels.c[name] for name in ("id", "user_id", "title", "setting", "language"))).where(novels.c.id == novel_id)
     row = connection.execute(query.with_for_update(key_share=True) if is_locked else query).one_or_none()
     return LockedNovel(row.id, row.user_id, row.title, row.setting or "", row.language or "") if row else None
 
@@ -72,7 +72,8 @@ def latest_number(connection: Connection, novel_id: str) -> int:
 
 
 def _row(connection: Connection, *conditions, is_locked: bool = False) -> ChapterRow | None:
-    query = select(chapters).where(*conditions)
+    times = (readable_time(chapters.c[name]).label(name) for name in ("created_at", "generation_completed_at"))
+    query = select(*(column for column in chapters.c if not isinstance(column.type, DateTime)), *times).where(*conditions)
     row = connection.execute(query.with_for_update() if is_locked else query).one_or_none()
     return ChapterRow(
         row.id, row.novel_id, row.chapter_number, row.title or "", row.content or "", row.status, row.error_message or "",
@@ -148,7 +149,7 @@ def finish(connection: Connection, item_id: int, key: ContentKey, written: Chapt
     Another program may have published a whole chapter meanwhile: readers keep what they see, and ours is a draft beside it. What it
     published without options makes way, and is kept as a version.
     """
-    row = _row(connection, chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == int(key.part), is_locked=True)
+    row = _row(connection, chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == key.chapter_number, is_locked=True)
     if row is None:
         return False
     if row.status == ChapterStatus.COMPLETED and row.content.strip() and row.version != version_of(written.title, written.content):
@@ -178,7 +179,7 @@ def replace_options(connection: Connection, chapter_id: str, found: tuple[Chapte
 def mark_failed(connection: Connection, key: ContentKey, message: str) -> None:
     """generating -> failed, with what is there of its text."""
     connection.execute(update(chapters).where(
-        chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == int(key.part), chapters.c.status == ChapterStatus.GENERATING,
+        chapters.c.novel_id == key.owner_id, chapters.c.chapter_number == key.chapter_number, chapters.c.status == ChapterStatus.GENERATING,
     ).values(status=ChapterStatus.FAILED, error_message=message))
 
 

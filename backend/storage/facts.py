@@ -147,7 +147,7 @@ def load_chapter_facts(connection: Connection, key: ContentKey) -> tuple[KeyFact
 
 
 def _one_chapter(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
-    kind, owner_ids, number = OwnerKind.NOVEL, [key.owner_id], int(key.part)
+    kind, owner_ids, number = OwnerKind.NOVEL, [key.owner_id], key.chapter_number
     work = load_work(connection, kind, owner_ids, key)
     novels = rows_of_owners(connection, _NOVELS, owner_ids, is_one=True)
     if not novels:

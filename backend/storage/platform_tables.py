@@ -4,10 +4,13 @@ Only what Redrive reads or writes is listed; unknown columns are left alone. JSO
 jsonb on a given platform: read them through `as_jsonb`.
 """
 
+from datetime import datetime
+
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    ColumnElement,
     DateTime,
     Float,
     ForeignKey,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     cast,
     func,
     text,
@@ -41,6 +45,11 @@ def _filled(table: str) -> Index:
 
 def _time(name: str, **kw) -> Column:
     return Column(name, DateTime(timezone=True), **kw)
+
+
+def readable_time(column: ColumnElement[datetime]) -> ColumnElement[datetime | None]:
+    """The time, or null for one that no calendar of Python holds: infinity, and the year 10000."""
+    return case((column.between(text("'1970-01-01'"), text("'9999-12-30'")), column))
 
 
 tasks = Table(

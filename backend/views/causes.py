@@ -80,7 +80,7 @@ class TouchedOwner:
     owner_id: str
     title: str
     problem_count: int
-    first_chapter: int | None  # of a novel, the first one that has this cause
+    first_chapter: int | None  # of a novel, the first one that has this cause; None too where the cause is of it as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +173,14 @@ def _title(row: Any) -> str:
 
 def _owners(connection: Connection, cause_id: str) -> tuple[TouchedOwner, ...]:
     rows = connection.execute(text(
-        "with touched as (select owner_id, count(*) as problem_count from ops.problems where cause_id = :cause_id "
-        "  group by owner_id order by 2 desc, 1 limit :limit) "
-        "select t.*, (select p.owner_title from ops.problems p where p.owner_id = t.owner_id limit 1) as title, "
-        "  (select min(case when p.kind = 'chapter' then p.part::int end) from ops.problems p "
-        "   where p.owner_id = t.owner_id and p.cause_id = :cause_id) as first_chapter "
-        "from touched t order by problem_count desc, owner_id"), {"cause_id": cause_id, "limit": OWNERS})
+        "with touched as (select owner_id from ops.problems where cause_id = :cause_id group by 1 order by count(*) desc, 1 limit :limit) "
+        "select owner_id, kind = 'chapter' as is_novel, count(*) as problem_count, max(owner_title) as title, "
+        "  min(case when kind = 'chapter' then nullif(part, '')::int end) as first_chapter "
+        "from ops.problems where cause_id = :cause_id and owner_id in (select owner_id from touched) "
+        "group by 1, 2 order by problem_count desc, 1, 2 limit :limit"),
+        {"cause_id": cause_id, "limit": OWNERS})
     return tuple(TouchedOwner(
-        OwnerKind.ROADMAP if row.first_chapter is None else OwnerKind.NOVEL, row.owner_id, row.title or row.owner_id, row.problem_count,
+        OwnerKind.NOVEL if row.is_novel else OwnerKind.ROADMAP, row.owner_id, row.title or row.owner_id, row.problem_count,
         row.first_chapter) for row in rows)
 
 

@@ -211,11 +211,12 @@ def owner_titles(redrive: Redrive, operation_id: str) -> dict[str, str]:
         return {row.owner_id: row.title or row.owner_id for row in rows}
 
 
-def first_chapters(redrive: Redrive, operation_id: str) -> dict[str, int]:
-    """novel_id -> number of its first chapter that it touches."""
+def first_chapters(redrive: Redrive, operation_id: str) -> dict[str, int | None]:
+    """novel_id -> number of its first chapter that it touches; None: it is about the novel as a whole."""
     with redrive.engine.connect() as connection:
         return {row.owner_id: row.number for row in connection.execute(text(
-            "select owner_id, min(part::int) as number from ops.items where operation_id = :operation_id and kind = 'chapter' group by 1"),
+            "select owner_id, min(nullif(part, '')::int) as number from ops.items "
+            "where operation_id = :operation_id and kind = 'chapter' group by 1"),
             {"operation_id": operation_id})}
 
 

@@ -13,7 +13,7 @@ from backend.content import wording
 from backend.content.chapters import StripState
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
-from backend.content.problems import KeyState, ProblemKind, Verdict
+from backend.content.problems import KeyState, Problem, ProblemKind, Verdict
 from backend.content.secrets import without_secrets
 from backend.content.status import ChapterStatus, ItemAction, ItemState
 from backend.redrive import Redrive
@@ -58,9 +58,9 @@ class NovelRow:
     novel_id: str
     title: str
     language: str
-    created_at: datetime
     problem_count: int
     strip: tuple[StripCell, ...]  # by number
+    fault: str = ""               # why the novel as a whole cannot be read; its strip is empty then
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +193,19 @@ def _rows(redrive: Redrive, connection: Connection, novel_ids: list[str]) -> tup
     """In the order of the ids."""
     if not novel_ids:
         return ()
-    found = {row.id: row for row in connection.execute(select(novels).where(novels.c.id.in_(novel_ids)))}
+    found = {row.id: row for row in connection.execute(
+        select(novels.c.id, novels.c.title, novels.c.language).where(novels.c.id.in_(novel_ids)))}
     facts = load_facts(connection, [Owner(OwnerKind.NOVEL, novel_id) for novel_id in found], every_key=True)
     notes, now = _notes(connection, novel_ids), utc_now()
     rows = []
     for novel_id in filter(found.__contains__, novel_ids):
         owner = facts.get(Owner(OwnerKind.NOVEL, novel_id))
-        verdicts = [verdict for verdict in judge_owner(owner, now, redrive.limits) if verdict.key.part] if owner else []
+        judged = judge_owner(owner, now, redrive.limits) if owner else ()
         novel = found[novel_id]
         rows.append(NovelRow(
-            novel_id, novel.title, novel.language or "", novel.created_at, sum(verdict.problem is not None for verdict in verdicts),
-            tuple(sorted((_cell(verdict, notes) for verdict in verdicts), key=lambda cell: cell.chapter_number))))
+            novel_id, novel.title, novel.language or "", sum(verdict.problem is not None for verdict in judged),
+            tuple(sorted((_cell(verdict, notes) for verdict in judged if verdict.key.part), key=lambda cell: cell.chapter_number)),
+            "".join(_why(verdict.problem) for verdict in judged if verdict.problem and not verdict.key.part)))
     return tuple(rows)
 
 
@@ -218,12 +220,15 @@ def _notes(connection: Connection, novel_ids: list[str]) -> _Notes:
                   {(row.owner_id, int(row.part)): row.attempts for row in tried})
 
 
+def _why(problem: Problem) -> str:
+    return without_secrets(wording.reason(problem.kind, problem.declared, problem.detail, problem.error_message))
+
+
 def _cell(verdict: Verdict, notes: _Notes) -> StripCell:
-    number, problem = int(verdict.key.part), verdict.problem
+    number, problem = verdict.key.chapter_number, verdict.problem
     name = verdict.key.owner_id, number
     row = notes.rows.get(name)
     broken = Broken(
-        verdict.key, problem.kind,
-        without_secrets(wording.reason(problem.kind, problem.declared, problem.detail, problem.error_message)),
+        verdict.key, problem.kind, _why(problem),
         notes.attempts.get(name, 0), (row.character_count or 0) if row else 0) if problem else None
     return StripCell(number, strip_state(verdict, None), row.id if row else "", (row.title or "") if row else "", broken)

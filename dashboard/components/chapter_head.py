@@ -61,7 +61,10 @@ def show_head(found: ChapterView, novel: NovelRow | None) -> None:
 
 
 def show_strip(novel: NovelRow, current: int) -> None:
-    """Every chapter as a link with the symbol of its state."""
+    """Every chapter as a link with the symbol of its state; or why there is none to see."""
+    if novel.fault:
+        st.warning(plain(novel.fault), icon=":material/report:")
+        return
     st.html(f'<nav class="rd rd-strip" aria-label="{escaped(_("Chapters of this novel"))}">'
             f'{"".join(_cell(novel.novel_id, cell, current) for cell in novel.strip)}</nav>')
 

@@ -73,8 +73,8 @@ def novel_data(rows: Sequence[NovelRow], chosen: Sequence[ContentKey]) -> dict:
 
 
 def _novel(row: NovelRow) -> dict:
-    told = [LANGUAGES.get(row.language, row.language),
-            ngettext("{count} chapter", "{count} chapters", len(row.strip)).format(count=f"{len(row.strip):,}")]
+    length = ngettext("{count} chapter", "{count} chapters", len(row.strip)).format(count=f"{len(row.strip):,}")
+    told = [LANGUAGES.get(row.language, row.language), row.fault or length]
     broken = _("{count} broken").format(count=f"{row.problem_count:,}") if row.problem_count else ""
     return {
         "id": row.novel_id, "title": row.title or row.novel_id, "told": " · ".join(filter(None, told)), "count": broken,

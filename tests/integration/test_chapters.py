@@ -99,6 +99,16 @@ def test_ten_simultaneous_clicks_are_one_generation(settings, redrive, operator)
     assert count(redrive, "select count(*) from user_choices where chapter_id = 'n1-2'") == 1
 
 
+def test_a_chapter_of_a_novel_that_cannot_be_listed_is_written_when_a_person_asks_for_it(redrive, operator):
+    add_novel(redrive.engine, created_at="infinity", chapters=[{}, {}, FAILED | {"created_at": "infinity"}])
+
+    generation = chapters.generate(redrive, operator, "n1", 3)
+
+    assert work(redrive) == {"succeeded": 1}
+    assert chapters.generate(redrive, operator, "n1").route is Route.COMPLETED
+    assert generation.chapter_number == 3
+
+
 def test_the_first_chapter_needs_no_choice(redrive, operator):
     add_novel(redrive.engine)
 

@@ -28,7 +28,7 @@ from backend.storage import problems as kept
 from backend.storage.ops_tables import ops
 from backend.storage.platform_tables import platform
 from backend.views import listing
-from tests.factories import add_novel, add_roadmap, add_task, ago, concept
+from tests.factories import add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
 
 VIEWER = Actor("a viewer", Role.VIEWER)
 OPERATOR = Actor("an operator", Role.OPERATOR)
@@ -238,6 +238,28 @@ def test_a_framework_that_cannot_be_read_is_left_out(redrive):
     drain(redrive)
 
     assert excluded(plan(redrive)) == {ContentKey(ContentKind.FRAMEWORK, "r1"): ExclusionRule.UNREADABLE}
+
+
+def test_a_novel_that_cannot_be_read_is_left_out_too_even_when_it_is_named(redrive):
+    add_novel(redrive.engine)
+    execute(redrive, "update novels set created_at = 'infinity'")
+    drain(redrive)
+    novel, chapter = (ContentKey(ContentKind.CHAPTER, "n1", part) for part in ("", "1"))
+
+    for scope, key in ((EVERYTHING, novel), (Scope.of(novel), novel), (Scope.of(chapter), chapter)):
+        assert excluded(plan(redrive, scope)) == {key: ExclusionRule.UNREADABLE}
+
+
+def test_an_item_that_was_planned_for_such_a_novel_ends_by_name(redrive):
+    add_novel(redrive.engine)
+    add_operation(redrive.engine)
+    waiting = [add_item(redrive.engine, "", kind="chapter", owner_id="n1", state=state) for state in ("queued", "planned")]
+
+    begun, _item = attempts.begin(redrive, waiting[0])
+    cancel.cancel_items(redrive, CancelScope(owner_id="n1"), Actor("an admin", Role.ADMIN), CancelReason.NOT_NEEDED)
+
+    assert begun is attempts.NotBegun.FAILED
+    assert rows(redrive, "select state from ops.items order by item_id") == [("failed",), ("cancelled",)]
 
 
 def test_a_cancelled_creation_is_left_out_unless_it_is_chosen_by_name(broken):

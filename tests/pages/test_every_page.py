@@ -3,8 +3,10 @@
 import pytest
 
 from backend.content.keys import ContentKind
+from backend.content.scopes import ProblemFilter
 from backend.storage.ops_tables import dirty, heartbeats
-from tests.factories import add_roadmap, ago, concept
+from backend.views.listing import cause_rows
+from tests.factories import add_item, add_novel, add_operation, add_roadmap, ago, concept
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, forget_reads, has_button, words_of
 
 PAGES = ("overview", "problems", "operations", "roadmap", "tasks", "workers", "cause", "automatic", "covers", "novels", "chapter")
@@ -40,6 +42,29 @@ def test_an_empty_platform_is_told_in_words(open_page: OpenPage, name, words):
     assert words in words_of(page)
     assert not page.dataframe
     assert not has_button(page, "Retry everything that is broken")
+
+
+def test_a_novel_that_cannot_be_read_is_told_on_every_page_and_breaks_none(open_page: OpenPage, redrive):
+    chapters = [{"created_at": "infinity", "status": "failed", "error_message": "Refused"}]
+    add_novel(redrive.engine, "n1", title="Tides", created_at="infinity", chapters=chapters)
+    add_operation(redrive.engine)
+    add_item(redrive.engine, "", kind="chapter", owner_id="n1", state="failed", error_kind="unexpected", cause_id="c",
+             settled_at=ago(hours=1))
+    open_page("overview")
+    (cause,) = cause_rows(redrive, ProblemFilter())
+
+    pages = {
+        "cause": open_page("cause", id=cause.cause_id), "operations": open_page("operations", operation="o1"),
+        "problems": open_page("problems"), "novels": open_page("novels"), "novel": open_page("chapter", novel="n1"),
+        "chapter": open_page("chapter", novel="n1", number="1"), "overview": open_page("overview")}
+
+    assert (cause.problem_count, cause.owner_count) == (1, 1)
+    for name, page in pages.items():
+        assert not page.exception, name
+        assert not page.error, (name, [error.value for error in page.error])
+    assert "timestamp too large" in words_of(pages["novel"])
+    links = [(link.proto.label.replace("\\", ""), link.proto.page, link.proto.query_string) for link in pages["cause"].get("page_link")]
+    assert ("Tides (1)", "chapter", "novel=n1") in links
 
 
 @pytest.mark.parametrize("name", PAGES)

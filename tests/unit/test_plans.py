@@ -63,6 +63,12 @@ def test_each_rule_leaves_out_what_falls_under_it_and_nothing_beside_it(rule):
     assert isinstance(decisions[1], PlannedItem)
 
 
+def test_a_novel_that_cannot_be_read_is_left_out_like_a_framework():
+    novel = make_candidate(ProblemKind.UNREADABLE, key=ContentKey(ContentKind.CHAPTER, "n1"))
+
+    assert decision(novel, is_named=True).rule is ExclusionRule.UNREADABLE
+
+
 def test_every_rule_is_tried_by_a_test():
     assert set(EXCLUDED) | RULES_OF_WORKERS | RULES_OF_THE_WHOLE | set(STOP_RULES) == set(ExclusionRule)
 

@@ -42,6 +42,10 @@ def test_every_kind_of_key_has_a_name_that_a_person_understands(kind):
     assert wording.content_key(ContentKey(kind, "r1", part), "Backpressure", "Agents") == KEYS[kind]
 
 
+def test_a_novel_that_cannot_be_read_is_named_without_a_number():
+    assert wording.content_key(ContentKey(ContentKind.CHAPTER, "n1"), "Tides", "Tides") == "All chapters of Tides"
+
+
 @pytest.mark.parametrize(("kind", "declared"), [
     (kind, declared) for kind in ProblemKind for declared in (None, "pending", "generating", "completed", "failed")
     if kind is not ProblemKind.STALE or declared == "generating"])
@@ -63,7 +67,7 @@ def test_every_problem_has_a_reason_without_holes(kind, declared, error):
     (ProblemKind.DRIFTED, None, "", "", "Saved and complete, but marked nothing. Repairing it costs nothing."),
     (ProblemKind.CANCELLED, None, "", "Request timed out.", "Its creation was cancelled."),
     (ProblemKind.UNREADABLE, None, "$.stages: a list was expected, nothing is there", "",
-     "framework_data cannot be read at $.stages: a list was expected, nothing is there"),
+     "The data cannot be read at $.stages: a list was expected, nothing is there"),
 ])
 def test_the_reason_says_what_was_found(kind, declared, detail, error, reason):
     assert wording.reason(kind, declared, detail, error) == reason
