@@ -104,7 +104,7 @@ def duties(redrive: Redrive) -> list[Duty]:
         Duty("mend_abandoned", 30.0, _quietly(reconciler.mend_abandoned)),
         Duty("heartbeat", 2.0, _beat),
         Duty("sample", 30.0, _sample),
-        Duty("follow_causes", 1.0, _quietly(triage.follow)),
+        Duty("follow_causes", 5.0, _quietly(triage.follow)),  # it reads every problem of the causes that are called resolved
         Duty("retry_by_rules", 2.0, _quietly(automatic.run_due)),
         Duty("sample_causes", 60.0, _sample_causes),
         Duty("add_up", 60.0, _add_up),

@@ -132,12 +132,15 @@ def hold_alone(connection: Connection) -> None:
     connection.execute(select(func.pg_advisory_xact_lock(MERGE_LOCK)))
 
 
-# A fault that began, or an item that failed, after it was called resolved. What was cancelled since is declared what it was before,
-# and looks young only because its task was written. In one UPDATE: who looks second changes nothing.
+# A fault that began or was first seen, or an item that failed, after it was called resolved: a row that another program deletes tells no
+# time of its own. What was worked on, and so not listed meanwhile, is as old as it was before: ops.gone_problems remembers it until it
+# is good. What was cancelled since is declared what it was before, and looks young only because its task was written. In one UPDATE:
+# who looks second changes nothing.
 _REGRESS = text("""
     update ops.causes c set state = 'regressed', state_at = :now, state_by = :by, state_reason = ''
     where state = 'resolved' and (
-      exists (select 1 from ops.problems p where p.cause_id = c.cause_id and p.since_at > c.state_at and not exists (
+      exists (select 1 from ops.problems p left join ops.gone_problems g using (owner_id, kind, part) where p.cause_id = c.cause_id
+        and greatest(p.since_at, least(p.first_seen_at, g.first_seen_at)) > c.state_at and not exists (
         select 1 from ops.items x where x.owner_id = p.owner_id and x.kind = p.kind and x.part = p.part
           and x.state = 'cancelled' and x.settled_at >= c.state_at))
       or exists (select 1 from ops.items i where i.settled_at > c.state_at and i.cause_id in (

@@ -201,8 +201,9 @@ problems = Table(
     Column("title", Text, nullable=False, server_default=""),
     Column("owner_title", Text, nullable=False, server_default=""),
     Column("attempts", Integer, nullable=False, server_default="0"),
-    _time("since_at", nullable=False),                         # the fault's own age, else when it was first seen
-    _time("first_seen_at", nullable=False, server_default=func.now()),
+    # When the fault began as far as the data tells: of its error, else the last sign before it. Long ago, when a row is just deleted.
+    _time("since_at", nullable=False),
+    _time("first_seen_at", nullable=False, server_default=func.now()),  # since when it is listed; ops.gone_problems knows of before
     Column("search_text", Text, nullable=False, server_default=""),  # lower case: title, owner, detail, error
     # One of an owner's problems of a cause: who counts these counts owners, and need not tell all of them apart.
     Column("is_first_of_owner", Boolean, nullable=False, server_default="false"),

@@ -163,6 +163,68 @@ def test_what_is_resolved_and_comes_again_is_called_regressed_once(redrive, oper
     assert audited(redrive)[-1] == "cause_regressed"
 
 
+def execute(redrive, *statements: str, **parameters: object) -> None:
+    with redrive.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement), parameters)
+    drain(redrive)
+
+
+DELETE_TUTORIAL = "delete from tutorial_metadata where roadmap_id = :id"
+BREAKS = [DELETE_TUTORIAL, "update quiz_metadata set questions = '[]', generated_at = now() - interval '1 day' where roadmap_id = :id",
+          "update roadmap_metadata set framework_data = '{}' where roadmap_id = :id"]
+
+
+@pytest.mark.parametrize("breaks", BREAKS)
+def test_what_breaks_anew_without_a_time_of_its_own_brings_a_resolved_cause_back(redrive, operator, breaks):
+    for roadmap_id in ("r1", "r2"):
+        add_roadmap(redrive.engine, roadmap_id, concepts=[concept("a")])
+    execute(redrive, breaks, id="r1")
+    ((cause_id, _count),) = counted(redrive).items()
+    triage.resolve(redrive, cause_id, operator)
+    redrive_all_again(redrive)
+    assert triage.follow(redrive) == 0  # looking at everything again makes nothing new
+
+    execute(redrive, breaks, id="r2")
+
+    assert counted(redrive) == {cause_id: 2}
+    assert triage.follow(redrive) == 1
+    assert state_of(redrive, cause_id) is CauseState.REGRESSED
+
+
+@pytest.mark.parametrize("ends", ["state = 'planned'", "state = 'skipped', skip_rule = 'same_cause', settled_at = now()"])
+def test_what_was_worked_on_in_vain_is_as_old_as_it_was(redrive, operator, ends):
+    add_roadmap(redrive.engine, "r1", concepts=[concept("a")])
+    execute(redrive, DELETE_TUTORIAL, id="r1")
+    ((cause_id, _count),) = counted(redrive).items()
+    triage.resolve(redrive, cause_id, operator)
+    add_operation(redrive.engine)
+    add_item(redrive.engine, state="queued")
+    drain(redrive)
+    assert counted(redrive) == {}
+
+    execute(redrive, f"update ops.items set {ends}")
+
+    assert counted(redrive) == {cause_id: 1}
+    assert triage.follow(redrive) == 0
+
+
+def test_merging_parting_and_grouping_anew_bring_no_resolved_cause_back(redrive, operator):
+    break_roadmap(redrive, "r1", POOL)
+    break_roadmap(redrive, "r2", REFUSAL)
+    triage.resolve(redrive, id_of(REFUSAL), operator)
+
+    triage.merge(redrive, id_of(POOL), id_of(REFUSAL), operator)
+    redrive_all_again(redrive)
+    assert triage.follow(redrive) == 0
+
+    triage.part(redrive, id_of(POOL), operator)
+    make_old(redrive)
+    regrouping.regroup(redrive.engine)
+    redrive_all_again(redrive)
+    assert triage.follow(redrive) == 0
+
+
 def test_an_item_that_fails_by_a_resolved_cause_is_enough_for_it_to_come_back(redrive, operator):
     break_roadmap(redrive, "r1", POOL)
     break_roadmap(redrive, "r2", REFUSAL)
