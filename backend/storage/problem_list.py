@@ -30,11 +30,15 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemAction, ItemState
 from backend.content.triage import CauseState
+from backend.storage.cause_records import belongs_to
 from backend.storage.ops_tables import causes, items, problems
 
 
-def matches(problem_filter: ProblemFilter, now: datetime) -> ColumnElement[bool]:
-    """The filter as a condition on ops.problems. Every word of the text must occur."""
+def matches(connection: Connection, problem_filter: ProblemFilter, now: datetime) -> ColumnElement[bool]:
+    """The filter as a condition on ops.problems. Every word of the text must occur.
+
+    A cause that was merged is the one that it belongs to now, asked for beforehand: PostgreSQL plans for the cause that it is told.
+    """
     conditions: list[ColumnElement[bool]] = []
     if problem_filter.problem_kinds:
         conditions.append(problems.c.problem_kind.in_(problem_filter.problem_kinds))
@@ -43,7 +47,7 @@ def matches(problem_filter: ProblemFilter, now: datetime) -> ColumnElement[bool]
     if problem_filter.owner_id:
         conditions.append(problems.c.owner_id == problem_filter.owner_id)
     if problem_filter.cause_id:
-        conditions.append(problems.c.cause_id == problem_filter.cause_id)
+        conditions.append(problems.c.cause_id == belongs_to(connection, problem_filter.cause_id))
     if problem_filter.minimum_age_seconds:
         conditions.append(problems.c.since_at <= now - timedelta(seconds=problem_filter.minimum_age_seconds))
     if problem_filter.minimum_attempts:
@@ -65,7 +69,7 @@ def load_candidates(connection: Connection, scope: Scope, now: datetime) -> list
     ).select_from(problems.outerjoin(tried, _same_key(tried)).outerjoin(taken, _same_key(taken))
                   .outerjoin(cancelled, _same_key(cancelled)).outerjoin(ignored, ignored.c.cause_id == problems.c.cause_id))
     if scope.filter is not None:
-        query = query.where(matches(scope.filter, now))
+        query = query.where(matches(connection, scope.filter, now))
     else:
         query = query.where(exists().where(_same_key(key_rows(scope.keys))))
     rows = connection.execute(query.order_by(problems.c.since_at, problems.c.kind, problems.c.owner_id, problems.c.part)).all()
@@ -145,7 +149,7 @@ def describe_scope(connection: Connection, scope: Scope) -> str:
     owner_title = connection.scalar(
         select(problems.c.owner_title).where(problems.c.owner_id == scope.filter.owner_id).limit(1)) if scope.filter.owner_id else None
     cause = connection.execute(select(causes.c.error_kind, causes.c.title).where(
-        causes.c.cause_id == scope.filter.cause_id)).one_or_none() if scope.filter.cause_id else None
+        causes.c.cause_id == belongs_to(connection, scope.filter.cause_id))).one_or_none() if scope.filter.cause_id else None
     return wording.scope(
         scope, owner_title=owner_title or "",
         cause=wording.cause_title(ErrorKind(cause.error_kind), cause.title) if cause else "")

@@ -104,7 +104,7 @@ def problem_page(
 ) -> ProblemPage:
     """One page of the problems that match. `page` counts from 1."""
     with redrive.engine.connect() as connection:
-        condition = matches(problem_filter, utc_now())
+        condition = matches(connection, problem_filter, utc_now())
         rows, total = _page_and_total(connection, condition, page, page_size, sort, is_one_scan=bool(problem_filter.text))
         working = keys_in_work(connection, [ContentKey(ContentKind(row.kind), row.owner_id, row.part) for row in rows])
         return ProblemPage(as_of(connection), tuple(_row(row, working) for row in rows), total)
@@ -156,7 +156,7 @@ def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
     with redrive.engine.connect() as connection:
         rows = connection.execute(
             select(problems.c.problem_kind, problems.c.kind, func.count().label("count"))
-            .where(matches(problem_filter, utc_now())).group_by(problems.c.problem_kind, problems.c.kind)).all()
+            .where(matches(connection, problem_filter, utc_now())).group_by(problems.c.problem_kind, problems.c.kind)).all()
     by_problem_kind: dict[ProblemKind, int] = {}
     by_kind: dict[ContentKind, int] = {}
     for row in rows:
@@ -168,9 +168,9 @@ def counts(redrive: Redrive, problem_filter: ProblemFilter) -> Counts:
 def cause_rows(redrive: Redrive, problem_filter: ProblemFilter, *, limit: int = 50) -> tuple[CauseRow, ...]:
     """Causes of the problems that match, the largest first."""
     now = utc_now()
-    by_cause = _whole_causes(now) if problem_filter.is_everything else _parts_of_causes(problem_filter, now)
-    grouped = by_cause.order_by(by_cause.selected_columns.problem_count.desc(), "cause_id").limit(limit).subquery()
     with redrive.engine.connect() as connection:
+        by_cause = _whole_causes(now) if problem_filter.is_everything else _parts_of_causes(matches(connection, problem_filter, now), now)
+        grouped = by_cause.order_by(by_cause.selected_columns.problem_count.desc(), "cause_id").limit(limit).subquery()
         rows = connection.execute(
             select(grouped, causes.c.title, causes.c.error_kind, causes.c.sample, causes.c.state, causes.c.assignee,
                    causes.c.ignored_until_at, causes.c.ignored_until_count)
@@ -191,12 +191,12 @@ def _whole_causes(now: datetime) -> Select:
         func.count().filter(problems.c.since_at > now - DAY).label("day_count")).group_by(problems.c.cause_id)
 
 
-def _parts_of_causes(problem_filter: ProblemFilter, now: datetime) -> Select:
+def _parts_of_causes(condition: ColumnElement[bool], now: datetime) -> Select:
     """The problems that match by cause, in two steps: count(distinct owner_id) would sort them."""
     by_owner = (
-        select(problems.c.cause_id, problems.c.owner_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
+        select(problems.c.cause_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
                func.count().filter(problems.c.since_at > now - DAY).label("today"))
-        .where(matches(problem_filter, now)).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
+        .where(condition).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
     return select(
         by_owner.c.cause_id, cast(func.sum(by_owner.c.count), Integer).label("problem_count"), func.count().label("owner_count"),
         func.min(by_owner.c.oldest).label("oldest"), cast(func.sum(by_owner.c.today), Integer).label("day_count"),

@@ -7,16 +7,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, select, text
 
-from backend.actions import triage
+from backend.actions import retry, triage
 from backend.actions.actors import Actor, NotAllowed, Role
 from backend.clock import utc_now
 from backend.content.causes import FINGERPRINT_VERSION, cause_id_of, classify
 from backend.content.keys import ContentKind
-from backend.content.scopes import ProblemFilter
+from backend.content.scopes import ProblemFilter, Scope
 from backend.content.triage import NEXT_STATES, CauseEventKind, CauseState
 from backend.storage import cause_records, ops_tables, problems, regrouping
+from backend.storage.problem_list import describe_scope
 from backend.views import causes
-from backend.views.listing import cause_rows
+from backend.views.listing import cause_rows, counts, problem_page
 from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
 from workers import maintenance
 
@@ -284,6 +285,20 @@ def test_what_was_merged_is_grouped_so_now_and_whenever_it_comes_again(redrive, 
     with pytest.raises(triage.NotPossible):
         triage.merge(redrive, id_of(POOL), id_of(REFUSAL), operator)
     assert events(redrive, id_of(REFUSAL))[-1][0] == CauseEventKind.MERGED
+
+
+def test_who_asks_for_a_merged_cause_is_given_the_one_that_it_belongs_to(redrive, operator):
+    break_roadmap(redrive, "r1", POOL, count=2)
+    break_roadmap(redrive, "r2", REFUSAL)
+    asked = ProblemFilter(cause_id=id_of(POOL))
+    triage.merge(redrive, id_of(POOL), id_of(REFUSAL), operator)
+
+    planned = retry.plan(redrive, Scope.matching(asked), operator)
+
+    assert len(planned.keys) == problem_page(redrive, asked).total == counts(redrive, asked).total == 3
+    assert [(row.cause_id, row.problem_count) for row in cause_rows(redrive, asked)] == [(id_of(REFUSAL), 3)]
+    with redrive.engine.connect() as connection:
+        assert "cause: Model refused" in describe_scope(connection, planned.scope)
 
 
 def test_a_merged_cause_can_be_taken_out_again_with_all_that_is_its_own(redrive, operator):
