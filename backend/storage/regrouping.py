@@ -42,12 +42,14 @@ def regroup(engine: Engine) -> int:
     """Give every kept problem and item the cause of today's rule. Returns how many changed; broken off, it begins again."""
     with engine.begin() as connection:
         _keep_decisions(connection)
-    changed = _regroup_rows(engine, _PROBLEMS, _regroup_problems) + _regroup_rows(
-        engine, "select item_id, error_kind, error_message, cause_id from ops.items "
-        "where cause_id is not null and error_kind is not null order by item_id", _regroup_items)
+    changed = _regroup_rows(engine, _PROBLEMS, _regroup_problems)
     with engine.begin() as connection:
         cause_records.hold_alone(connection)
         cause_records.mark_first_of_owners(connection)
+    changed += _regroup_rows(
+        engine, "select item_id, error_kind, error_message, cause_id from ops.items "
+        "where cause_id is not null and error_kind is not null order by item_id", _regroup_items)
+    with engine.begin() as connection:
         statement = insert(kept_versions).values(name=NAME, version=FINGERPRINT_VERSION)
         connection.execute(statement.on_conflict_do_update(index_elements=[kept_versions.c.name], set_={"version": FINGERPRINT_VERSION}))
     log.info("causes_regrouped", version=FINGERPRINT_VERSION, changed=changed)

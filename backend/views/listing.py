@@ -193,10 +193,11 @@ def _whole_causes(now: datetime) -> Select:
 
 def _parts_of_causes(condition: ColumnElement[bool], now: datetime) -> Select:
     """The problems that match by cause, in two steps: count(distinct owner_id) would sort them."""
+    owner = problems.c.cause_id, problems.c.owner_id, problems.c.kind == ContentKind.CHAPTER
     by_owner = (
         select(problems.c.cause_id, func.count().label("count"), func.min(problems.c.since_at).label("oldest"),
                func.count().filter(problems.c.since_at > now - DAY).label("today"))
-        .where(condition).group_by(problems.c.cause_id, problems.c.owner_id).subquery())
+        .where(condition).group_by(*owner).subquery())
     return select(
         by_owner.c.cause_id, cast(func.sum(by_owner.c.count), Integer).label("problem_count"), func.count().label("owner_count"),
         func.min(by_owner.c.oldest).label("oldest"), cast(func.sum(by_owner.c.today), Integer).label("day_count"),

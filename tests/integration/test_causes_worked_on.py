@@ -11,14 +11,15 @@ from backend.actions import retry, triage
 from backend.actions.actors import Actor, NotAllowed, Role
 from backend.clock import utc_now
 from backend.content.causes import FINGERPRINT_VERSION, cause_id_of, classify
-from backend.content.keys import ContentKind
+from backend.content.keys import ContentKind, OwnerKind
+from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.triage import NEXT_STATES, CauseEventKind, CauseState
 from backend.storage import cause_records, ops_tables, problems, regrouping
 from backend.storage.problem_list import describe_scope
 from backend.views import causes
 from backend.views.listing import cause_rows, counts, problem_page
-from tests.factories import add_item, add_operation, add_roadmap, add_task, ago, concept
+from tests.factories import add_item, add_novel, add_operation, add_roadmap, add_task, ago, concept
 from workers import maintenance
 
 POOL = "QueuePool limit of size 5 overflow 10 reached, connection timed out, timeout 30.00"
@@ -65,7 +66,8 @@ def counted(redrive) -> dict[str, int]:
     """Problems of each cause; of their owners is said what the problems themselves say."""
     rows = cause_rows(redrive, ProblemFilter())
     with redrive.engine.connect() as connection:
-        owners = connection.execute(text("select cause_id, count(distinct owner_id) from ops.problems group by cause_id")).all()
+        owners = connection.execute(text(
+            "select cause_id, count(distinct (owner_id, kind = 'chapter')) from ops.problems group by cause_id")).all()
     assert {row.cause_id: row.owner_count for row in rows} == dict(map(tuple, owners))
     return {row.cause_id: row.problem_count for row in rows}
 
@@ -332,6 +334,18 @@ def test_a_roadmap_with_both_causes_is_one_owner_of_the_merged_one_and_of_each_a
     assert counted(redrive) == {id_of(POOL): 2, id_of(REFUSAL): 2}
 
 
+def test_a_roadmap_and_a_novel_of_one_id_are_two_owners_everywhere(redrive):
+    add_novel(redrive.engine, "r1", title="A town", chapters=[{"status": "failed", "error_message": POOL}])
+    break_roadmap(redrive, "r1", POOL, count=2)
+
+    assert counted(redrive) == {id_of(POOL): 3}
+    (failed,) = cause_rows(redrive, ProblemFilter(problem_kinds=(ProblemKind.FAILED,)))
+    shown = causes.cause(redrive, id_of(POOL))
+    assert failed.owner_count == shown.owner_count == 2
+    assert [(owner.kind, owner.title, owner.problem_count, owner.first_chapter) for owner in shown.owners] == [
+        (OwnerKind.ROADMAP, "Roadmap r1", 2, None), (OwnerKind.NOVEL, "A town", 1, 1)]
+
+
 def redrive_all_again(redrive) -> None:
     problems.mark_all_dirty(redrive.engine)
     drain(redrive)
@@ -424,6 +438,21 @@ def test_after_another_rule_everything_kept_has_the_cause_of_the_new_one(redrive
         assert connection.scalars(select(ops_tables.kept_versions.c.version)).all() == [FINGERPRINT_VERSION]
         assert not regrouping.is_due(connection)
     assert regrouping.regroup(redrive.engine) == 0
+
+
+def test_owners_are_counted_right_before_the_items_are_grouped(redrive, monkeypatch):
+    break_roadmap(redrive, "r1", POOL, count=3)
+    add_operation(redrive.engine)
+    add_item(redrive.engine, state="failed", settled_at=ago(minutes=1), cause_id=id_of(POOL), error_kind=classify(POOL), error_message=POOL)
+    make_old(redrive)
+    with redrive.engine.begin() as connection:  # the old rule told them apart
+        connection.execute(text("update ops.problems set cause_id = cause_id || part, is_first_of_owner = true"))
+    seen = []
+    monkeypatch.setattr(regrouping, "_regroup_items", lambda _connection, _rows: seen.append(counted(redrive)) or 0)
+
+    regrouping.regroup(redrive.engine)
+
+    assert seen == [{id_of(POOL): 3}]
 
 
 @pytest.mark.parametrize("message", [POOL, ""])
