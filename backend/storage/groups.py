@@ -72,12 +72,18 @@ _HAS_REST = (
     "  and q.group_id = g.group_id limit 1)) ")
 
 
+# What was merged is told, and counted, as the cause that it belongs to now. Joined to the few rows that a limit has left.
+_TELLS = ("coalesce(a.cause_id, i.cause_id) as cause_id, coalesce(c.error_kind, i.error_kind) as error_kind, "
+          "coalesce(c.title, i.error_message) as error_message, i.state, i.started_at, i.settled_at")
+_MERGED = "left join ops.cause_aliases a on a.fingerprint = i.cause_id left join ops.causes c on c.cause_id = a.cause_id "
+
+
 def canaries(connection: Connection, operation_id: str) -> list[Canary]:
     """Groups in state canary. What the items of a round told: those that wrote or failed by asking the model."""
     rows = connection.execute(text(
-        "select g.group_id, g.canary_round, i.state, i.cause_id, i.calls, i.settled_at, i.started_at, i.error_kind, i.error_message "
+        f"select g.group_id, g.canary_round, i.calls, {_TELLS} "
         "from ops.groups g left join ops.items i on i.operation_id = g.operation_id and i.group_id = g.group_id "
-        "  and i.canary_round = g.canary_round "
+        f"  and i.canary_round = g.canary_round {_MERGED}"
         "where g.operation_id = :operation_id and g.state = 'canary' order by g.group_id, i.settled_at desc nulls first"),
         {"operation_id": operation_id})
     found: dict[int, list[Any]] = {}
@@ -154,7 +160,8 @@ _LAST = ("select i.group_id, i.state, i.cause_id, i.started_at, i.settled_at, i.
 
 def last_told(connection: Connection, operation_id: str, since: datetime | None, limit: int) -> list[Told]:
     """What the last items of an operation told that settled since then, newest first."""
-    rows = connection.execute(text(_LAST.format(of="i.operation_id = :operation_id", since="cast(:since as timestamptz)")),
+    last = _LAST.format(of="i.operation_id = :operation_id", since="cast(:since as timestamptz)")
+    rows = connection.execute(text(f"select i.group_id, {_TELLS} from ({last}) i {_MERGED}order by i.settled_at desc"),
                               {"operation_id": operation_id, "since": since, "limit": limit})
     return [_told(row) for row in rows]
 
@@ -163,8 +170,8 @@ def last_told_by_group(connection: Connection, operation_id: str, limit: int) ->
     """The same for each of its groups that goes on. Cost follows groups x limit, whatever their sizes."""
     last = _LAST.format(of="i.group_id = g.group_id", since="cast(null as timestamptz)")
     rows = connection.execute(text(
-        f"select l.* from ops.groups g cross join lateral ({last}) l "
-        "where g.operation_id = :operation_id and g.state in ('canary', 'open') order by l.group_id, l.settled_at desc"),
+        f"select i.group_id, {_TELLS} from ops.groups g cross join lateral ({last}) i {_MERGED}"
+        "where g.operation_id = :operation_id and g.state in ('canary', 'open') order by i.group_id, i.settled_at desc"),
         {"operation_id": operation_id, "limit": limit})
     found: dict[int, list[Told]] = {}
     for row in rows:
@@ -227,7 +234,8 @@ def may_call(connection: Connection, item_id: int) -> bool:
 
 
 _MOST = ("(select coalesce(max(count), 0) from (select count(*) from (select i.state, i.cause_id from ops.items i where {of} and "
-         + _TOLD + " order by i.settled_at desc limit :window) w where w.state = 'failed' group by w.cause_id) c)")
+         + _TOLD + " order by i.settled_at desc limit :window) w left join ops.cause_aliases a on a.fingerprint = w.cause_id "
+         "where w.state = 'failed' group by coalesce(a.cause_id, w.cause_id)) c)")
 _RUNNING = "(select count(*) from ops.items where operation_id = :operation_id and state = 'running'{of})"
 _FITS = text(
     "with o as materialized (select coalesce(window_since, '-infinity') as since from ops.operations where operation_id = :operation_id), "

@@ -169,18 +169,20 @@ def failed_keys(redrive: Redrive, operation_id: str) -> tuple[ContentKey, ...]:
 
 
 def groups(redrive: Redrive, operation_id: str, *, limit: int = 50) -> tuple[GroupRow, ...]:
-    """What failed, by cause, the largest first."""
+    """What failed, by the cause that it belongs to now, the largest first."""
     with redrive.engine.connect() as connection:
         rows = connection.execute(text(
-            "select i.cause_id, min(i.error_kind) as error_kind, min(i.error_message) as sample, c.title, count(*) as count, "
+            "select coalesce(a.cause_id, i.cause_id) as cause_id, coalesce(c.error_kind, min(i.error_kind)) as error_kind, "
+            "  coalesce(c.title, min(i.error_message)) as title, count(*) as count, "
             "  count(*) filter (where p.kind is null) as healthy_now "
-            "from ops.items i left join ops.causes c using (cause_id) "
+            "from ops.items i left join ops.cause_aliases a on a.fingerprint = i.cause_id "
+            "left join ops.causes c on c.cause_id = coalesce(a.cause_id, i.cause_id) "
             "left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part "
             "where i.operation_id = :operation_id and i.state = 'failed' "
-            "group by i.cause_id, c.title order by count(*) desc, 1 limit :limit"),
+            "group by 1, c.error_kind, c.title order by count(*) desc, 1 limit :limit"),
             {"operation_id": operation_id, "limit": limit})
         return tuple(GroupRow(
-            without_secrets(wording.cause_title(ErrorKind(row.error_kind), row.title or row.sample or "")), row.count, row.healthy_now)
+            without_secrets(wording.cause_title(ErrorKind(row.error_kind), row.title or "")), row.count, row.healthy_now)
             for row in rows)
 
 
