@@ -55,7 +55,7 @@ class LedgerRow:
     outcome: Outcome
     reason: str                       # why it failed, was skipped or was cancelled; without secrets
     cause_id: str                     # of a failure
-    tries: int
+    tries: int                        # begun, and not given back unused
     calls: int | None
     tokens: int | None
     cost: float | None                # by the prices of its time; None: no price was set, or no tokens told
@@ -113,7 +113,7 @@ _ROWS = text(f"""
         and (cardinality(cast(:outcomes as text[])) = 0 or {_ITEM_OUTCOME} = any(:outcomes))
         and (:words = '' or strpos(lower(concat_ws(' ', title, owner_id, part, error_message)), :words) > 0)
       union all
-      select item_id, kind, owner_id, part, title, null, null, 1, 1, null, null, null, null, null, null, null, null, null, null,
+      select item_id, kind, owner_id, part, title, null, null, 1, 0, null, null, null, null, null, null, null, null, null, null,
         'left_out', null, rule, null, null from ops.left_out
       where operation_id = :operation_id and item_id > :after
         and (cardinality(cast(:outcomes as text[])) = 0 or 'left_out' = any(:outcomes))
@@ -234,9 +234,15 @@ def _ledger_row(redrive: Redrive, row: Any) -> LedgerRow:
     seconds = (row.settled_at - row.started_at).total_seconds() if row.settled_at and row.started_at else None
     return LedgerRow(
         row.item_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part, outcome,
-        _reason(redrive, row, outcome), row.cause_id or "" if outcome is Outcome.FAILED else "", row.attempt - row.returned_count,
-        row.calls, tokens, row.cost, seconds,
-        row.generator or "", bool(row.is_sample), row.settled_at, ProblemKind(row.problem_kind) if row.problem_kind else None)
+        _reason(redrive, row, outcome), row.cause_id or "" if outcome is Outcome.FAILED else "", _tries(row, outcome), row.calls, tokens,
+        row.cost, seconds, row.generator or "", bool(row.is_sample), row.settled_at,
+        ProblemKind(row.problem_kind) if row.problem_kind else None)
+
+
+def _tries(row: Any, outcome: Outcome) -> int:
+    """The last attempt was none when it waits to be begun, ended before that, or needed nothing."""
+    is_no_try = row.started_at is None or outcome is Outcome.SKIPPED
+    return row.attempt - row.returned_count - is_no_try
 
 
 def _reason(redrive: Redrive, row: Any, outcome: Outcome) -> str:

@@ -122,6 +122,11 @@ class ItemRow:
     worker_host: str = ""  # the machine that runs it, or ran it last
 
     @property
+    def begun_attempts(self) -> int:
+        """Without the next one of an item that waits, or that ended before it."""
+        return self.attempt - (self.started_at is None)
+
+    @property
     def is_cancelling(self) -> bool:
         """Told to stop, and not confirmed yet: by its worker, or, of one that was begun before and waits again, by the reconciler."""
         return not self.state.is_settled and self.cancel_requested_at is not None

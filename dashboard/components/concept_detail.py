@@ -123,4 +123,4 @@ def _show_history(tried: tuple[ItemRow, ...]) -> None:
 
 
 def _attempt_words(row: ItemRow) -> str:
-    return _("attempt {attempt}").format(attempt=row.attempt)
+    return _("attempt {attempt}").format(attempt=row.begun_attempts) if row.begun_attempts else ""

@@ -133,7 +133,7 @@ def _frame(operation_id: str, rows: tuple[LedgerRow, ...]) -> pd.DataFrame:
         "title": [row.title for row in rows],
         "owner": [titles.get(row.key.owner_id, row.key.owner_id) for row in rows],
         "why": [" ".join(row.reason.split()) for row in rows],
-        "tries": pd.array([row.tries if row.outcome not in _NEVER_BEGUN else None for row in rows], dtype="Int64"),
+        "tries": pd.array([row.tries or None for row in rows], dtype="Int64"),
         "seconds": [row.seconds for row in rows],
         "tokens": pd.array([row.tokens for row in rows], dtype="Int64"),
         "cost": pd.array([row.cost for row in rows], dtype="Float64"),
@@ -143,7 +143,6 @@ def _frame(operation_id: str, rows: tuple[LedgerRow, ...]) -> pd.DataFrame:
         precision=1, thousands=",", na_rep="", subset=["tries", "seconds", "tokens"]).format(precision=5, na_rep="", subset=["cost"])
 
 
-_NEVER_BEGUN = (Outcome.WAITING, Outcome.NOT_STARTED, Outcome.LEFT_OUT)
 _GONE = Look(GREY, "–", _("Gone"))
 
 
@@ -166,7 +165,7 @@ def _cell_link(row: LedgerRow) -> str:
 def _order(rows: tuple[LedgerRow, ...]) -> list[str]:
     """Without columns that would be empty, or say the same in every row."""
     filled = {"owner": len({row.key.owner_id for row in rows}) > 1,
-              "why": any(row.reason for row in rows), "tokens": any(row.tokens for row in rows),
+              "why": any(row.reason for row in rows), "tries": any(row.tries for row in rows), "tokens": any(row.tokens for row in rows),
               "seconds": any(row.seconds is not None for row in rows), "cost": any(row.cost for row in rows)}
     return [name for name in _columns() if filled.get(name, True)]
 

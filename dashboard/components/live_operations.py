@@ -283,7 +283,7 @@ def _list_items(progress: Progress) -> None:
     frame = pd.DataFrame({
         _("State"): [item_look(row).text for row in rows],
         _("Item"): [item_words(row) for row in rows],
-        _("Attempt"): [row.attempt for row in rows],
+        _("Attempt"): pd.array([row.begun_attempts or None for row in rows], dtype="Int64"),
         _("What came of it"): [item_outcome(row) for row in rows],
         _("Settled"): [age(row.settled_at) if row.settled_at else "" for row in rows],
     })

@@ -232,9 +232,9 @@ def _frame(items: tuple[ItemRow, ...]) -> pd.DataFrame:
     return pd.DataFrame({
         "state": [item_look(item).text for item in items],
         "item": [item_words(item) for item in items],
-        "attempt": [item.attempt for item in items],
+        "attempt": pd.array([item.begun_attempts or None for item in items], dtype="Int64"),
         "outcome": [" ".join(item_outcome(item).split()) for item in items],
-    }).style.map(_toned, subset=["state"])
+    }).style.map(_toned, subset=["state"]).format(na_rep="", subset=["attempt"])
 
 
 _TONES = {look.text: look.colour for look in (*ITEM_STATES.values(), CANCELLING)}

@@ -20,7 +20,7 @@ from backend.settings import Price
 from backend.views import ledger, operation_list
 from backend.views.detection import counts_and_problems
 from backend.views.ledger import OUTCOME_OF, Outcome
-from tests.factories import add_content, add_roadmap, concept
+from tests.factories import add_content, add_item, add_operation, add_roadmap, ago, concept
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 from tests.integration.test_attempts import QUIZ, begun, queued, written
 
@@ -54,6 +54,22 @@ def test_every_outcome_is_there_once_with_its_reason(redrive, settled):
     assert (rows[1].reason, rows[1].problem_now) == ("=No. Authorization: ***", ProblemKind.FAILED)
     assert rows[2].reason == "Not broken any more."
     assert rows[3].reason == "Wrong items (test operator)"
+
+
+BEGUN = {"started_at": ago(minutes=2)}
+
+
+@pytest.mark.parametrize(("state", "columns", "tries"), [
+    ("planned", {}, 0), ("queued", {}, 0), ("queued", {"attempt": 2}, 1), ("queued", {"attempt": 2, "returned_count": 1}, 0),
+    ("running", BEGUN, 1), ("running", {**BEGUN, "attempt": 2}, 2), ("succeeded", BEGUN, 1),
+    ("failed", {**BEGUN, "attempt": 3, "returned_count": 1}, 2), ("failed", {}, 0), ("skipped", {"skip_rule": "not_broken"}, 0),
+    ("skipped", {**BEGUN, "skip_rule": "not_broken"}, 0), ("skipped", {"skip_rule": "same_cause"}, 0),
+    ("skipped", {"skip_rule": "same_cause", "attempt": 2}, 1), ("cancelled", {}, 0), ("cancelled", BEGUN, 1)])
+def test_a_try_is_what_was_begun_and_not_given_back_unused(redrive, state, columns, tries):
+    add_operation(redrive.engine)
+    add_item(redrive.engine, state=state, **columns)
+
+    assert [row.tries for row in ledger.ledger_rows(redrive, "o1")] == [tries]
 
 
 def test_the_numbers_add_up_to_the_scope_whatever_is_filtered(redrive, settled):
@@ -125,6 +141,7 @@ def test_what_the_plan_left_out_is_in_the_ledger_with_its_rule(redrive, operator
         **dict.fromkeys([KEYS[3], KEYS[4]], (Outcome.LEFT_OUT, "Already being worked on.")),
         **dict.fromkeys([KEYS[0], KEYS[2]], (Outcome.LEFT_OUT, "Not broken any more."))}
     assert page.counts[Outcome.LEFT_OUT] == 4
+    assert {row.tries for row in page.rows} == {0}
     assert [row.key for row in ledger.ledger_page(redrive, operation_id, outcomes=[Outcome.LEFT_OUT], limit=2).rows] == [KEYS[0], KEYS[2]]
 
 

@@ -158,6 +158,7 @@ def test_the_ledger_is_paged(open_page: OpenPage, redrive):
         add_item(redrive.engine, f"c{number:03}", state="cancelled", settled_at=ago(minutes=4), cancelled_by="somebody")
     page = open_page("operations", operation="o1")
     first = list(table(page)["title"])
+    assert table(page)["tries"].isna().all()
 
     button(page, "Next").click().run()
 

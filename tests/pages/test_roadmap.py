@@ -6,8 +6,8 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.storage.ops_tables import items
 from backend.views import roadmap
 from dashboard.components.matrix import matrix_data
-from tests.factories import add_content, add_roadmap, ago, concept, framework
-from tests.pages.conftest import OpenPage, button, has_button, words_of
+from tests.factories import add_content, add_item, add_roadmap, ago, concept, framework
+from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
 
 
 def add_broken(redrive, **columns) -> None:
@@ -75,6 +75,21 @@ def test_a_cell_shows_its_error_and_is_retried_at_once(open_page: OpenPage, redr
         assert [(row.kind, row.part) for row in connection.execute(select(items))] == [("tutorial", "a")]
     assert "Retry of 1 item starts in 5 s: Tutorial of Concept a, in Deep learning" in page.toast[0].value.replace("\\", "")
     assert button(page, "Retry tutorial").disabled
+
+
+def test_what_was_tried_on_a_cell_names_attempts_that_were_begun(open_page: OpenPage, redrive):
+    add_broken(redrive)
+    add_item(redrive.engine, "a", state="cancelled", settled_at=ago(minutes=3))
+    never_begun = words_of(open_page("roadmap", id="r1", cell="tutorial:a"))
+    add_item(redrive.engine, "a", state="failed", attempt=2, started_at=ago(minutes=2), settled_at=ago(minutes=1))
+    forget_cached_reads()
+
+    begun = words_of(open_page("roadmap", id="r1", cell="tutorial:a"))
+
+    assert "Cancelled" in never_begun
+    assert "attempt" not in never_begun
+    assert "attempt 2" in begun
+    assert "attempt 1" not in begun
 
 
 def test_a_healthy_cell_cannot_be_retried(open_page: OpenPage, redrive):

@@ -263,6 +263,17 @@ def test_an_own_task_shows_items_attempts_and_log_without_secrets(open_page: Ope
     assert "sk-abcdefgh" not in words + " ".join(rows["outcome"])
 
 
+def test_what_was_never_begun_shows_no_attempt(open_page: OpenPage, redrive):
+    add_operation(redrive.engine)
+    add_task(redrive.engine, "own", status="cancelled", task_type="retry_tutorial", roadmap_id="r1", created_at=ago(minutes=5))
+    add_item(redrive.engine, "a", task_id="own", state="cancelled", settled_at=ago(minutes=1))
+    add_item(redrive.engine, "b", task_id="own", state="cancelled", started_at=ago(minutes=2), settled_at=ago(minutes=1))
+
+    rows = open_page("tasks", task="own").dataframe[0].value
+
+    assert dict(zip(rows["item"], rows["attempt"].fillna(0), strict=True)) == {"Tutorial of Concept a": 0, "Tutorial of Concept b": 1}
+
+
 def test_one_item_is_cancelled_and_shown_as_cancelling_until_it_is_confirmed(open_page: OpenPage, redrive):
     item_id = add_own_task(redrive)
     page = open_page("tasks", task="own")
