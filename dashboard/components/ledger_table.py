@@ -59,8 +59,8 @@ def show_ledger(found: Progress, page: LedgerPage) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader(_("Ledger"), anchor=False, width="content")
         st.space("stretch")
-        _offer_download(operation_id, _("CSV"), "csv", "text/csv", ledger.as_csv)
-        _offer_download(operation_id, _("JSON"), "json", "application/json", ledger.as_json)
+        _offer_download(found, _("CSV"), "csv", "text/csv", ledger.as_csv)
+        _offer_download(found, _("JSON"), "json", "application/json", ledger.as_json)
     filter_widgets.show_not_understood(asked.not_understood)
     shown = [outcome for outcome in OUTCOMES if page.counts[outcome] or outcome in asked.outcomes]
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
@@ -69,10 +69,14 @@ def show_ledger(found: Progress, page: LedgerPage) -> None:
     st.fragment(_live_table, run_every=POLL_SECONDS if found.is_active else None)(operation_id)
 
 
-def _offer_download(operation_id: str, label: str, ending: str, mime: str, as_text) -> None:
-    st.download_button(label, reads.ledger_file(operation_id, as_text), f"operation-{operation_id[:8]}.{ending}", mime,
+def _offer_download(found: Progress, label: str, ending: str, mime: str, as_text) -> None:
+    """Never a part of it: not before all keys of a large plan are items."""
+    words = _("Every item of the operation, whatever the filters show. It is written when you click.")
+    if found.unwritten:
+        words = _("It can be downloaded once all items of this operation are written down.")
+    st.download_button(label, reads.ledger_file(found.operation_id, as_text), f"operation-{found.operation_id[:8]}.{ending}", mime,
                        key=f"ledger-{ending}", on_click="ignore", type="tertiary", icon=":material/download:",
-                       help=_("Every item of the operation, whatever the filters show. It is written when you click."))
+                       disabled=bool(found.unwritten), help=words)
 
 
 def _live_table(operation_id: str) -> None:
@@ -90,6 +94,8 @@ def _show_table(operation_id: str) -> None:
                      height=min(ROW_HEIGHT * len(page.rows) + 38, 720), column_order=_order(page.rows), column_config=_columns())
     elif asked.after:
         st.info(_("There is no further item."), icon=":material/filter_alt_off:")
+    elif found.unwritten:
+        st.info(_("Its items are being written down."), icon=":material/edit_note:")
     else:
         st.info(_("No item matches these filters."), icon=":material/filter_alt_off:")
         st.button(_("Clear filters"), key="clear-filters", on_click=_clear)

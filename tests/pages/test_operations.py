@@ -137,6 +137,23 @@ def test_the_ledger_adds_up_to_the_scope_and_says_how_each_key_stands_now(open_p
     assert [found.proto.label for found in page.get("download_button")] == ["CSV", "JSON"]
 
 
+def test_the_ledger_is_downloaded_only_when_all_items_are_written_down(open_page: OpenPage, redrive):
+    add_operation(redrive.engine, state="armed", planned_count=2, priority="bulk")
+    page = open_page("operations", operation="o1")
+    assert [found.proto.disabled for found in page.get("download_button")] == [True, True]
+    assert "once all items of this operation are written down" in page.get("download_button")[0].proto.help
+    assert "Its items are being written down." in [info.value for info in page.info]
+    with redrive.engine.begin() as connection:
+        connection.execute(operations.update().values(state="running"))
+    for part in ("a", "b"):
+        add_item(redrive.engine, part)
+
+    page = open_page("operations", operation="o1")
+
+    assert [found.proto.disabled for found in page.get("download_button")] == [False, False]
+    assert len(table(page)) == 2
+
+
 def test_filters_of_the_ledger_narrow_its_rows_and_never_its_sum(open_page: OpenPage, redrive):
     add_finished(redrive)
     add_settled_items(redrive)
