@@ -11,11 +11,11 @@ from backend.content import wording
 from backend.content.keys import ContentKind
 from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, PlannedItem
 from backend.content.status import ItemAction
-from backend.i18n import _, ngettext
+from backend.i18n import _
 from backend.views.plan_file import plan_as_csv
 from dashboard import callbacks, cover_reads, reads, session
 from dashboard.components import blocks, limits_form
-from dashboard.components.cause_words import retry_words
+from dashboard.components.cause_words import owner_words, retry_words
 from dashboard.components.header import OFFLINE
 from dashboard.components.permission import is_count_right, may_override, must_type_count, over_limit_count
 from dashboard.durations import clock_time, span
@@ -139,7 +139,7 @@ def _numbers(plan: Plan) -> str:
     owners = len({item.key.owner_id for item in plan.included})
     looks = blocks.legend((look, by_problem[kind]) for kind, look in PROBLEM_KINDS.items())
     kinds = " · ".join(f"{count:,} {escaped(wording.CONTENT_KINDS[kind].lower())}" for kind, count in by_kind.most_common())
-    where = ngettext("in {count} roadmap", "in {count} roadmaps", owners).format(count=owners)
+    where = _("in {owners}").format(owners=owner_words(owners))
     rows = [(_("Included"), f'<span class="rd-strong">{escaped(wording.items(len(plan.included)))}</span> {escaped(where)}'),
             (_("Problems"), f'<span class="rd-row">{looks}</span>'), (_("Content"), kinds),
             *((name, escaped(words)) for name, words in estimate_words(plan.estimate))]

@@ -37,7 +37,7 @@ def test_a_large_retry_shows_the_plan_first_and_starts_exactly_it(dialog_above_o
 
     button(page, "Retry everything that is broken").click().run()
 
-    assert "2 items" in words_of(page)
+    assert "2 items</span> in 1 roadmap or novel" in words_of(page)
     assert "no history yet" in words_of(page)
     assert "Left out: 1 item" in words_of(page)
     page.text_input(key="plan_reason").input("ticket 4711")
