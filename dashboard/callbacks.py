@@ -15,6 +15,7 @@ from backend.views import ledger, operation_groups, task_log
 from backend.views.availability import DATABASE_ERRORS
 from dashboard import reads, session
 from dashboard.clicks import action
+from dashboard.components.cause_words import retry_words
 from dashboard.components.limits_form import chosen
 from dashboard.components.permission import is_count_right, starts_at_once
 from dashboard.components.task_words import task_words
@@ -35,9 +36,13 @@ def _start_or_show(plan: Plan, scope_words: str) -> None:
     if not starts_at_once(plan):
         session.show_plan(plan, scope_words)
         return
-    confirmed = retry.confirm(reads.connected(), plan, reads.actor())
+    actor = reads.actor()
+    of_others = [found for found in reads.recent_retries(plan.largest_causes) if found.actor_id != actor.actor_id]
+    confirmed = retry.confirm(reads.connected(), plan, actor)
     session.clear_selection()
     _tell_started(confirmed, scope_words)
+    for found in of_others[:1]:  # no dialog has told it before the click
+        session.notify(NoticeKind.INFO, retry_words(found))
 
 
 @action

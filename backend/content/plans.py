@@ -1,5 +1,6 @@
 """The dry run of a retry: exactly which keys, which are left out, and the rule that decided each. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +10,8 @@ from backend.content.keys import ContentKey
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
+
+LARGEST_CAUSES = 50
 
 
 class ExclusionRule(StrEnum):
@@ -103,6 +106,12 @@ class Plan:
     @property
     def keys(self) -> frozenset[ContentKey]:
         return frozenset(item.key for item in self.included)
+
+    @property
+    def largest_causes(self) -> tuple[str, ...]:
+        """Of what it includes and what it leaves out, the most frequent first; not all of very many."""
+        counts = Counter(row.cause_id for row in (*self.included, *self.excluded) if row.cause_id)
+        return tuple(cause_id for cause_id, _count in counts.most_common(LARGEST_CAUSES))
 
     @property
     def poison_count(self) -> int:

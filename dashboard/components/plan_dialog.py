@@ -22,7 +22,7 @@ from dashboard.durations import clock_time, span
 from dashboard.palette import PROBLEM_KINDS
 from dashboard.untrusted import escaped, plain
 
-ASKED_CAUSES, SHOWN_RETRIES = 50, 3
+SHOWN_RETRIES = 3
 LISTED = 500  # rows of a list in the dialog; the numbers beside it are always of all
 
 
@@ -85,8 +85,7 @@ def _ask_count(plan: Plan) -> None:
 
 def _show_recent(plan: Plan) -> None:
     """What somebody has begun for the same causes, before another person begins it too."""
-    cause_ids = tuple(dict.fromkeys(row.cause_id for row in (*plan.included, *plan.excluded) if row.cause_id))[:ASKED_CAUSES]
-    for retry in reads.recent_retries(cause_ids)[:SHOWN_RETRIES]:
+    for retry in reads.recent_retries(plan.largest_causes)[:SHOWN_RETRIES]:
         st.info(plain(retry_words(retry)), icon=":material/history:")
 
 

@@ -233,6 +233,20 @@ def test_before_a_second_person_clicks_the_retry_of_the_first_is_told(dialog_abo
     assert [info.value.replace("\\", "") for info in page.info].count(words) == 2  # on the page, and in the dialog
 
 
+@pytest.mark.parametrize(("actor_id", "told"), [("Ada", ["2 min ago by Ada, and is at work: 2 done so far."]), ("local operator", [])])
+def test_one_click_tells_what_somebody_else_has_begun_for_the_same_cause(open_page: OpenPage, redrive, actor_id, told):
+    add_retry(redrive, break_roadmap(redrive))
+    with redrive.engine.begin() as connection:
+        connection.execute(operations.update().values(actor_id=actor_id))
+    page = open_page("problems")
+
+    button(page, "Retry everything that is broken").click().run()
+
+    assert "Retry of 2 items starts in 5 s" in page.toast[0].value
+    infos = [info.value.replace("\\", "") for info in page.info]
+    assert [words.partition("A retry of 3 items with the same cause was started ")[2] for words in infos if "same cause" in words] == told
+
+
 def test_a_retry_of_yesterday_is_told_in_the_history_only(open_page: OpenPage, redrive):
     cause_id = break_roadmap(redrive)
     add_retry(redrive, cause_id, state="completed")

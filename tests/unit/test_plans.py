@@ -53,6 +53,17 @@ EXCLUDED = {
 }
 
 
+def test_the_largest_causes_of_a_plan_come_first_whatever_its_order():
+    def excluded(cause_id: str) -> Excluded:
+        return Excluded(TUTORIAL, ExclusionRule.POISON, "Concept a", cause_id=cause_id)
+
+    rows = tuple(map(excluded, [*(f"rare{number}" for number in range(60)), "", "", "", "common", "usual", "common", "usual", "common"]))
+    plan = Plan("r", Scope.everything(), (), rows, Estimate(0, None, None), ago(seconds=0))
+
+    assert plan.largest_causes[:2] == ("common", "usual")
+    assert len(plan.largest_causes) == 50
+
+
 @pytest.mark.parametrize("rule", EXCLUDED)
 def test_each_rule_leaves_out_what_falls_under_it_and_nothing_beside_it(rule):
     left_out, beside = EXCLUDED[rule]
