@@ -166,6 +166,11 @@ def default_limits(plan: Plan) -> OperationLimits:
     return retry.default_limits(connected(), plan)
 
 
+def asks_why(plan: Plan, limits: OperationLimits) -> bool:
+    """Confirming it with these limits needs a reason."""
+    return bool(retry.asks_why(connected(), plan, limits))
+
+
 def currency() -> str:
     """Of the price table."""
     return connected().settings.currency

@@ -13,7 +13,7 @@ from backend.clock import utc_now
 from backend.content import wording
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner
-from backend.content.limits import OperationLimits
+from backend.content.limits import OperationLimits, looser_in
 from backend.content.plans import Allowance, Excluded, ExclusionRule, Plan, PlannedItem, decide_all
 from backend.content.problems import KeyState
 from backend.content.scopes import Scope
@@ -91,11 +91,13 @@ def confirm(
 
     Without a priority its size decides. `once_a_day`: keys that were tried in the last 24 hours are left alone, however that ended.
     Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
-    to them. Raises NotAllowed, ReasonNeeded when limits are overridden without one, or NothingToRetry when nothing is left to do.
+    to them. Raises NotAllowed, ReasonNeeded when limits are overridden or loosened without one, or NothingToRetry.
     """
     require(actor, Permission.OVERRIDE_LIMITS if accepted.overrides_limits else Permission.RETRY)
-    if accepted.overrides_limits and not reason.strip():
-        raise ReasonNeeded(_("Say why the limit of tries is overridden."))
+    limits = limits or default_limits(redrive, accepted)
+    why = asks_why(redrive, accepted, limits)
+    if why and not reason.strip():
+        raise ReasonNeeded(why)
     if not accepted.included:
         raise NothingToRetry(_nothing_left(accepted.excluded))
     with redrive.engine.begin() as connection:
@@ -114,8 +116,8 @@ def confirm(
             raise NothingToRetry(_("{items} of this plan are already being retried; nothing was started twice.").format(
                 items=wording.items(len(taken))))
         armed_seconds = _armed_seconds(redrive, len(left))
-        operation_id = store(redrive, connection, accepted, left, actor, reason, limits or default_limits(redrive, accepted),
-                             armed_seconds=armed_seconds, priority=priority)
+        operation_id = store(
+            redrive, connection, accepted, left, actor, reason, limits, armed_seconds=armed_seconds, priority=priority)
         return Confirmed(operation_id, len(left), len(taken), armed_seconds)
 
 
@@ -123,6 +125,15 @@ def default_limits(redrive: Redrive, accepted: Plan) -> OperationLimits:
     """Those of the settings. A plan over the budget of calls, which somebody with the role accepted, is not stopped by it on its way."""
     limits = redrive.operation_limits
     return replace(limits, budget_calls=None) if accepted.overrides_limits else limits
+
+
+def asks_why(redrive: Redrive, accepted: Plan, limits: OperationLimits) -> str:
+    """What has to be given a reason before this plan is confirmed with these limits; "" when nothing has."""
+    if accepted.overrides_limits:
+        return _("Say why the limit of tries is overridden.")
+    if looser_in(limits, redrive.operation_limits):
+        return _("Say why these limits are looser than those of the settings.")
+    return ""
 
 
 def store(

@@ -99,6 +99,20 @@ class OperationLimits:
                        same_cause_percent=other.same_cause_percent)
 
 
+def looser_in(limits: OperationLimits, usual: OperationLimits) -> tuple[str, ...]:
+    """The fields in which these limits let more happen than the usual ones.
+
+    Fewer canaries prove less. Other quiet hours count as looser: whoever set the usual ones wanted those.
+    """
+    at_most = ("concurrency", "rate_per_minute", "budget_calls", "budget_tokens", "budget_cost", "same_cause_window", "same_cause_percent")
+    found = [name for name in at_most if (getattr(limits, name) or math.inf) > (getattr(usual, name) or math.inf)]
+    if limits.canary_items < usual.canary_items:
+        found.append("canary_items")
+    if usual.quiet_hours and limits.quiet_hours != usual.quiet_hours:
+        found.append("quiet_hours")
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What an operation has used so far."""

@@ -22,11 +22,11 @@ def _dialog() -> None:
     if found is None:
         st.rerun()  # changed or closed: the page goes on
     st.markdown(f"**{plain(_('Retry: {scope}').format(scope=found.name))}**")
-    is_readable = limits_form.show_fields(FORM, found.limits)
+    limits = limits_form.show_fields(FORM, found.limits)
     reason = st.text_input(_("Reason (needed, written to the log)"), key="limits_reason", max_chars=300, live=True)
     st.caption(_("Holds from the next round on: what no worker has begun is handed out again, what is being written is finished. "
                  "Used so far: {spent}.").format(spent=wording.spent(found.spent, reads.currency())))
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button(_("Leave them"), key="limits-close", on_click=session.close_limits)
-        st.button(_("Change limits"), key="limits-confirm", type="primary", disabled=not is_readable or not (reason or "").strip(),
+        st.button(_("Change limits"), key="limits-confirm", type="primary", disabled=limits is None or not (reason or "").strip(),
                   on_click=callbacks.change_limits, args=(FORM,), shortcut="Ctrl+Enter")

@@ -10,8 +10,8 @@ from dashboard.untrusted import plain
 _COUNTS = ("concurrency", "rate_per_minute", "budget_calls", "budget_tokens")
 
 
-def show_fields(form: str, limits: OperationLimits) -> bool:
-    """An empty field is no limit. `form` names the fields for `chosen`. False: what they say cannot be read, which is said here."""
+def show_fields(form: str, limits: OperationLimits) -> OperationLimits | None:
+    """What they say; an empty field is no limit. `form` names them for `chosen`. None: they cannot be read, which is said here."""
     def count(name: str, label: str, told: str) -> None:
         st.number_input(label, min_value=1, value=getattr(limits, name), step=1, key=_key(form, name), placeholder=_("no limit"), help=told)
 
@@ -28,11 +28,10 @@ def show_fields(form: str, limits: OperationLimits) -> bool:
         st.text_input(_("Quiet hours"), value=str(limits.quiet_hours or ""), key=_key(form, "quiet_hours"), placeholder="22:00-06:00",
                       max_chars=13, help=_("Nothing is handed out in them. Time zone: {zone}").format(zone=reads.zone_name()))
     try:
-        chosen(form, limits)
+        return chosen(form, limits)
     except ValueError as exc:
         st.error(plain(str(exc)), icon=":material/error:")
-        return False
-    return True
+        return None
 
 
 def chosen(form: str, otherwise: OperationLimits) -> OperationLimits:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from backend.content import wording
 from backend.content.keys import ContentKind
+from backend.content.limits import OperationLimits
 from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, PlannedItem
 from backend.content.status import ItemAction
 from backend.i18n import _
@@ -48,13 +49,14 @@ def _dialog() -> None:
     _show_cancelled(plan)
     if plan.excluded:
         _show_excluded(plan.excluded)
-    is_reason_needed = plan.overrides_limits and bool(plan.included)
+    limits = _ask_limits(plan)
+    is_reason_needed = bool(plan.included) and limits is not None and reads.asks_why(plan, limits)
     reason = st.text_input(
         _("Reason (needed to go over the limit, written to the log)") if is_reason_needed else _("Reason (optional, written to the log)"),
         key="plan_reason", max_chars=300, disabled=not plan.included, live=is_reason_needed)
-    is_readable = _ask_limits(plan)
     _ask_count(plan)
-    is_ready = bool(plan.included) and is_readable and is_count_right(plan) and (not is_reason_needed or bool((reason or "").strip()))
+    has_reason = not is_reason_needed or bool((reason or "").strip())
+    is_ready = bool(plan.included) and limits is not None and is_count_right(plan) and has_reason
     st.caption(_("As of {time}. Exactly these items are started; what somebody else began in the meantime is left to them.").format(
         time=clock_time(plan.as_of)))
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -66,11 +68,11 @@ def _dialog() -> None:
                   shortcut="Ctrl+Enter", help=_("Start the retry of {items}").format(items=wording.items(len(plan.included))))
 
 
-def _ask_limits(plan: Plan) -> bool:
-    """Of the operation that it becomes; those of the settings until somebody changes them. False: they cannot be read."""
-    if not plan.included:
-        return True
+def _ask_limits(plan: Plan) -> OperationLimits | None:
+    """Of the operation that it becomes; those of the settings until somebody changes them. None: they cannot be read."""
     limits = reads.default_limits(plan)
+    if not plan.included:
+        return limits
     with st.expander(_("Limits: {limits}").format(limits=plain(wording.limits(limits, reads.currency()))), icon=":material/speed:"):
         return limits_form.show_fields(session.PLAN, limits)
 

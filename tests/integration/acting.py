@@ -64,7 +64,7 @@ class Stand:
         counts_and_problems(self.redrive)
         chosen = {"canary_items": 3, "same_cause_window": 20, **limits}
         self.operation_id = retry.confirm(
-            self.redrive, retry.plan(self.redrive, scope or Scope.everything(), self.actor), self.actor,
+            self.redrive, retry.plan(self.redrive, scope or Scope.everything(), self.actor), self.actor, "a test",
             limits=OperationLimits(**chosen)).operation_id
         return self.operation_id
 

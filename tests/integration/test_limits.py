@@ -1,17 +1,20 @@
 """Limits of an operation as the dispatcher obeys them, and as they are changed while it runs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, text
 
-from backend.actions import cancel, limits, supervision
-from backend.actions.actors import Actor, NotAllowed, Role
+from backend.actions import cancel, limits, retry, supervision
+from backend.actions.actors import Actor, NotAllowed, ReasonNeeded, Role
 from backend.actions.cancel import NotFound, Refused
 from backend.bootstrap import connect
 from backend.content.limits import OperationLimits, QuietHours
+from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.content.stopping import CancelReason
+from backend.views.detection import counts_and_problems
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
 CAUSE = "Refused by the model"
@@ -33,16 +36,25 @@ def test_the_defaults_of_the_settings_hold_and_stay_with_the_operation(redrive, 
     tight = connect(settings.model_copy(update={"operation_concurrency": 3, "quiet_hours": "03:00-03:01"}))
     add_broken(redrive, {CAUSE: 5})
     stand = Stand(tight, operator)
-    from backend.actions import retry
-    from backend.content.scopes import Scope
-    from backend.views.detection import counts_and_problems
-
     counts_and_problems(tight)
     stand.operation_id = retry.confirm(tight, retry.plan(tight, Scope.everything(), operator), operator).operation_id
     tight.close()
 
     stored = OperationLimits.from_json(stand.operation().limits)
     assert (stored.concurrency, str(stored.quiet_hours), stored.canary_items) == (3, "03:00-03:01", 3)
+
+
+def test_limits_looser_than_those_of_the_settings_are_given_a_reason(stand, operator):
+    poor = replace(stand.redrive, settings=stand.redrive.settings.model_copy(update={"operation_budget_tokens": 100}))
+    counts_and_problems(poor)
+    plan = retry.plan(poor, Scope.everything(), operator)
+    lifted = replace(poor.operation_limits, budget_tokens=None)
+
+    with pytest.raises(ReasonNeeded, match="looser than those of the settings"):
+        retry.confirm(poor, plan, operator, " ", limits=lifted)
+    stand.operation_id = retry.confirm(poor, plan, operator, "all of it today", limits=lifted).operation_id
+
+    assert (stand.operation().reason, OperationLimits.from_json(stand.operation().limits)) == ("all of it today", lifted)
 
 
 def test_no_more_than_the_concurrency_wait_or_run_at_once(stand):

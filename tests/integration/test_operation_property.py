@@ -142,7 +142,7 @@ class Scene:
         counts_and_problems(self.redrive)
         another = Actor("another person", Role.ADMIN)
         plan = retry.plan(self.redrive, self.draw(SCOPES), another)
-        retry.confirm(self.redrive, plan, another, limits=self.draw(LIMITS))
+        retry.confirm(self.redrive, plan, another, "another mind", limits=self.draw(LIMITS))
 
     def _rule(self) -> None:
         """Made and turned on; turned off or on again when it is there."""
@@ -237,7 +237,7 @@ def planned_and_confirmed(scene: Scene, data) -> tuple[Plan, str] | None:
     for _step in range(data.draw(st.integers(0, 2))):
         scene.do(data.draw(st.sampled_from(STEPS)))
     try:
-        return plan, retry.confirm(scene.redrive, plan, scene.actor, limits=data.draw(LIMITS)).operation_id
+        return plan, retry.confirm(scene.redrive, plan, scene.actor, "a mind", limits=data.draw(LIMITS)).operation_id
     except retry.NothingToRetry:
         return None
 

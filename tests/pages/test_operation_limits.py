@@ -144,3 +144,20 @@ def test_limits_of_a_large_plan_are_chosen_before_it_is_confirmed(open_page: Ope
     with redrive.engine.connect() as connection:
         stored = OperationLimits.from_json(connection.scalar(select(operations.c.limits)))
     assert (stored.concurrency, stored.rate_per_minute, stored.budget_calls, stored.canary_items) == (3, 60, None, 3)
+
+
+def test_limits_that_are_loosened_in_a_plan_ask_for_a_reason(open_page: OpenPage, redrive, broken, dialog_above_one, environment):
+    environment.setenv("REDRIVE_OPERATION_BUDGET_TOKENS", "1000")
+    page = open_page("problems")
+    button(page, "Retry everything that is broken").click().run()
+    type_count(page, 2)
+    assert not button(page, "Confirm").disabled
+
+    page.number_input(key="plan-limit-budget_tokens").set_value(None).run()
+    assert button(page, "Confirm").disabled
+    page.text_input(key="plan_reason").input("all of it today").run()
+    button(page, "Confirm").click().run()
+
+    with redrive.engine.connect() as connection:
+        reason, stored = connection.execute(select(operations.c.reason, operations.c.limits)).one()
+    assert (reason, OperationLimits.from_json(stored).budget_tokens) == ("all of it today", None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.content import wording
-from backend.content.limits import Load, OperationLimits, QuietHours, Spent, allowance, is_budget_spent, paced, time_zone
+from backend.content.limits import Load, OperationLimits, QuietHours, Spent, allowance, is_budget_spent, looser_in, paced, time_zone
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -117,3 +117,22 @@ def test_limits_are_read_as_they_were_written():
     assert OperationLimits.from_json(limits.as_json()) == limits
     assert OperationLimits.from_json({}) == OperationLimits()
     assert wording.limits(limits, "USD") == "at most 4 at once, 60 a minute, 500 calls, 10,000 tokens, 2.50 USD, quiet hours 22:00-06:00"
+
+
+USUAL = OperationLimits(4, 60, 500, 10_000, 2.5, QuietHours.parse("22:00-06:00"), 3, 20, 80)
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("concurrency", 5), ("concurrency", None), ("rate_per_minute", None), ("budget_calls", 501), ("budget_tokens", None),
+    ("budget_cost", 2.51), ("budget_cost", None), ("canary_items", 2), ("canary_items", 0),
+    ("same_cause_window", 21), ("same_cause_window", 0),
+    ("same_cause_percent", 81), ("quiet_hours", None), ("quiet_hours", QuietHours.parse("21:00-06:00"))])
+def test_limits_that_let_more_happen_than_the_usual_ones_are_looser(name, value):
+    assert looser_in(replace(USUAL, **{name: value}), USUAL) == (name,)
+
+
+def test_tighter_limits_and_limits_where_none_are_usual_are_not_looser():
+    tighter = OperationLimits(3, 59, 1, 9_999, 0.1, USUAL.quiet_hours, 4, 19, 79)
+
+    assert looser_in(tighter, USUAL) == looser_in(USUAL, USUAL) == ()
+    assert looser_in(replace(USUAL, same_cause_percent=80), OperationLimits()) == ()
