@@ -20,7 +20,7 @@ from dashboard.components.limits_form import chosen
 from dashboard.components.permission import is_count_right, starts_at_once
 from dashboard.components.task_words import task_words
 from dashboard.durations import span
-from dashboard.session import NoticeKind, StopAim
+from dashboard.session import LimitsAim, NoticeKind, StopAim
 
 log = structlog.get_logger()
 NAMED_TASKS, NAMED_SKIPPED = 8, 5
@@ -85,25 +85,28 @@ def plan_operation_again(operation_id: str, words: str) -> None:
         _start_or_show(retry.plan(reads.connected(), scope, reads.actor()), words)
 
 
-def ask_limits(operation_id: str) -> None:
+def ask_limits(aim: LimitsAim) -> None:
     """Open the dialog that changes the limits of an operation."""
     session.forget_notices()
-    session.show_limits(operation_id)
+    session.show_limits(aim)
     session.want_page()
 
 
 @action
 def change_limits(form: str) -> None:
     """What the fields of the dialog say. It stays open while they cannot be read."""
-    operation_id = session.open_limits()
-    found = reads.operation(operation_id) if operation_id else None
-    if found is None or not session.limits_reason():
+    aim = session.open_limits()
+    if aim is None or not session.limits_reason():
         return
     try:
-        after = limits.change(reads.connected(), operation_id, reads.actor(), chosen(form, found.limits), session.limits_reason())
+        after = limits.change(
+            reads.connected(), aim.operation_id, reads.actor(), aim.before, chosen(form, aim.before), session.limits_reason())
     except ValueError as exc:
         session.notify(NoticeKind.WARNING, str(exc))
         return
+    except (NotAllowed, NotFound, Refused):
+        session.close_limits()
+        raise
     finally:
         reads.forget_after_action()
     session.close_limits()

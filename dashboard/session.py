@@ -12,6 +12,7 @@ import streamlit as st
 
 from backend.clock import utc_now
 from backend.content.keys import ContentKey
+from backend.content.limits import OperationLimits
 from backend.content.plans import Plan
 from backend.content.stopping import CancelReason, CancelScope
 
@@ -157,15 +158,20 @@ def close_stop() -> None:
 
 # --- the operation whose limits the open dialog changes
 
-def open_limits() -> str:
-    """Its id; "" when the dialog is closed."""
-    return st.session_state.get("open_limits", "")
+@dataclass(frozen=True, slots=True)
+class LimitsAim:
+    operation_id: str
+    before: OperationLimits  # as they were when the dialog was opened
 
 
-def show_limits(operation_id: str) -> None:
+def open_limits() -> LimitsAim | None:
+    return st.session_state.get("open_limits")
+
+
+def show_limits(aim: LimitsAim) -> None:
     close_plan()
     close_stop()
-    st.session_state["open_limits"] = operation_id
+    st.session_state["open_limits"] = aim
     st.session_state["limits_reason"] = ""
 
 
@@ -174,7 +180,7 @@ def limits_reason() -> str:
 
 
 def close_limits() -> None:
-    st.session_state["open_limits"] = ""
+    st.session_state["open_limits"] = None
 
 
 # --- the chapter that the open dialog would write anew

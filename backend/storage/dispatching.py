@@ -147,9 +147,10 @@ def set_pace(connection: Connection, operation_id: str, paced_at: datetime) -> N
                        {"operation_id": operation_id, "paced_at": paced_at})
 
 
-def set_limits(connection: Connection, operation_id: str, limits: OperationLimits) -> bool:
-    """Of an operation that has not ended. False: it has."""
+def set_limits(connection: Connection, operation_id: str, before: OperationLimits, after: OperationLimits) -> bool:
+    """Of an operation that has not ended. False: it has, or other limits hold by now."""
     return connection.execute(text(
-        "update ops.operations set limits = cast(:limits as jsonb) "
-        "where operation_id = :operation_id and state in ('armed', 'running', 'paused')"),
-        {"operation_id": operation_id, "limits": limits.to_text()}).rowcount == 1
+        "update ops.operations set limits = cast(:after as jsonb) where operation_id = :operation_id "
+        "and state in ('armed', 'running', 'paused') and (cast(:unsaid as jsonb) || limits) = cast(:before as jsonb)"),
+        {"operation_id": operation_id, "before": before.to_text(), "after": after.to_text(),
+         "unsaid": OperationLimits().to_text()}).rowcount == 1

@@ -18,11 +18,12 @@ def show_limits_dialog() -> None:
 
 
 def _dialog() -> None:
-    found = reads.operation(session.open_limits())
-    if found is None:
+    aim = session.open_limits()
+    found = reads.operation(aim.operation_id) if aim else None
+    if aim is None or found is None:
         st.rerun()  # changed or closed: the page goes on
     st.markdown(f"**{plain(_('Retry: {scope}').format(scope=found.name))}**")
-    limits = limits_form.show_fields(FORM, found.limits)
+    limits = limits_form.show_fields(FORM, aim.before)
     reason = st.text_input(_("Reason (needed, written to the log)"), key="limits_reason", max_chars=300, live=True)
     st.caption(_("Holds from the next round on: what no worker has begun is handed out again, what is being written is finished. "
                  "Used so far: {spent}.").format(spent=wording.spent(found.spent, reads.currency())))

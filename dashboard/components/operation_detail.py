@@ -21,6 +21,7 @@ from dashboard.components.permission import cancel_help, may_cancel, may_retry, 
 from dashboard.durations import clock_time
 from dashboard.navigation import automatic_page
 from dashboard.palette import OPERATION_STATES, OUTCOMES
+from dashboard.session import LimitsAim
 from dashboard.untrusted import escaped, plain
 
 POLL_SECONDS_BODY = 4
@@ -87,7 +88,7 @@ def _offer_limits(found: Progress) -> None:
     if may_change_limits(found.state):
         starters = [found.actor_id]
         st.button(_("Limits"), key=f"limits-{found.operation_id}", icon=":material/speed:", type="tertiary",
-                  disabled=not may_cancel(starters), on_click=callbacks.ask_limits, args=(found.operation_id,),
+                  disabled=not may_cancel(starters), on_click=callbacks.ask_limits, args=(LimitsAim(found.operation_id, found.limits),),
                   help=cancel_help(_("How many at once, how fast, for how much, at which hours"), starters))
 
 

@@ -32,6 +32,12 @@ def quiet_now(minutes: float) -> QuietHours:
     return QuietHours.parse(f"{now - timedelta(minutes=1):%H:%M}-{now + timedelta(minutes=minutes):%H:%M}")
 
 
+def change(stand: Stand, actor: Actor, chosen: OperationLimits, reason: str) -> OperationLimits:
+    """By somebody who has just looked at them."""
+    before = OperationLimits.from_json(stand.operation().limits)
+    return limits.change(stand.redrive, stand.operation_id, actor, before, chosen, reason)
+
+
 def test_the_defaults_of_the_settings_hold_and_stay_with_the_operation(redrive, operator, settings):
     tight = connect(settings.model_copy(update={"operation_concurrency": 3, "quiet_hours": "03:00-03:01"}))
     add_broken(redrive, {CAUSE: 5})
@@ -81,12 +87,12 @@ def test_in_quiet_hours_nothing_is_handed_out_and_what_nobody_has_begun_waits(st
     stand.dispatch()
     begun = stand.begin()
 
-    limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(quiet_hours=quiet_now(5)), "people sleep")
+    change(stand, operator, OperationLimits(quiet_hours=quiet_now(5)), "people sleep")
     stand.dispatch()
 
     assert stand.states() == {"planned": 32, "running": 8}
     stand.settle(begun)
-    limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(), "they are awake")
+    change(stand, operator, OperationLimits(), "they are awake")
     assert stand.dispatch() == 32
 
 
@@ -106,7 +112,7 @@ def test_limits_are_changed_while_it_runs_and_the_next_round_obeys(stand, operat
     stand.confirm()
     stand.dispatch()
 
-    after = limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(concurrency=2), "too fast")
+    after = change(stand, operator, OperationLimits(concurrency=2), "too fast")
 
     assert (after.concurrency, after.canary_items, after.same_cause_window) == (2, 3, 20)
     assert stand.dispatch() == 2
@@ -119,17 +125,38 @@ def test_limits_are_changed_while_it_runs_and_the_next_round_obeys(stand, operat
 def test_changing_limits_needs_a_reason_the_role_and_an_operation_that_has_not_ended(stand, operator):
     stand.confirm()
 
-    with pytest.raises(ValueError, match="Say why"):
-        limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(), "  ")
+    with pytest.raises(ReasonNeeded, match="Say why"):
+        change(stand, operator, OperationLimits(), "  ")
     with pytest.raises(NotAllowed):
-        limits.change(stand.redrive, stand.operation_id, Actor("a viewer", Role.VIEWER), OperationLimits(), "why")
+        change(stand, Actor("a viewer", Role.VIEWER), OperationLimits(), "why")
     with pytest.raises(NotAllowed):
-        limits.change(stand.redrive, stand.operation_id, Actor("another", Role.OPERATOR), OperationLimits(), "why")
+        change(stand, Actor("another", Role.OPERATOR), OperationLimits(), "why")
     with pytest.raises(NotFound):
-        limits.change(stand.redrive, "nowhere", operator, OperationLimits(), "why")
+        limits.change(stand.redrive, "nowhere", operator, OperationLimits(), OperationLimits(), "why")
     cancel.cancel_operation(stand.redrive, stand.operation_id, operator, CancelReason.NOT_NEEDED)
     with pytest.raises(Refused, match="is cancelled"):
-        limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(), "why")
+        change(stand, operator, OperationLimits(), "why")
+
+
+def test_limits_that_somebody_else_has_changed_are_looked_at_again_first(stand, operator):
+    stand.confirm(concurrency=8, budget_cost=5)
+    seen = OperationLimits.from_json(stand.operation().limits)
+    limits.change(stand.redrive, stand.operation_id, operator, seen, replace(seen, budget_cost=1.5), "it is expensive")
+    mine = replace(seen, concurrency=2)
+
+    with pytest.raises(Refused, match="in the meantime"):
+        limits.change(stand.redrive, stand.operation_id, operator, seen, mine, "too fast")
+
+    assert OperationLimits.from_json(stand.operation().limits) == replace(seen, budget_cost=1.5)
+    assert change(stand, operator, mine, "looked again") == mine
+
+
+def test_limits_from_before_there_were_limits_can_be_changed(stand, operator):
+    stand.confirm()
+    with stand.redrive.engine.begin() as connection:
+        connection.execute(text("update ops.operations set limits = '{}'"))
+
+    assert change(stand, operator, OperationLimits(concurrency=2), "too fast") == OperationLimits(concurrency=2)
 
 
 def test_a_raised_budget_lets_it_go_on(stand, operator):
@@ -139,7 +166,7 @@ def test_a_raised_budget_lets_it_go_on(stand, operator):
         stand.settle(stand.begin())
     assert len(stand.calls) == 10
 
-    limits.change(stand.redrive, stand.operation_id, operator, OperationLimits(budget_calls=15), "worth it")
+    change(stand, operator, OperationLimits(budget_calls=15), "worth it")
     stand.run()
 
     assert len(stand.calls) == 15

@@ -184,7 +184,10 @@ class Scene:
         cancel.resume(self.redrive, self._operation_id(), self.actor)
 
     def _change_limits(self) -> None:
-        limits.change(self.redrive, self._operation_id(), self.actor, self.draw(LIMITS), "another mind")
+        found = self.rows(select(operations.c.operation_id, operations.c.limits).where(operations.c.operation_id == self._operation_id()))
+        for row in found:
+            before = OperationLimits.from_json(row.limits)
+            limits.change(self.redrive, row.operation_id, self.actor, before, self.draw(LIMITS), "another mind")
 
     def _give_back(self) -> None:
         if self.held:

@@ -1,5 +1,7 @@
 """The page of an operation: its groups and what stopped, its limits and how they are changed, and planning it again."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import insert, select, text
 
@@ -75,6 +77,25 @@ def test_limits_are_changed_with_a_reason(open_page: OpenPage, redrive, running)
     assert (line.action, line.reason) == ("change_limits", "too fast")
     assert not has_button(page, "Change limits")
     assert "Limits changed: at most 2 at once, 500 calls, quiet hours 22:00-06:00" in words_of(page).replace("\\", "")
+
+
+def test_limits_that_somebody_else_changed_while_the_dialog_was_open_stay(open_page: OpenPage, redrive, running):
+    page = open_page("operations", operation=running)
+    button(page, "Limits").click().run()
+    page.number_input(key="operation-limit-concurrency").set_value(2)
+    page.text_input(key="limits_reason").input("too fast").run()
+    theirs = replace(LIMITS, budget_calls=10)
+    with redrive.engine.begin() as connection:
+        connection.execute(operations.update().values(limits=theirs.as_json()))
+
+    button(page, "Change limits").click().run()
+
+    with redrive.engine.connect() as connection:
+        assert OperationLimits.from_json(connection.scalar(select(operations.c.limits))) == theirs
+    assert "in the meantime. Look at them again first" in words_of(page).replace("\\", "")
+    button(page, "Limits").click().run()
+    assert page.number_input(key="operation-limit-budget_calls").value == 10
+    assert page.number_input(key="operation-limit-concurrency").value == 4
 
 
 def test_quiet_hours_that_cannot_be_read_leave_the_dialog_open(open_page: OpenPage, redrive, running):
