@@ -162,9 +162,14 @@ class Settings(BaseSettings):
         return named or ("model" if self.image_model else "unsplash" if self.unsplash_access_key else "offline")
 
     @property
+    def asked_painters(self) -> frozenset[str]:
+        """Everybody who may be asked for a cover."""
+        return frozenset(name.strip() for name in (self.painters.lower().strip() or self.first_painter).split(",")) - {""}
+
+    @property
     def paints_offline(self) -> bool:
         """Nobody is asked for covers but the offline painter, which calls nobody."""
-        return {name.strip() for name in (self.painters.lower().strip() or self.first_painter).split(",")} <= {"offline", ""}
+        return self.asked_painters <= {"offline"}
 
     @property
     def has_model(self) -> bool:

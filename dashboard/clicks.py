@@ -8,6 +8,7 @@ import structlog
 from backend.actions import chapters, covers, retry, triage
 from backend.actions.actors import NotAllowed
 from backend.actions.cancel import NotFound, Refused
+from backend.content.prices import NoPrice
 from backend.i18n import _
 from backend.views.availability import DATABASE_ERRORS
 from dashboard import session
@@ -15,7 +16,7 @@ from dashboard.session import NoticeKind
 
 log = structlog.get_logger()
 REFUSALS = (NotAllowed, NotFound, Refused, retry.ReasonNeeded, triage.UnknownCause, triage.NotPossible, triage.NotUnderstood,
-            covers.CoverRefused, chapters.ChapterRefused)
+            covers.CoverRefused, chapters.ChapterRefused, NoPrice)
 
 
 def action(act: Callable[..., None]) -> Callable[..., None]:

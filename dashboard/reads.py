@@ -3,17 +3,17 @@
 A failed read raises and is never kept. Only the Redrive (engine, Redis, object store) is a shared resource.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import streamlit as st
 
 from backend import settings
-from backend.actions import retry
+from backend.actions import limits, retry
 from backend.actions.actors import Actor, Role
 from backend.bootstrap import connect
-from backend.content import wording
-from backend.content.keys import ContentKey
+from backend.content import prices, wording
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import Plan
 from backend.content.problems import ProblemKind
@@ -176,8 +176,13 @@ def currency() -> str:
     return connected().settings.currency
 
 
-def has_prices() -> bool:
-    return bool(connected().settings.prices)
+def unpriced_models(kinds: Iterable[ContentKind]) -> tuple[str, ...]:
+    """With one of them no budget of money for content of these kinds can be kept."""
+    return prices.unpriced_models(connected().settings, kinds)
+
+
+def unpriced_of_operation(operation_id: str) -> tuple[str, ...]:
+    return limits.unpriced_models(connected(), operation_id)
 
 
 def interactive_items() -> int:

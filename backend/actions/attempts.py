@@ -211,7 +211,7 @@ def _save(
         is_sample=written.is_sample, error_kind=None, error_message=None)
     if not is_ours:
         return False
-    costs.add(redrive, connection, item.item_id, Spent(written.calls, written.prompt_tokens, written.completion_tokens), written.generator)
+    costs.add(redrive, connection, item, Spent(written.calls, written.prompt_tokens, written.completion_tokens), written.generator)
     family_of(item).finish(connection, item, owner, written, stored, now)
     if item.task_id:
         task_records.record_progress(connection, item.task_id, now)
@@ -224,5 +224,5 @@ def fail(redrive: Redrive, attempt: Attempt, error: ItemError, spent: Spent | No
     with redrive.engine.begin() as connection:
         is_ours = settle_and_declare_failed(connection, attempt.item, error, now)
         if is_ours and spent:
-            costs.add(redrive, connection, attempt.item.item_id, spent)
+            costs.add(redrive, connection, attempt.item, spent)
         return is_ours

@@ -19,6 +19,7 @@ from backend.content import wording
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import ExclusionRule, Plan
+from backend.content.prices import unpriced_models
 from backend.content.retry_rules import (
     LOOK_AGAIN,
     TOLD_VERDICTS,
@@ -122,8 +123,14 @@ def _look(
     for left_out in plan.excluded:
         patience = LOOK_AGAIN[left_out.rule]
         moves[left_out.key] = (now + patience if patience else None, left_out.rule)
-    verdict = RunVerdict.STARTED if plan.included else RunVerdict.ALL_LEFT_OUT
-    return Foreseen(verdict, None, plan, limits, moves=moves, **counts)
+    return Foreseen(_verdict(redrive, plan, limits), None, plan, limits, moves=moves, **counts)
+
+
+def _verdict(redrive: Redrive, plan: Plan, limits: OperationLimits) -> RunVerdict:
+    if not plan.included:
+        return RunVerdict.ALL_LEFT_OUT
+    is_kept = limits.budget_cost is None or not unpriced_models(redrive.settings, plan.kinds_to_make)
+    return RunVerdict.STARTED if is_kept else RunVerdict.NO_PRICE
 
 
 def _first(plan: Plan, most: int) -> Plan:

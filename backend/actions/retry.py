@@ -15,6 +15,7 @@ from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner
 from backend.content.limits import OperationLimits, looser_in
 from backend.content.plans import Allowance, Excluded, ExclusionRule, Plan, PlannedItem, decide_all
+from backend.content.prices import check_money
 from backend.content.problems import KeyState
 from backend.content.scopes import Scope
 from backend.content.status import OperationState, Priority
@@ -91,7 +92,8 @@ def confirm(
 
     Without a priority its size decides. `once_a_day`: keys that were tried in the last 24 hours are left alone, however that ended.
     Confirming the same plan again gives the same operation. Keys that somebody else began in the meantime are left
-    to them. Raises NotAllowed, ReasonNeeded when limits are overridden or loosened without one, or NothingToRetry.
+    to them. Raises NotAllowed, ReasonNeeded when limits are overridden or loosened without one, NothingToRetry, or
+    NoPrice when a budget of money cannot be kept.
     """
     require(actor, Permission.OVERRIDE_LIMITS if accepted.overrides_limits else Permission.RETRY)
     limits = limits or default_limits(redrive, accepted)
@@ -100,6 +102,8 @@ def confirm(
         raise ReasonNeeded(why)
     if not accepted.included:
         raise NothingToRetry(_nothing_left(accepted.excluded))
+    if limits.budget_cost is not None:
+        check_money(redrive.settings, accepted.kinds_to_make)
     with redrive.engine.begin() as connection:
         connection.execute(select(func.pg_advisory_xact_lock(CONFIRM_LOCK)))
         earlier = items.operation_of_request(connection, accepted.request_id)

@@ -10,6 +10,8 @@ from backend.actions.automatic import Foreseen
 from backend.actions.cancel import NotFound, Refused
 from backend.clock import utc_now
 from backend.content import rule_wording
+from backend.content.keys import ContentKind
+from backend.content.prices import check_money
 from backend.content.retry_rules import RetryRule, RuleTerms
 from backend.content.scopes import Scope
 from backend.i18n import _
@@ -24,7 +26,7 @@ REASON_CHARACTERS = 300
 def create(redrive: Redrive, actor: Actor, terms: RuleTerms, reason: str) -> str:
     """A rule that is off until somebody turns it on. Returns its id.
 
-    Raises NotAllowed, ReasonNeeded, ValueError when a budget cannot be kept, Refused when there is one for the same.
+    Raises NotAllowed, ReasonNeeded, NoPrice when its budget of money cannot be kept, Refused when there is one for the same.
     """
     require(actor, Permission.AUTOMATE)
     reason, rule_id = _reason(reason), uuid4().hex
@@ -39,7 +41,7 @@ def create(redrive: Redrive, actor: Actor, terms: RuleTerms, reason: str) -> str
 def change(redrive: Redrive, actor: Actor, before: RetryRule, terms: RuleTerms, reason: str) -> None:
     """Other terms for a rule; when it is on, every key is judged by them at the next look.
 
-    Raises NotAllowed, ReasonNeeded, ValueError as `create` does, and Refused when somebody changed it since `before` was read.
+    Raises NotAllowed, ReasonNeeded, NoPrice as `create` does, and Refused when somebody changed it since `before` was read.
     """
     require(actor, Permission.AUTOMATE)
     reason = _reason(reason)
@@ -108,10 +110,9 @@ def _reason(reason: str) -> str:
 
 
 def _check_price(redrive: Redrive, terms: RuleTerms) -> None:
-    """What nobody can add up cannot be kept."""
-    given = redrive.settings
-    if terms.budget.day_cost is not None and given.has_model and given.cost(given.model, 0, 0) is None:
-        raise ValueError(_("A budget of money needs the price of {model} in REDRIVE_PRICES.").format(model=given.model))
+    """What nobody can add up cannot be kept. A cause may touch every kind of content."""
+    if terms.budget.day_cost is not None:
+        check_money(redrive.settings, (terms.kind,) if terms.kind else tuple(ContentKind))
 
 
 def _there_is_one() -> Refused:

@@ -59,7 +59,7 @@ def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None, wo
         given_back = stopping.give_back(connection, [item.item_id], words=words, attempt=item.attempt)
         is_ours = bool(given_back) or settling.cancel(connection, item, utc_now())
         if is_ours and spent:
-            costs.add(redrive, connection, item.item_id, spent)
+            costs.add(redrive, connection, item, spent)
         return is_ours
 
 
@@ -68,7 +68,7 @@ def confirm_cancelled(redrive: Redrive, item: StoredItem, spent: Spent | None = 
     with redrive.engine.begin() as connection:
         is_ours = settling.cancel(connection, item, utc_now())
         if is_ours and spent:
-            costs.add(redrive, connection, item.item_id, spent)
+            costs.add(redrive, connection, item, spent)
         return is_ours
 
 

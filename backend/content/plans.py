@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from backend.content.keys import ContentKey
+from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
@@ -112,6 +112,11 @@ class Plan:
         """Of what it includes and what it leaves out, the most frequent first; not all of very many."""
         counts = Counter(row.cause_id for row in (*self.included, *self.excluded) if row.cause_id)
         return tuple(cause_id for cause_id, _count in counts.most_common(LARGEST_CAUSES))
+
+    @property
+    def kinds_to_make(self) -> frozenset[ContentKind]:
+        """Kinds of which something is made, and not only put right."""
+        return frozenset(item.key.kind for item in self.included if item.action is ItemAction.GENERATE)
 
     @property
     def poison_count(self) -> int:

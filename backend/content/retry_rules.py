@@ -28,13 +28,14 @@ class RunVerdict(StrEnum):
     QUIET_HOURS = "quiet_hours"
     BUDGET_SPENT = "budget_spent"    # of today
     MODEL_HELD = "model_held"        # the model is out: nothing is planned in vain
+    NO_PRICE = "no_price"            # nobody could keep its budget of money: a model has no price
     RESTING = "resting"              # its last operation stopped by itself
     ALL_LEFT_OUT = "all_left_out"    # something was due, and plans leave all of it out
 
 
 # Looks that made no operation and are told in the history of the rule; the others are no news.
-TOLD_VERDICTS = frozenset({RunVerdict.QUIET_HOURS, RunVerdict.BUDGET_SPENT, RunVerdict.MODEL_HELD, RunVerdict.RESTING,
-                           RunVerdict.ALL_LEFT_OUT})
+TOLD_VERDICTS = frozenset({RunVerdict.QUIET_HOURS, RunVerdict.BUDGET_SPENT, RunVerdict.MODEL_HELD, RunVerdict.NO_PRICE,
+                           RunVerdict.RESTING, RunVerdict.ALL_LEFT_OUT})
 
 # When a key that a plan left out is looked at again. None: not before its problem has changed.
 _SOON, _LATER, _RARELY = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1)

@@ -12,6 +12,7 @@ VERDICTS = {  # why nothing is begun, but for the first
     RunVerdict.QUIET_HOURS: _("Quiet hours."),
     RunVerdict.BUDGET_SPENT: _("The budget of the day is spent."),
     RunVerdict.MODEL_HELD: _("The model, or whoever paints, does not answer."),
+    RunVerdict.NO_PRICE: _("A budget of money holds, and REDRIVE_PRICES has no price of the model."),
     RunVerdict.RESTING: _("Its last retry stopped by itself, so it rests."),
     RunVerdict.ALL_LEFT_OUT: _("Plans leave out all that is due."),
 }

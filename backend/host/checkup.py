@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from backend.content.prices import unpriced_models
 from backend.content.secrets import without_secrets
 from backend.host.command_servers import unchecked_servers_for
 from backend.host.errors import HostError
@@ -26,7 +27,7 @@ class Finding:
 
 
 def checkup(settings: Settings) -> Iterator[Finding]:
-    """One finding for each of the six, in the order in which they should be put right."""
+    """One finding for each of the seven, in the order in which they should be put right."""
     with ExitStack() as stack:
         obstacle = ""
         try:
@@ -44,6 +45,7 @@ def checkup(settings: Settings) -> Iterator[Finding]:
             yield _finding(_("connections"), lambda: _ask_connections(settings))
         yield _finding(_("object store"), lambda: _ask_object_store(settings))
     yield _finding(_("model"), lambda: _ask_model(settings))
+    yield _finding(_("prices"), lambda: _ask_prices(settings))
 
 
 def _server(subject: str, url: SecretStr | None, check: Callable[[str], str], *, obstacle: str) -> Finding:
@@ -128,6 +130,16 @@ def _ask_model(settings: Settings) -> str:
         return _("{place} answers and has {model}").format(place=place, model=settings.model)
     return _("{place} answers; {model} is not in its list, so set REDRIVE_MODEL if writing fails").format(
         place=place, model=settings.model)
+
+
+def _ask_prices(settings: Settings) -> str:
+    models = ", ".join(unpriced_models(settings))
+    if models and settings.operation_budget_cost:
+        raise HostError(_("REDRIVE_OPERATION_BUDGET_COST cannot be kept: REDRIVE_PRICES has no price of {models}. Add it, or set the "
+                          "budget to 0.").format(models=models))
+    if models:
+        return _("REDRIVE_PRICES has no price of {models}: no cost is told, and no budget of money can be kept").format(models=models)
+    return _("the price of everything that is paid for is known")
 
 
 def _model_names(settings: Settings, place: str) -> set[str]:

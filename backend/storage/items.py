@@ -106,6 +106,12 @@ def planned_count(connection: Connection, operation_id: str) -> int:
     return connection.scalar(select(operations.c.planned_count).where(operations.c.operation_id == operation_id)) or 0
 
 
+def kinds_to_make(connection: Connection, operation_id: str) -> list[ContentKind]:
+    """Kinds of which an operation makes something, of what is written down of it."""
+    return [ContentKind(kind) for kind in connection.scalars(select(items.c.kind).distinct().where(
+        items.c.operation_id == operation_id, items.c.action == ItemAction.GENERATE))]
+
+
 def item_ids_of(connection: Connection, operation_id: str) -> list[int]:
     return list(connection.scalars(select(items.c.item_id).where(items.c.operation_id == operation_id).order_by(items.c.item_id)))
 

@@ -23,7 +23,7 @@ def _dialog() -> None:
     if aim is None or found is None:
         st.rerun()  # changed or closed: the page goes on
     st.markdown(f"**{plain(_('Retry: {scope}').format(scope=found.name))}**")
-    limits = limits_form.show_fields(FORM, aim.before)
+    limits = limits_form.show_fields(FORM, aim.before, reads.unpriced_of_operation(aim.operation_id))
     reason = st.text_input(_("Reason (needed, written to the log)"), key="limits_reason", max_chars=300, live=True)
     st.caption(_("Holds from the next round on: what no worker has begun is handed out again, what is being written is finished. "
                  "Used so far: {spent}.").format(spent=wording.spent(found.spent, reads.currency())))

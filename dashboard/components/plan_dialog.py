@@ -74,7 +74,7 @@ def _ask_limits(plan: Plan) -> OperationLimits | None:
     if not plan.included:
         return limits
     with st.expander(_("Limits: {limits}").format(limits=plain(wording.limits(limits, reads.currency()))), icon=":material/speed:"):
-        return limits_form.show_fields(session.PLAN, limits)
+        return limits_form.show_fields(session.PLAN, limits, reads.unpriced_models(plan.kinds_to_make))
 
 
 def _ask_count(plan: Plan) -> None:

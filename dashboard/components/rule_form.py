@@ -11,6 +11,7 @@ from backend.content.limits import QuietHours
 from backend.content.retry_rules import MOST_RUN_ITEMS, RetryRule, RuleBudget, RuleTerms, backoff_words, parse_backoff
 from backend.i18n import _
 from dashboard import address, reads, session
+from dashboard.components import limits_form
 from dashboard.untrusted import plain
 
 FORM, DELETE, FORESEEN = "open_rule_form", "open_rule_delete", "open_rule_foreseen"
@@ -116,8 +117,8 @@ def show_fields() -> bool:
                  help=_("Only problems of this cause"))
     left, right = st.columns(2, gap="small")
     with left:
-        st.selectbox(_("Content"), ["", *KINDS], key=_key("kind"), help=_("Only content of this kind"),
-                     format_func=lambda kind: wording.CONTENT_KINDS[kind] if kind else _("all content"))
+        kind = st.selectbox(_("Content"), ["", *KINDS], key=_key("kind"), help=_("Only content of this kind"),
+                            format_func=lambda kind: wording.CONTENT_KINDS[kind] if kind else _("all content"))
         st.text_input(_("Try again after"), key=_key("backoff"), max_chars=120, placeholder="1 min, 10 min, 1 h", help=_(
             "The first step counts from when it broke, each other one from its last failure. When the steps are used up the item "
             "stays for people."))
@@ -128,9 +129,10 @@ def show_fields() -> bool:
                       help=_("Nothing is begun in them. Time zone: {zone}").format(zone=reads.zone_name()))
         _count("day_items", _("Items a day"), None, _("A day begins at midnight. Time zone: {zone}").format(zone=reads.zone_name()))
         _count("day_tokens", _("Tokens a day"), None, _("Of prompts and answers together"))
+        unpriced = reads.unpriced_models((ContentKind(kind),) if kind else KINDS)
         st.number_input(_("{currency} a day").format(currency=reads.currency()), min_value=0.01, step=0.5, key=_key("day_cost"),
-                        placeholder=NO_LIMIT, disabled=not reads.has_prices(),
-                        help=_("By the price table") if reads.has_prices() else _("Needs prices: set REDRIVE_PRICES."))
+                        placeholder=NO_LIMIT, help=limits_form.price_words(unpriced),
+                        disabled=bool(unpriced) and session.widget_value(_key("day_cost")) is None)
     try:
         chosen()
     except ValueError as exc:

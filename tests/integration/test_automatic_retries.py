@@ -14,10 +14,12 @@ from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKind
 from backend.content.limits import OperationLimits
 from backend.content.plans import ExclusionRule
+from backend.content.prices import NoPrice
 from backend.content.retry_rules import RuleBudget, RuleTerms, RunVerdict
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, Priority
 from backend.content.stopping import CancelReason
+from backend.settings import Price
 from backend.storage import retry_rules as stored
 from backend.storage.ops_tables import audit_log, items, operations, problems
 from backend.storage.rule_tables import retry_due, retry_rule_runs
@@ -252,6 +254,30 @@ def test_money_without_a_price_is_refused(redrive, operator, settings):
 
     with pytest.raises(ValueError, match="REDRIVE_PRICES"):
         retry_rules.create(redrive, operator, priced, "why not")
+
+
+def test_covers_are_paid_to_the_image_model(redrive, operator, settings):
+    covers = RuleTerms(kind=ContentKind.COVER, budget=RuleBudget(day_cost=1.0))
+    object.__setattr__(redrive, "settings", settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "writer-1", "image_model": "painter-1", "prices": {"writer-1": Price(1, 1)}}))
+
+    with pytest.raises(NoPrice, match="painter-1 in REDRIVE_PRICES"):
+        retry_rules.create(redrive, operator, covers, "why not")
+    with pytest.raises(NoPrice, match="painter-1 in REDRIVE_PRICES"):  # a cause may touch covers
+        retry_rules.create(redrive, operator, RuleTerms(cause_id="x", budget=covers.budget), "why not")
+    assert retry_rules.create(redrive, operator, RuleTerms(kind=ContentKind.QUIZ, budget=covers.budget), "why not")
+
+
+def test_a_rule_whose_model_has_lost_its_price_begins_nothing_and_says_so(redrive, operator, stand, settings):
+    turned_on(redrive, operator, RuleTerms(kind=ContentKind.QUIZ, backoff=STEPS, budget=RuleBudget(day_cost=1.0)))
+    object.__setattr__(redrive, "settings", settings.model_copy(update={"openai_base_url": "http://127.0.0.1:9/v1"}))
+
+    assert [look(redrive), look(redrive)] == [0, 0]
+
+    assert [run.verdict for run in run_rows(redrive)] == [RunVerdict.NO_PRICE]
+    assert item_states(redrive) == []
+    object.__setattr__(redrive, "settings", settings)
+    assert look(redrive) == 1
 
 
 def test_two_processes_begin_one_operation(redrive, operator, stand, monkeypatch):

@@ -1,6 +1,7 @@
 """Covers as items: begun, made, saved, failed, cancelled; nothing says success without its picture."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text
@@ -17,6 +18,7 @@ from backend.content.scopes import Scope
 from backend.content.status import CoverStatus, ItemState
 from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.redrive import Redrive
+from backend.settings import Price
 from backend.storage import cover_versions
 from backend.storage.facts import load_cover_facts
 from backend.storage.ops_tables import items
@@ -100,6 +102,18 @@ def test_a_cover_that_failed_says_why_and_counts_its_retries(redrive, operator):
     row = row_of(redrive)
     assert (row.generation_status, row.error_message, row.retry_count) == (CoverStatus.FAILED, "The painter refused.", 3)
     assert [found.error_message for found in counts_and_problems(redrive).problems] == ["The painter refused."]
+
+
+def test_a_cover_that_failed_is_paid_by_the_price_of_the_image_model(redrive, operator):
+    painted_by_model = replace(redrive, settings=redrive.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "writer-1", "image_model": "painter-1",
+        "prices": {"writer-1": Price(1_000_000, 1_000_000), "painter-1": Price(1_000, 2_000)}}))
+    add_bare(redrive, "r1")
+
+    attempts.fail(painted_by_model, begin_one(redrive, operator), ItemError(ErrorKind.CONTENT_NO_PICTURE, "no"), Spent(1, 1_000, 2_000))
+
+    with redrive.engine.connect() as connection:
+        assert connection.scalar(select(items.c.cost)) == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize(("before", "after"), [

@@ -11,9 +11,11 @@ from backend.actions.actors import Actor, NotAllowed, ReasonNeeded, Role
 from backend.actions.cancel import NotFound, Refused
 from backend.bootstrap import connect
 from backend.content.limits import OperationLimits, QuietHours
+from backend.content.prices import NoPrice
 from backend.content.scopes import Scope
 from backend.content.status import ItemState
 from backend.content.stopping import CancelReason
+from backend.settings import Price
 from backend.views.detection import counts_and_problems
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
@@ -157,6 +159,21 @@ def test_limits_from_before_there_were_limits_can_be_changed(stand, operator):
         connection.execute(text("update ops.operations set limits = '{}'"))
 
     assert change(stand, operator, OperationLimits(concurrency=2), "too fast") == OperationLimits(concurrency=2)
+
+
+def test_a_budget_of_money_that_nobody_could_keep_is_refused(stand, operator):
+    stand.confirm()
+    counts_and_problems(stand.redrive)
+    paid = replace(stand.redrive, settings=stand.redrive.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "writer-1", "image_model": "painter-1", "prices": {"painter-1": Price(1, 1)}}))
+    before = OperationLimits.from_json(stand.operation().limits)
+
+    with pytest.raises(NoPrice, match="writer-1 in REDRIVE_PRICES"):
+        limits.change(paid, stand.operation_id, operator, before, replace(before, budget_cost=5), "it is expensive")
+    texts_priced = replace(paid, settings=paid.settings.model_copy(update={"prices": {"writer-1": Price(1, 1)}}))
+    after = limits.change(texts_priced, stand.operation_id, operator, before, replace(before, budget_cost=5), "it is expensive")
+
+    assert after.budget_cost == 5  # it makes no covers, so their price is not asked
 
 
 def test_a_raised_budget_lets_it_go_on(stand, operator):

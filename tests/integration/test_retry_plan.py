@@ -17,6 +17,7 @@ from backend.bootstrap import connect
 from backend.clock import utc_now
 from backend.content.keys import CONCEPT_KINDS, ContentKey, ContentKind
 from backend.content.plans import ExclusionRule, InclusionRule, Plan
+from backend.content.prices import NoPrice
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemAction, ItemState
@@ -460,6 +461,18 @@ def test_over_the_budget_the_oldest_are_included_and_an_admin_may_override_it_wi
         retry.confirm(poor, overridden, admin)
     with pytest.raises(NotAllowed):
         retry.plan(poor, EVERYTHING, OPERATOR, overrides_limits=True)
+
+
+def test_a_budget_of_money_that_nobody_could_keep_is_refused_before_anything_is_stored(broken):
+    paid = replace(broken, settings=broken.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "writer-1", "operation_budget_cost": 5.0}))
+
+    with pytest.raises(NoPrice, match="writer-1 in REDRIVE_PRICES"):
+        retry.confirm(paid, plan(paid), OPERATOR)
+
+    assert rows(broken, "select count(*) from ops.operations") == [(0,)]
+    priced = replace(paid, settings=paid.settings.model_copy(update={"prices": {"writer-1": Price(1, 1)}}))
+    assert retry.confirm(priced, plan(priced), OPERATOR).item_count == 6
 
 
 def test_items_know_the_cause_that_they_were_planned_for(broken):

@@ -9,7 +9,7 @@ from backend.content.keys import ContentKind
 from backend.content.limits import OperationLimits
 from backend.storage.ops_tables import audit_log, groups, items, operations
 from tests.factories import add_item, add_operation, add_roadmap, ago, concept
-from tests.pages.conftest import OpenPage, button, has_button, type_count, words_of
+from tests.pages.conftest import OpenPage, button, forget_reads, has_button, type_count, words_of
 
 LIMITS = OperationLimits(concurrency=4, budget_calls=500, canary_items=3, same_cause_window=20)
 
@@ -182,3 +182,38 @@ def test_limits_that_are_loosened_in_a_plan_ask_for_a_reason(open_page: OpenPage
     with redrive.engine.connect() as connection:
         reason, stored = connection.execute(select(operations.c.reason, operations.c.limits)).one()
     assert (reason, OperationLimits.from_json(stored).budget_tokens) == ("all of it today", None)
+
+
+def test_a_budget_that_cannot_be_kept_is_told_and_can_be_emptied(open_page: OpenPage, redrive, broken, dialog_above_one, environment):
+    environment.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    environment.setenv("REDRIVE_MODEL", "writer-1")
+    environment.setenv("REDRIVE_OPERATION_BUDGET_COST", "5")
+    page = open_page("problems")
+    button(page, "Retry everything that is broken").click().run()
+    type_count(page, 2)
+
+    assert "needs the price of writer-1 in REDRIVE_PRICES" in words_of(page).replace("\\", "")
+    assert button(page, "Confirm").disabled
+    page.number_input(key="plan-limit-budget_cost").set_value(None)
+    page.text_input(key="plan_reason").input("the price comes tomorrow").run()
+    assert page.number_input(key="plan-limit-budget_cost").value is None
+    button(page, "Confirm").click().run()
+
+    with redrive.engine.connect() as connection:
+        assert OperationLimits.from_json(connection.scalar(select(operations.c.limits))).budget_cost is None
+
+
+def test_money_can_be_limited_where_who_is_asked_has_a_price(open_page: OpenPage, redrive, broken, dialog_above_one, environment):
+    environment.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    environment.setenv("REDRIVE_MODEL", "writer-1")
+    environment.setenv("REDRIVE_IMAGE_MODEL", "painter-1")
+    environment.setenv("REDRIVE_PRICES", '{"painter-1": [1, 2]}')
+    page = open_page("problems")
+    button(page, "Retry everything that is broken").click().run()
+    assert page.number_input(key="plan-limit-budget_cost").disabled  # texts, and only pictures have a price
+
+    environment.setenv("REDRIVE_PRICES", '{"writer-1": [1, 2]}')
+    forget_reads()
+    page = open_page("problems")
+    button(page, "Retry everything that is broken").click().run()
+    assert not page.number_input(key="plan-limit-budget_cost").disabled
