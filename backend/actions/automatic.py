@@ -5,7 +5,7 @@ machines. Everything that it knows is in PostgreSQL: a restart changes nothing, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -36,6 +36,7 @@ from backend.content.status import Priority
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.storage import items, retry_due, retry_rules
+from backend.storage.estimates import estimate
 from backend.storage.problem_list import describe_scope
 
 log = structlog.get_logger()
@@ -119,7 +120,7 @@ def _look(
     if not due:
         return Foreseen(RunVerdict.NOTHING_DUE, moves=moves, **counts)
     plan = retry.plan(redrive, Scope.of(*due), AUTOMATIC, by_rule=True)
-    plan = _first(plan, most)
+    plan = _first(redrive, plan, most)
     for left_out in plan.excluded:
         patience = LOOK_AGAIN[left_out.rule]
         moves[left_out.key] = (now + patience if patience else None, left_out.rule)
@@ -133,11 +134,14 @@ def _verdict(redrive: Redrive, plan: Plan, limits: OperationLimits) -> RunVerdic
     return RunVerdict.STARTED if is_kept else RunVerdict.NO_PRICE
 
 
-def _first(plan: Plan, most: int) -> Plan:
+def _first(redrive: Redrive, plan: Plan, most: int) -> Plan:
     """The longest broken ones of a plan; the others are due still, and their turn comes."""
+    if len(plan.included) <= most:
+        return plan
     chosen = plan.included[:most]
-    scope = Scope.of(*(row.key for row in (*chosen, *plan.excluded))) if chosen or plan.excluded else plan.scope
-    return Plan(plan.request_id, scope, chosen, plan.excluded, plan.estimate, plan.as_of)
+    with redrive.engine.connect() as connection:
+        takes = estimate(connection, chosen, redrive.settings)
+    return replace(plan, scope=Scope.of(*(row.key for row in (*chosen, *plan.excluded))), included=chosen, estimate=takes)
 
 
 def _start(redrive: Redrive, rule: RetryRule, foreseen: Foreseen, plan: Plan) -> bool:

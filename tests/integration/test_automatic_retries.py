@@ -236,6 +236,16 @@ def test_the_budget_of_the_day_is_kept(redrive, operator, stand):
     assert len(item_states(redrive)) == 2
 
 
+def test_the_dry_run_estimates_what_one_run_takes(redrive, operator, stand):
+    rule_id = turned_on(redrive, operator, RuleTerms(kind=ContentKind.QUIZ, backoff=STEPS, budget=RuleBudget(run_items=2)))
+    counts_and_problems(redrive)
+
+    plan = retry_rules.foresee(redrive, operator, rule_id).plan
+
+    assert (len(plan.included), plan.estimate.calls) == (2, 2)
+    assert set(plan.scope.keys) == plan.keys
+
+
 def test_calls_of_the_day_bound_the_operation(redrive, operator, stand):
     turned_on(redrive, operator, RuleTerms(kind=ContentKind.QUIZ, backoff=STEPS, budget=RuleBudget(day_calls=2)))
     look(redrive)
