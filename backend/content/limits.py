@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from backend.content.plans import Estimate
 from backend.i18n import _
 
 PACE_SLACK = timedelta(seconds=1)  # a pace is made up for at most so long: several rounds of the dispatcher
@@ -111,6 +112,12 @@ def looser_in(limits: OperationLimits, usual: OperationLimits) -> tuple[str, ...
     if usual.quiet_hours and limits.quiet_hours != usual.quiet_hours:
         found.append("quiet_hours")
     return tuple(found)
+
+
+def over_budget(limits: OperationLimits, estimate: Estimate) -> tuple[str, ...]:
+    """The budgets that are too small for what a plan is expected to take. What nobody knows yet passes none: they are kept on its way."""
+    expected = {"budget_calls": estimate.calls, "budget_tokens": estimate.tokens, "budget_cost": estimate.cost}
+    return tuple(name for name, amount in expected.items() if (amount or 0) > (getattr(limits, name) or math.inf))
 
 
 @dataclass(frozen=True, slots=True)

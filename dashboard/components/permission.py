@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from backend.actions.actors import Permission
+from backend.content.limits import over_budget
 from backend.content.plans import ExclusionRule, Plan
 from backend.i18n import _
 from backend.views.tasks import TaskRow
@@ -61,9 +62,15 @@ def may_override() -> bool:
 
 
 def starts_at_once(plan: Plan) -> bool:
-    """One click is enough: it is small, it can be undone, and there is nothing to decide about what is over a limit."""
+    """One click is enough: it is small and within budget, it can be undone, and there is nothing to decide about what is over a limit."""
     has_choice = plan.overrides_limits or (over_limit_count(plan) and may_override())
-    return not has_choice and 1 <= len(plan.included) <= reads.interactive_items()
+    return not has_choice and 1 <= len(plan.included) <= reads.interactive_items() and _is_within_budget(plan)
+
+
+def _is_within_budget(plan: Plan) -> bool:
+    limits = reads.default_limits(plan)
+    is_kept = limits.budget_cost is None or not reads.unpriced_models(plan.kinds_to_make)
+    return is_kept and not over_budget(limits, plan.estimate)
 
 
 def over_limit_count(plan: Plan) -> int:

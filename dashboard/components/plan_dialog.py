@@ -9,7 +9,7 @@ import streamlit as st
 
 from backend.content import wording
 from backend.content.keys import ContentKind
-from backend.content.limits import OperationLimits
+from backend.content.limits import OperationLimits, over_budget
 from backend.content.plans import Estimate, Excluded, ExclusionRule, Plan, PlannedItem
 from backend.content.status import ItemAction
 from backend.i18n import _
@@ -73,8 +73,13 @@ def _ask_limits(plan: Plan) -> OperationLimits | None:
     limits = reads.default_limits(plan)
     if not plan.included:
         return limits
-    with st.expander(_("Limits: {limits}").format(limits=plain(wording.limits(limits, reads.currency()))), icon=":material/speed:"):
-        return limits_form.show_fields(session.PLAN, limits, reads.unpriced_models(plan.kinds_to_make))
+    unpriced = reads.unpriced_models(plan.kinds_to_make)
+    with st.expander(_("Limits: {limits}").format(limits=plain(wording.limits(limits, reads.currency()))), icon=":material/speed:",
+                     expanded=limits.budget_cost is not None and bool(unpriced)):
+        chosen = limits_form.show_fields(session.PLAN, limits, unpriced)
+    if chosen and over_budget(chosen, plan.estimate):
+        st.warning(_("By the estimate it takes more than its budget: it would stop on its way."), icon=":material/payments:")
+    return chosen
 
 
 def _ask_count(plan: Plan) -> None:

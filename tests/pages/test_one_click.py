@@ -47,6 +47,25 @@ def test_a_small_retry_starts_with_one_click_and_says_how_to_undo_it(open_page: 
     assert not has_button(page, "Cancel")
 
 
+def test_a_small_retry_over_the_budget_of_tokens_is_shown_first(environment, open_page: OpenPage, redrive):
+    add_broken(redrive)
+    add_operation(redrive.engine, "earlier", state="completed", settled_at=ago(days=2), outcome={"healthy": 1, "problems": {}})
+    add_item(redrive.engine, "past", operation_id="earlier", kind="quiz", state="succeeded", generator="offline", calls=1,
+             prompt_tokens=100, completion_tokens=50, started_at=ago(days=2), settled_at=ago(days=2))
+    environment.setenv("REDRIVE_OPERATION_BUDGET_TOKENS", "299")
+    page = open_page("problems")
+
+    button(page, EVERYTHING).click().run()
+
+    assert "By the estimate it takes more than its budget" in words_of(page)
+    assert len(stored(redrive)) == 1
+    environment.setenv("REDRIVE_OPERATION_BUDGET_TOKENS", "300")
+    forget_reads()
+    page = open_page("problems")
+    button(page, EVERYTHING).click().run()
+    assert len(stored(redrive)) == 2
+
+
 def test_undo_takes_it_back_and_the_problems_are_as_before(open_page: OpenPage, redrive):
     add_broken(redrive)
     page = open_page("problems")

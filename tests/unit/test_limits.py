@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.content import wording
-from backend.content.limits import Load, OperationLimits, QuietHours, Spent, allowance, is_budget_spent, looser_in, paced, time_zone
+from backend.content.limits import (
+    Load,
+    OperationLimits,
+    QuietHours,
+    Spent,
+    allowance,
+    is_budget_spent,
+    looser_in,
+    over_budget,
+    paced,
+    time_zone,
+)
+from backend.content.plans import Estimate
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -136,3 +148,14 @@ def test_tighter_limits_and_limits_where_none_are_usual_are_not_looser():
 
     assert looser_in(tighter, USUAL) == looser_in(USUAL, USUAL) == ()
     assert looser_in(replace(USUAL, same_cause_percent=80), OperationLimits()) == ()
+
+
+@pytest.mark.parametrize(("limits", "budgets"), [
+    ({}, ()), ({"budget_calls": 40, "budget_tokens": 4000, "budget_cost": 5.0}, ()), ({"budget_calls": 39}, ("budget_calls",)),
+    ({"budget_tokens": 3999, "budget_cost": 1.0}, ("budget_tokens", "budget_cost"))])
+def test_an_estimate_passes_each_budget_that_is_smaller(limits, budgets):
+    assert over_budget(OperationLimits(**limits), Estimate(40, 10.0, 4000, cost=5.0)) == budgets
+
+
+def test_what_nobody_knows_yet_passes_no_budget():
+    assert over_budget(OperationLimits(budget_tokens=1, budget_cost=0.01), Estimate(1, None, None)) == ()
