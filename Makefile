@@ -11,7 +11,7 @@ run: ## run everything on this machine: http://127.0.0.1:8501
 test: ## install what the tests need, a browser too, and run all of them (ARGS="-k word" for some)
 	@scripts/python scripts/bootstrap.py test
 	@scripts/browser
-	@$(PY) -m pytest -n 3 $(ARGS)
+	@$(PY) -m pytest -n 2 $(ARGS)
 
 chaos: ## break everything at random for ten minutes and count what is lost (ARGS="--chaos-seed 7 --chaos-minutes 60")
 	@scripts/python scripts/bootstrap.py test

@@ -103,7 +103,7 @@ def test_what_is_left_out_of_a_small_retry_is_told_with_the_rule(open_page: Open
     button(page, EVERYTHING).click().run()
 
     assert not has_button(page, "Confirm")
-    assert any("skipped 1 with framework_data that cannot be read (odd)" in info.value.replace("\\", "") for info in page.info)
+    assert any("skipped 1 whose roadmap or novel cannot be read (odd)" in info.value.replace("\\", "") for info in page.info)
 
 
 def test_with_nothing_to_retry_the_dialog_says_why(open_page: OpenPage, redrive):
