@@ -15,8 +15,14 @@ def open_page(page: Page, stack: Stack, path: str, heading: str) -> None:
     expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible(timeout=PATIENCE)
 
 
+def settle(page: Page) -> None:
+    """Until the page is drawn: what it was before stands beside what it becomes."""
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_attached(timeout=PATIENCE)
+
+
 def open_plan_of_everything(page: Page) -> Locator:
     """Press "Retry everything that is broken"; the dialog with the plan."""
+    settle(page)
     page.get_by_role("button", name="Retry everything that is broken").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Confirm")).to_be_visible()
@@ -32,6 +38,7 @@ def type_count(dialog: Locator, count: int) -> None:
 
 def retry_small(page: Page, count: int) -> None:
     """Press "Retry everything that is broken" in a small scope: it starts without a dialog, and says how many."""
+    settle(page)
     page.get_by_role("button", name="Retry everything that is broken").click()
     expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("dialog")).to_have_count(0)

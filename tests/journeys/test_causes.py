@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, expect_outcome, open_page, open_plan_of_everything
+from tests.journeys.steps import PATIENCE, expect_outcome, open_page, open_plan_of_everything, settle
 
 POOL = "connection pool exhausted"
 
@@ -44,7 +44,8 @@ def test_a_cause_is_ignored_left_out_reopened_and_retried_as_a_whole(person, sta
     expect(other.get_by_text("Looking at it now:")).to_be_visible(timeout=PATIENCE)
 
     page.get_by_role("button", name="Reopen").click()
-    expect(page.get_by_role("button", name="Retry all of it")).to_be_enabled(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Retry all of it").last).to_be_enabled(timeout=PATIENCE)
+    settle(page)
     page.get_by_role("button", name="Retry all of it").click()
     expect_outcome(page, f"{count} retried, {count} healthy")
 

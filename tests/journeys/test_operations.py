@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, expect_outcome, open_page, retry_large, retry_small
+from tests.journeys.steps import PATIENCE, expect_outcome, open_page, retry_large, retry_small, settle
 from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.journeys.test_screens import photograph, show
 from tests.model_server import Faults
@@ -40,7 +40,8 @@ def test_one_click_and_undo_in_time_asks_no_model_and_leaves_everything_as_befor
     expect(page.get_by_text("nothing was begun, 21 items taken back").first).to_be_visible(timeout=PATIENCE)
     starts_at = "select count(*) from ops.operations where starts_at > now()"
     wait_for(lambda: not stack.query(starts_at)[0][0], what="the time of its start to pass")
-    expect(page.get_by_role("button", name="Retry everything that is broken")).to_be_enabled()
+    settle(page)
+    expect(page.get_by_role("button", name="Retry everything that is broken")).to_be_enabled(timeout=PATIENCE)
     assert stack.query("select state, count(*) from ops.items group by state") == [("cancelled", 21)]
     assert stack.query("select state from ops.operations") == [("undone",)]
     assert (problems_of(stack, AGENTS), marks_of(stack, AGENTS)) == (before, marks)
@@ -66,7 +67,8 @@ def test_a_retry_of_many_of_which_some_fail_has_a_ledger_that_adds_up(page: Page
     expect(page.get_by_text(f"✕ {states['failed']} failed", exact=True)).to_have_count(3)  # the bar, its group and the sum of the ledger
     causes = page.get_by_role("row").filter(has_text="Model refused").first
     expect(causes).to_contain_text(re.compile(rf"^{states['failed']}\D"))
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    settle(page)
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible(timeout=PATIENCE)
     photograph(page, "operation-ended")
     assert states["failed"] > 1
     assert sum(states.values()) == 102

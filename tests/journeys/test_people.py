@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, expect_outcome, items_done, open_page, open_plan_of_everything, retry_small, type_count
+from tests.journeys.steps import PATIENCE, expect_outcome, items_done, open_page, open_plan_of_everything, retry_small, settle, type_count
 from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.model_server import Faults
 from tests.processes import wait_for
@@ -33,6 +33,8 @@ def test_two_people_pressing_at_once_make_one_operations_worth_of_work(person, s
     for page in (first, second):
         open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
 
+    for page in (first, second):
+        settle(page)
     for page in (first, second):
         page.get_by_role("button", name="Retry everything that is broken").click(no_wait_after=True)
 
