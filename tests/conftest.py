@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -23,6 +24,8 @@ from backend.storage.migrate import migrate
 from tests.memory_folder import memory_folder
 
 _numbers = itertools.count(1)
+hypothesis.settings.register_profile("unhurried", hypothesis.settings(), deadline=None)  # a full machine is no fault
+hypothesis.settings.load_profile("unhurried")
 
 
 @dataclass(frozen=True)
