@@ -3,6 +3,7 @@
 A bare pid is never trusted: it must be on this machine, a worker's, and older than the item that it took.
 """
 
+import contextlib
 import time
 from datetime import datetime
 
@@ -45,18 +46,17 @@ def _is_gone(horse: ProcessName) -> bool:
 
 
 def _kill(horse: ProcessName, took_at: datetime | None) -> bool:
-    if is_surely_gone(horse):
-        return True
-    try:
+    with contextlib.suppress(psutil.Error):
         process = psutil.Process(horse.pid)
-        if took_at is None or not _is_work_horse(process) or process.create_time() > took_at.timestamp() + CLOCK_SLACK_SECONDS:
-            return False
-        process.kill()  # psutil looks first whether the pid is another process by now
-    except psutil.Error:
-        return is_surely_gone(horse)
-    return _is_gone(horse)
+        words = process.cmdline()
+        if words:  # none: it is dying already, of what its worker was told
+            if took_at is None or process.create_time() > took_at.timestamp() + CLOCK_SLACK_SECONDS or not _is_work_horse(process, words):
+                return False
+            process.kill()  # psutil looks first whether the pid is another process by now
+        return _is_gone(horse)
+    return is_surely_gone(horse)
 
 
-def _is_work_horse(process: psutil.Process) -> bool:
+def _is_work_horse(process: psutil.Process, words: list[str]) -> bool:
     parent = process.parent()
-    return parent is not None and all(WORKER_MODULE in found.cmdline() for found in (process, parent))
+    return parent is not None and WORKER_MODULE in words and WORKER_MODULE in parent.cmdline()

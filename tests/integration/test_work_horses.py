@@ -1,9 +1,12 @@
 """Which processes are killed by their pid, and which never."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -39,6 +42,17 @@ def test_a_work_horse_that_redis_knows_nothing_of_is_killed_by_its_pid(redrive, 
     assert work_horses.stop(redrive.queue, "unknown", horse, utc_now())
     assert is_surely_gone(horse)
     assert work_horses.stop(redrive.queue, "unknown", horse, utc_now())  # it is gone already
+
+
+def test_one_that_is_dying_already_is_waited_for(redrive, horse, monkeypatch):
+    class Dying(psutil.Process):  # its memory is gone, and its command line with it; its end is not told yet
+        def cmdline(self) -> list[str]:
+            os.kill(self.pid, signal.SIGKILL)
+            return []
+
+    monkeypatch.setattr(work_horses, "psutil", SimpleNamespace(Process=Dying, Error=psutil.Error))
+
+    assert work_horses.stop(redrive.queue, "unknown", horse, utc_now())
 
 
 def test_one_that_began_after_the_item_was_taken_is_another_and_lives(redrive, horse):
