@@ -10,12 +10,15 @@ KEPT_DAYS = 90
 SETTLES_AFTER = timedelta(seconds=20)  # what left the list may come back with the next look
 SETTLED_AT_ONCE = 10_000
 
-# Good again: not listed any more, nobody works on it, and its roadmap or novel is there. What is still worked on waits, what is gone
-# is forgotten. It was good from when Redrive wrote it, else from when it left the list.
+# Good again: not listed any more, nobody works on it, and its roadmap or novel is there and can be read. What is still worked on waits,
+# and so does what nobody can tell because its roadmap or novel cannot be read; what is gone is forgotten. It was good from when Redrive
+# wrote it, else from when it left the list.
 _SETTLE = text("""
     with due as (
       select g.* from ops.gone_problems g where g.gone_at < :gone_before
         and not exists (select 1 from ops.problems p where p.owner_id = g.owner_id and p.kind = g.kind and p.part = g.part)
+        and not exists (select 1 from ops.problems u where u.owner_id = g.owner_id and u.problem_kind = 'unreadable'
+          and (u.kind = 'chapter') = (g.kind = 'chapter'))
         and not exists (select 1 from ops.items i where i.owner_id = g.owner_id and i.kind = g.kind and i.part = g.part
           and i.state in ('planned', 'queued', 'running'))
         and not exists (select 1 from public.tasks t where (t.roadmap_id = g.owner_id or t.novel_id = g.owner_id)

@@ -99,6 +99,22 @@ def test_a_key_that_is_worked_on_waits_and_one_that_is_gone_is_forgotten(redrive
         assert connection.execute(select(gone_problems)).all() == []
 
 
+def test_what_nobody_can_read_has_not_recovered_and_waits(redrive, stand):
+    with redrive.engine.begin() as connection:
+        readable = connection.scalar(text("select framework_data::text from roadmap_metadata"))
+        connection.execute(text("update roadmap_metadata set framework_data = '{\"stages\": 7}'"))
+    assert settle(redrive) == 0
+
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update roadmap_metadata set framework_data = cast(:data as jsonb)"), {"data": readable})
+    assert settle(redrive) == 1  # its framework, which can be read again; the quiz is listed again
+    assert recovered(redrive) == {0: 1}
+
+    write_row(redrive, "c000")
+    assert settle(redrive) == 1
+    assert recovered(redrive) == {0: 2}
+
+
 def test_retries_and_cost_are_added_up_by_cause_and_day_however_often(redrive):
     add_operation(redrive.engine, "o1")
     with redrive.engine.begin() as connection:
