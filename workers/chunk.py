@@ -13,10 +13,11 @@ import structlog
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from backend.actions import attempts, breaker, chapter_attempts, withdrawals
+from backend.actions import attempts, chapter_attempts, withdrawals
 from backend.actions.attempts import Attempt
 from backend.actions.settling import save_error
-from backend.content.errors import ErrorKind, ItemError
+from backend.content.errors import MODEL_OUTAGES, ErrorKind, ItemError, NotAsked
+from backend.content.written import Spent
 from backend.i18n import _
 from backend.jobs.chapter_feed import Feed
 from backend.redrive import Redrive
@@ -106,7 +107,7 @@ class Chunk:
         item_id = attempt.item.item_id
         failpoints.reach("after_claim")
         telling = self._telling(attempt) if attempt.stream_id else None
-        self._running[item_id] = Running(attempt.item, telling=telling)
+        self._running[item_id] = Running(attempt.item, Spent(is_probe=attempt.is_probe), telling=telling)
         try:
             return await self._write_and_save(attempt)
         finally:
@@ -227,14 +228,14 @@ class Chunk:
 
     async def _write_failed(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
         """A text of its own that failed fails its item; a provider that is out holds it back, once that is certain."""
-        if error.kind not in breaker.OUTAGE_KINDS:
+        if error.kind not in MODEL_OUTAGES:
             await self._notes.answered(attempt)
             return await self._fail(attempt, error, bound)
-        if not await self._notes.failed(attempt, error):
+        spent = self._running[attempt.item.item_id].spent
+        if not (isinstance(error, NotAsked) or await self._notes.failed(attempt, error, spent.calls)):
             return await self._fail(attempt, error, bound)
         bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
         with contextlib.suppress(ItemError):
-            spent = self._running[attempt.item.item_id].spent
             await self._ask(withdrawals.give_back, self._redrive, attempt.item, spent, _("the model is held back"))
         return "held"
 

@@ -22,11 +22,11 @@ class ProviderNotes:
         self._ask = ask
         self._troubled: set[str] = set()  # a failure was noted: the next success is worth noting too
 
-    async def failed(self, attempt: Attempt, error: ItemError) -> bool:
+    async def failed(self, attempt: Attempt, error: ItemError, calls: int) -> bool:
         """True: nobody may ask the provider now, so the item is to be given back and not failed."""
         self._troubled.add(self._provider(attempt))
         try:
-            return await self._ask(breaker.note_failure, self._redrive, error, attempt.item.key.kind)
+            return await self._ask(breaker.note_failure, self._redrive, error, attempt.item.key.kind, calls)
         except ItemError:
             return False
 

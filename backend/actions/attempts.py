@@ -36,6 +36,7 @@ from backend.storage.items import StoredItem
 class Attempt:
     item: StoredItem
     brief: ConceptBrief | ChapterBrief | CoverBrief
+    is_probe: bool = False           # the breaker is open: it finds out whether the model is back
     is_model_troubled: bool = False  # its breaker has counted failures: an answer is worth noting
     stream_id: str = ""              # of a chapter or draft: whose stream its watchers follow
 
@@ -87,7 +88,7 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
             raise _Held
         if not groups.may_call(connection, item.item_id) or not _may_paint(redrive, connection, item):
             raise _Braked
-        return replace(begun, is_model_troubled=not model.is_untroubled)
+        return replace(begun, is_probe=flow is Flow.PROBE, is_model_troubled=not model.is_untroubled)
 
 
 def _may_paint(redrive: Redrive, connection: Connection, item: StoredItem) -> bool:

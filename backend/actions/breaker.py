@@ -11,18 +11,12 @@ from sqlalchemy import Connection
 
 from backend.actions.settling import storable
 from backend.clock import utc_now
-from backend.content.errors import ErrorKind, ItemError
+from backend.content.errors import ItemError
 from backend.content.keys import CONCEPT_KINDS, ContentKind
 from backend.content.status import BreakerState
 from backend.redrive import Redrive
 from backend.storage import breakers
 from backend.storage.breakers import COVERS, Breaker
-
-# What another text would meet too. A refusal, a cut or a malformed answer is of one text alone.
-OUTAGE_KINDS = frozenset({
-    ErrorKind.MODEL_UNREACHABLE, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
-    ErrorKind.MODEL_REJECTED_KEY,
-})
 
 
 def provider_of(redrive: Redrive, kind: ContentKind) -> str:
@@ -89,13 +83,13 @@ def note_success(redrive: Redrive, kind: ContentKind = ContentKind.TUTORIAL) -> 
         return breakers.note_success(connection, provider_of(redrive, kind), utc_now())
 
 
-def note_failure(redrive: Redrive, error: ItemError, kind: ContentKind = ContentKind.TUTORIAL) -> bool:
-    """The model failed. True: nobody may ask it now, so the item is to be given back and not failed."""
+def note_failure(redrive: Redrive, error: ItemError, kind: ContentKind = ContentKind.TUTORIAL, calls: int = 1) -> bool:
+    """The model failed, at the last of so many calls. True: nobody may ask it now, so the item is to be given back and not failed."""
     settings = redrive.settings
     with redrive.engine.begin() as connection:
         state = breakers.note_failure(
             connection, provider_of(redrive, kind), error.kind, storable(error.message), utc_now(),
-            most_failures=settings.breaker_failures, pause_seconds=settings.breaker_seconds)
+            most_failures=settings.breaker_failures, pause_seconds=settings.breaker_seconds, calls=max(1, calls))
     return state is not BreakerState.CLOSED
 
 

@@ -118,20 +118,21 @@ def _stop_spent(redrive: Redrive, found: Standing) -> None:
 
 
 def _stop_without_model(redrive: Redrive, found: Standing, kinds: tuple[ContentKind, ...], model: Breaker) -> None:
-    """A model that has been out for so long that the probes alone make up a window: what waited for it since then stops.
+    """A model whose outage has wasted a window of calls, and as many probes as a canary has: what waited for it since then stops.
 
     A group that waits for another provider too goes on until only these kinds are left of it.
     """
     window = found.limits.same_cause_window
-    most_probes = max(1, window - redrive.settings.breaker_failures)
-    if not window or model.state is BreakerState.CLOSED or model.failed_probes < most_probes:
+    if not window or model.state is BreakerState.CLOSED:
+        return
+    if model.failed_calls < window or model.failed_probes < max(1, found.limits.canary_items):
         return
     if found.started_at is None or model.opened_at is None or found.started_at > model.opened_at:
         return
     cause = wording.cause_title(model.error_kind or ErrorKind.MODEL_UNREACHABLE, normalise(model.error_message))
     sentence = _("No painter has answered {count} times in a row: {cause}") if model.is_of_covers else _(
         "The model has not answered {count} times in a row: {cause}")
-    words = sentence.format(count=model.failed_probes, cause=without_secrets(cause))
+    words = sentence.format(count=model.failed_calls, cause=without_secrets(cause))
     with redrive.engine.begin() as connection:
         waiting = groups.groups_waiting_for(connection, found.operation_id, kinds)
         _stop(connection, found, waiting, ExclusionRule.SAME_CAUSE, words)

@@ -54,6 +54,11 @@ class ErrorKind(StrEnum):
 _OF_THE_QUEUE = frozenset({ErrorKind.WORKER_LOST, ErrorKind.JOB_TIMEOUT, ErrorKind.QUEUE_GONE})
 # The save itself is in order; what should take it is away or too busy.
 OUTAGES = frozenset({ErrorKind.SAVE_DATABASE_GONE, ErrorKind.SAVE_POOL_EXHAUSTED, ErrorKind.SAVE_STORE_GONE})
+# What another text would meet too. A refusal, a cut or a malformed answer is of one text alone.
+MODEL_OUTAGES = frozenset({
+    ErrorKind.MODEL_UNREACHABLE, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
+    ErrorKind.MODEL_REJECTED_KEY,
+})
 
 
 class ItemError(Exception):
@@ -68,3 +73,7 @@ class ItemError(Exception):
     def is_outage(self) -> bool:
         """Worth another try: the text is good, and where it goes is away."""
         return self.kind in OUTAGES
+
+
+class NotAsked(ItemError):
+    """Nobody was asked for this: others had just been told by that error that the provider is out."""

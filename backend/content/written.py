@@ -77,6 +77,7 @@ class Spent:
     calls: int = 0  # requests that reached the endpoint
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    is_probe: bool = False  # it only finds out whether the provider is back: one call, and no further try
 
 
 @dataclass(frozen=True, slots=True)

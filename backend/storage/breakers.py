@@ -19,6 +19,7 @@ class Breaker:
     state: BreakerState
     failures: int                  # in a row, while closed
     failed_probes: int             # in a row, while open
+    failed_calls: int              # in a row, of both: what the outage has wasted
     error_kind: ErrorKind | None   # of the last failure
     error_message: str
     opened_at: datetime | None
@@ -37,7 +38,7 @@ class Breaker:
 def find_breaker(connection: Connection, provider: str) -> Breaker:
     """The breaker of that provider; one that never failed is closed."""
     row = connection.execute(select(breakers).where(breakers.c.provider == provider)).one_or_none()
-    return _breaker(row) if row else Breaker(provider, BreakerState.CLOSED, 0, 0, None, "", None, None, None)
+    return _breaker(row) if row else Breaker(provider, BreakerState.CLOSED, 0, 0, 0, None, "", None, None, None)
 
 
 def all_breakers(connection: Connection) -> tuple[Breaker, ...]:
@@ -46,8 +47,8 @@ def all_breakers(connection: Connection) -> tuple[Breaker, ...]:
 
 def _breaker(row) -> Breaker:
     return Breaker(
-        row.provider, BreakerState(row.state), row.failures, row.failed_probes, ErrorKind(row.error_kind) if row.error_kind else None,
-        row.error_message or "", row.opened_at, row.retry_at, row.probe_at)
+        row.provider, BreakerState(row.state), row.failures, row.failed_probes, row.failed_calls,
+        ErrorKind(row.error_kind) if row.error_kind else None, row.error_message or "", row.opened_at, row.retry_at, row.probe_at)
 
 
 def begin_probe(connection: Connection, provider: str, now: datetime, *, silent_since: datetime) -> bool:
@@ -70,21 +71,28 @@ def note_success(connection: Connection, provider: str, now: datetime) -> bool:
     row = connection.execute(text(
         "with found as ("
         "  select provider, state from ops.breakers where provider = :provider and (state <> 'closed' or failures > 0) for update) "
-        "update ops.breakers b set state = 'closed', failures = 0, failed_probes = 0, retry_at = null, probe_at = null, changed_at = :now "
+        "update ops.breakers b set state = 'closed', failures = 0, failed_probes = 0, failed_calls = 0, retry_at = null, "
+        "  probe_at = null, changed_at = :now "
         "from found f where b.provider = f.provider returning f.state as before"), {"provider": provider, "now": now}).one_or_none()
     return row is not None and row.before != BreakerState.CLOSED
 
 
 def note_failure(
     connection: Connection, provider: str, kind: ErrorKind, message: str, now: datetime, *, most_failures: int, pause_seconds: float,
+    calls: int = 1,
 ) -> BreakerState:
-    """One more failure: the last of too many opens it, a failed probe opens it again for twice as long. Returns the state after it."""
+    """One more failure, of so many calls: the last of too many opens it, a failed probe opens it again for twice as long.
+
+    Returns the state after it.
+    """
     return BreakerState(connection.execute(text(
-        "insert into ops.breakers as b (provider, state, failures, error_kind, error_message, opened_at, retry_at, changed_at) values ("
-        "  :provider, case when :most <= 1 then 'open' else 'closed' end, 1, :kind, :message, "
+        "insert into ops.breakers as b (provider, state, failures, failed_calls, error_kind, error_message, opened_at, retry_at, "
+        "  changed_at) values ("
+        "  :provider, case when :most <= 1 then 'open' else 'closed' end, 1, :calls, :kind, :message, "
         "  case when :most <= 1 then cast(:now as timestamptz) end, "
         "  case when :most <= 1 then cast(:now as timestamptz) + make_interval(secs => :pause) end, :now) "
         "on conflict (provider) do update set error_kind = :kind, error_message = :message, changed_at = :now, "
+        "  failed_calls = b.failed_calls + :calls, "
         "  failures = case when b.state = 'closed' then b.failures + 1 else b.failures end, "
         "  failed_probes = case when b.state = 'half_open' then b.failed_probes + 1 else b.failed_probes end, "
         "  state = case when b.state = 'closed' and b.failures + 1 < :most then 'closed' else 'open' end, "
@@ -95,5 +103,5 @@ def note_failure(
         "      secs => least(:pause * power(2, b.failed_probes + 1), greatest(:longest, :pause))) "
         "    else b.retry_at end "
         "returning b.state"),
-        {"provider": provider, "kind": kind, "message": message, "now": now, "most": most_failures, "pause": float(pause_seconds),
-         "longest": LONGEST_PAUSE_SECONDS}).scalar_one())
+        {"provider": provider, "kind": kind, "message": message, "now": now, "most": most_failures, "calls": calls,
+         "pause": float(pause_seconds), "longest": LONGEST_PAUSE_SECONDS}).scalar_one())

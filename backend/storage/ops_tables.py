@@ -333,6 +333,7 @@ breakers = Table(
     Column("state", Text, nullable=False),                     # a BreakerState
     Column("failures", Integer, nullable=False, server_default="0"),     # in a row, while closed
     Column("failed_probes", Integer, nullable=False, server_default="0"),  # in a row, while open
+    Column("failed_calls", Integer, nullable=False, server_default="0"),   # in a row, of both: what the outage has wasted
     Column("error_kind", Text),
     Column("error_message", Text),
     _time("opened_at"),

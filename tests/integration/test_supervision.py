@@ -216,20 +216,24 @@ def test_a_model_that_stays_out_stops_what_has_waited_for_it_since(redrive, stan
         for _failure in range(redrive.settings.breaker_failures):
             breakers.note_failure(connection, redrive.settings.provider, ErrorKind.MODEL_UNREACHABLE, "Connection refused.", now,
                                   most_failures=redrive.settings.breaker_failures, pause_seconds=1)
-        connection.execute(text("update ops.breakers set failed_probes = 14, opened_at = now()"))
+        connection.execute(text("update ops.breakers set failed_probes = 12, failed_calls = 19, opened_at = now()"))
 
     supervision.supervise(redrive)
     waiting = stand.states()
     with redrive.engine.begin() as connection:
-        connection.execute(text("update ops.breakers set failed_probes = 15"))
+        connection.execute(text("update ops.breakers set failed_probes = 2, failed_calls = 20"))
+    supervision.supervise(redrive)
+    waiting_too = stand.states()
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update ops.breakers set failed_probes = 3"))
     supervision.supervise(redrive)
     stand.verify()
 
-    assert waiting == {"queued": 30}
+    assert waiting == waiting_too == {"queued": 30}
     assert stand.states() == {"skipped": 30}
     assert stand.operation().state == "stopped"
     assert stand.operation().state_reason == (
-        "The model has not answered 15 times in a row: Model cannot be reached: Connection refused.")
+        "The model has not answered 20 times in a row: Model cannot be reached: Connection refused.")
 
 
 def test_painters_that_stay_out_stop_covers_and_leave_texts_alone(redrive, stand):
@@ -240,7 +244,7 @@ def test_painters_that_stay_out_stop_covers_and_leave_texts_alone(redrive, stand
     with redrive.engine.begin() as connection:
         breakers.note_failure(connection, breakers.COVERS, ErrorKind.MODEL_UNREACHABLE, "Connection refused.", utc_now(),
                               most_failures=1, pause_seconds=1)
-        connection.execute(text("update ops.breakers set failed_probes = 100"))
+        connection.execute(text("update ops.breakers set failed_probes = 100, failed_calls = 100"))
 
     supervision.supervise(redrive)
 
@@ -254,7 +258,7 @@ def test_an_operation_that_was_started_while_the_model_was_out_waits(redrive, st
     with redrive.engine.begin() as connection:
         breakers.note_failure(connection, redrive.settings.provider, ErrorKind.MODEL_UNREACHABLE, "no", utc_now() - timedelta(hours=1),
                               most_failures=1, pause_seconds=7200)
-        connection.execute(text("update ops.breakers set failed_probes = 100"))
+        connection.execute(text("update ops.breakers set failed_probes = 100, failed_calls = 100"))
     stand.confirm()
 
     supervision.supervise(redrive)

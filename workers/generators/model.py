@@ -1,16 +1,14 @@
 """Writes with a model behind any OpenAI-compatible endpoint.
 
-The openai client tries again after 429, 5xx, silence and a connection that never came about; a stream that breaks
-half way is tried again here. Both draw on one budget for each text: REDRIVE_MODEL_RETRIES.
+A call that fails and a stream that breaks half way are tried again. Both draw on one allowance for each text: REDRIVE_MODEL_RETRIES.
 """
 
-import asyncio
 import functools
 import json
-import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx2
 import openai
@@ -28,11 +26,12 @@ from workers.generators.endpoint import Endpoint
 from workers.generators.partial import PartialChapter
 from workers.generators.prompt import Prompt, write_prompt
 from workers.generators.protocol import Telling
+from workers.generators.retries import Allowance, Retries
 from workers.generators.wire import Completion, Usage
 
 _PATH = "/chat/completions"  # posted with the client's own verb: its typed call costs 4 ms more for each stream
 _CONNECT_SECONDS = 10.0
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0  # the same as the client's own
+Result = TypeVar("Result")
 _WORTH_ANOTHER_STREAM = frozenset({
     ErrorKind.MODEL_CUT_STREAM, ErrorKind.MODEL_TIMEOUT, ErrorKind.MODEL_RATE_LIMITED, ErrorKind.MODEL_SERVER_ERROR,
 })
@@ -43,30 +42,10 @@ class _Tally:
     """What one text has cost so far, and how many further tries it may have."""
 
     spent: Spent
-    retries_left: int
+    allowance: Allowance
     telling: Telling | None = None
     model: str = ""
     temperature: float | None = None
-
-    @contextmanager
-    def calling(self, endpoint: Endpoint) -> Iterator[None]:
-        """A request is on its way: it counts although it is broken off or fails. One that never reached the endpoint does not."""
-        self.spent.calls += 1
-        try:
-            yield
-        except openai.APIError as exc:
-            if endpoint.explain(exc).kind is ErrorKind.MODEL_UNREACHABLE:
-                self.spent.calls -= 1
-            else:
-                self.add_retries(exc.request)
-            raise
-
-    def add_retries(self, request: httpx2.Request) -> None:
-        """How often the client had tried again, as its last request tells."""
-        told = request.headers.get("x-stainless-retry-count", "0")
-        client_retries = int(told) if told.isdigit() else 0
-        self.spent.calls += client_retries
-        self.retries_left = max(0, self.retries_left - client_retries)
 
     def add_usage(self, usage: Usage | None) -> None:
         if usage:
@@ -100,28 +79,29 @@ class ModelGenerator:
     def __init__(self, settings: Settings) -> None:
         self.name = settings.model
         self._endpoint = Endpoint.of(settings)
-        self._retries = settings.model_retries
+        self._retries = Retries(settings, self._endpoint)
 
     @functools.cached_property
     def _client(self) -> openai.AsyncOpenAI:
         """A chunk of covers needs none."""
         seconds = self._endpoint.timeout_seconds
         return openai.AsyncOpenAI(
-            base_url=self._endpoint.base_url, api_key=self._endpoint.key,
+            base_url=self._endpoint.base_url, api_key=self._endpoint.key, max_retries=0,
             timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
             http_client=openai.DefaultAsyncHttpxClient(verify=trusted()))
 
     async def write_tutorial(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Tutorial]:
-        return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial, spent=spent or Spent())
+        return await self._write(ContentKind.TUTORIAL, brief, model=Tutorial, spent=spent)
 
     async def write_resources(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Resources]:
-        return await self._write(ContentKind.RESOURCES, brief, model=Resources, spent=spent or Spent())
+        return await self._write(ContentKind.RESOURCES, brief, model=Resources, spent=spent)
 
     async def write_quiz(self, brief: ConceptBrief, spent: Spent | None = None) -> Written[Quiz]:
-        return await self._write(ContentKind.QUIZ, brief, model=Quiz, spent=spent or Spent())
+        return await self._write(ContentKind.QUIZ, brief, model=Quiz, spent=spent)
 
     async def write_chapter(self, brief: ChapterBrief, spent: Spent | None = None, telling: Telling | None = None) -> Written[Chapter]:
-        tally = _Tally(spent or Spent(), self._retries, telling, brief.model, brief.temperature)
+        tally = self._tally(spent)
+        tally.telling, tally.model, tally.temperature = telling, brief.model, brief.temperature
         return await self._written(write_chapter_prompt(brief), Chapter, tally)
 
     async def close(self) -> None:
@@ -129,9 +109,13 @@ class ModelGenerator:
             await self._client.close()
 
     async def _write(
-        self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT], spent: Spent,
+        self, kind: ContentKind, brief: ConceptBrief, *, model: type[ContentT], spent: Spent | None,
     ) -> Written[ContentT]:
-        return await self._written(write_prompt(kind, brief), model, _Tally(spent, retries_left=self._retries))
+        return await self._written(write_prompt(kind, brief), model, self._tally(spent))
+
+    def _tally(self, spent: Spent | None) -> _Tally:
+        spent = spent or Spent()
+        return _Tally(spent, self._retries.allowance(spent))
 
     async def _written(self, prompt: Prompt, model: type[ContentT], tally: _Tally) -> Written[ContentT]:
         try:
@@ -153,10 +137,8 @@ class ModelGenerator:
         return content_of(answer, model, endpoint=self._endpoint)
 
     async def _ask_for_whole(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> Answer:
-        with tally.calling(self._endpoint):
-            reply = await self._client.post(
-                _PATH, body=self._body(prompt, model, tally), cast_to=httpx2.Response, options={"max_retries": tally.retries_left})
-        tally.add_retries(reply.request)
+        body = self._body(prompt, model, tally)
+        reply = await self._call(lambda: self._client.post(_PATH, body=body, cast_to=httpx2.Response), tally)
         try:
             completion = Completion.model_validate_json(reply.content)
         except ValidationError:
@@ -169,26 +151,19 @@ class ModelGenerator:
         return answer
 
     async def _ask_for_stream(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> Answer:
-        pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
             answer = await self._read_stream(prompt, model, tally=tally)
             tally.add_usage(answer.usage)
-            if answer.lost is None or answer.is_document or not tally.retries_left:
+            if answer.lost is None or answer.is_document:
                 return answer
             error = self._endpoint.explain(answer.lost, is_reading=True)
-            if error.kind not in _WORTH_ANOTHER_STREAM:
+            if error.kind not in _WORTH_ANOTHER_STREAM or not await tally.allowance.take():
                 return answer
-            tally.retries_left -= 1
-            await asyncio.sleep(pause_seconds * random.uniform(0.75, 1.0))
-            pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     async def _read_stream(self, prompt: Prompt, model: type[ContentT], *, tally: _Tally) -> Answer:
         body = {**self._body(prompt, model, tally), "stream": True, "stream_options": {"include_usage": True}}
-        with tally.calling(self._endpoint):
-            stream = await self._client.post(
-                _PATH, body=body, cast_to=object, options={"max_retries": tally.retries_left}, stream=True, stream_cls=AsyncStream[object])
-        request = stream.response.request
-        tally.add_retries(request)
+        stream = await self._call(
+            lambda: self._client.post(_PATH, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]), tally)
         answer = Answer()
         told = Told(tally.telling) if tally.telling else None
         is_completion = False
@@ -205,8 +180,11 @@ class ModelGenerator:
                 if not is_completion:
                     raise self._endpoint.not_a_completion(stream.response.headers.get("content-type", ""))
                 if answer.finish_reason is None:
-                    answer.lost = openai.APIConnectionError(request=request)
+                    answer.lost = openai.APIConnectionError(request=stream.response.request)
         return answer
+
+    async def _call(self, ask: Callable[[], Awaitable[Result]], tally: _Tally) -> Result:
+        return await self._retries.call(ask, allowance=tally.allowance, spent=tally.spent)
 
     def _body(self, prompt: Prompt, model: type[ContentT], tally: _Tally) -> dict[str, object]:
         messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]

@@ -21,6 +21,7 @@ from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
 from workers.generators.painters.workbench import work_up
 from workers.generators.prompt import write_cover_prompt
+from workers.generators.retries import Retries
 
 _PATH = "/images/generations"  # posted with the client's own verb: its typed call costs 1 ms more
 _CONNECT_SECONDS = 10.0
@@ -66,14 +67,15 @@ class ModelPainter:
         self._endpoint = Endpoint.of(settings, model_setting="REDRIVE_IMAGE_MODEL")
         seconds = settings.model_timeout_seconds
         self._client = openai.AsyncOpenAI(
-            base_url=self._endpoint.base_url, api_key=self._endpoint.key, max_retries=settings.model_retries,
+            base_url=self._endpoint.base_url, api_key=self._endpoint.key, max_retries=0,
             timeout=openai.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds)),
             http_client=openai.DefaultAsyncHttpxClient(verify=trusted()))
+        self._retries = Retries(settings, self._endpoint)
         self._fetching = Fetching(self._endpoint)
 
     async def paint(self, brief: CoverBrief, spent: Spent | None = None, answered: Answered | None = None) -> Written[Cover]:
         spent = spent or Spent()
-        with self._explaining(spent):
+        with self._explaining():
             answer = await self._ask(write_cover_prompt(brief), spent)
         picture = await self._picture(answer, spent)
         if answered:
@@ -90,11 +92,11 @@ class ModelPainter:
 
     async def _ask(self, prompt: str, spent: Spent) -> bytes:
         """The answer, at most as long as a picture may be: it is read piece by piece, so that 1 GB is not read at all."""
-        spent.calls += 1
         body = {"prompt": prompt, **self._wanted}
-        answer = await self._client.post(_PATH, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object])
+        answer = await self._retries.call(
+            lambda: self._client.post(_PATH, body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]),
+            allowance=self._retries.allowance(spent), spent=spent)
         async with answer:
-            self._count_retries(answer.response.request, spent)
             read = bytearray()
             async for piece in answer.response.aiter_bytes():
                 read += piece
@@ -131,21 +133,13 @@ class ModelPainter:
             ErrorKind.MODEL_INVALID_JSON, sentence.format(address=self._endpoint.address), answer[:500].decode("utf-8", "replace"))
 
     @contextmanager
-    def _explaining(self, spent: Spent) -> Iterator[None]:
+    def _explaining(self) -> Iterator[None]:
         try:
             yield
-        except openai.APIStatusError as exc:
-            if exc.status_code == 400 and {exc.code, exc.type} & _REFUSALS:
-                raise self._endpoint.error(ErrorKind.MODEL_REFUSED, _("The model refused to paint this."), exc.message) from exc
-            self._count_retries(exc.request, spent)
-            raise self._endpoint.explain(exc) from exc
         except openai.APIError as exc:
-            error = self._endpoint.explain(exc)
-            if error.kind is ErrorKind.MODEL_UNREACHABLE:
-                spent.calls -= 1  # nobody was asked
-            else:
-                self._count_retries(exc.request, spent)
-            raise error from exc
+            if isinstance(exc, openai.BadRequestError) and {exc.code, exc.type} & _REFUSALS:
+                raise self._endpoint.error(ErrorKind.MODEL_REFUSED, _("The model refused to paint this."), exc.message) from exc
+            raise self._endpoint.explain(exc) from exc
         except (json.JSONDecodeError, UnicodeDecodeError) as exc:
             raise self._not_pictures(str(exc).encode()) from exc
         except httpx2.HTTPError as exc:  # while the answer is read, the client lets the errors of its transport through
@@ -157,8 +151,3 @@ class ModelPainter:
                 address=self._endpoint.address, seconds=self._endpoint.timeout_seconds))
         return self._endpoint.error(ErrorKind.MODEL_CUT_STREAM, _(
             "The connection to {address} broke before the answer was complete.").format(address=self._endpoint.address), str(exc))
-
-    @staticmethod
-    def _count_retries(request: httpx2.Request, spent: Spent) -> None:
-        told = request.headers.get("x-stainless-retry-count", "0")
-        spent.calls += int(told) if told.isdigit() else 0
