@@ -225,5 +225,5 @@ def fail(redrive: Redrive, attempt: Attempt, error: ItemError, spent: Spent | No
     with redrive.engine.begin() as connection:
         is_ours = settle_and_declare_failed(connection, attempt.item, error, now)
         if is_ours and spent:
-            costs.add(redrive, connection, attempt.item, spent)
+            costs.add(redrive, connection, attempt.item, spent, is_turned_away=error.kind in costs.TURNED_AWAY)
         return is_ours

@@ -59,7 +59,7 @@ def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None, wo
         given_back = stopping.give_back(connection, [item.item_id], words=words, attempt=item.attempt)
         is_ours = bool(given_back) or settling.cancel(connection, item, utc_now())
         if is_ours and spent:
-            costs.add(redrive, connection, item, spent)
+            costs.add(redrive, connection, item, spent, is_turned_away=True)  # as a rule: its model is held back
         return is_ours
 
 

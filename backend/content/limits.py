@@ -120,6 +120,9 @@ def over_budget(limits: OperationLimits, estimate: Estimate) -> tuple[str, ...]:
     return tuple(name for name, amount in expected.items() if (amount or 0) > (getattr(limits, name) or math.inf))
 
 
+UNPRICED_CALLS = 20  # so many of unknown cost pass a budget of money while no other tells what one costs
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What an operation has used so far."""
@@ -128,14 +131,25 @@ class Spent:
     tokens: int = 0
     cost: float = 0.0
     items: int = 0  # that were written, or failed to be, by calls of the model
+    unpriced_calls: int = 0  # of the calls, those whose cost nobody knows; the cost of the others is in `cost`
 
     @property
     def tokens_per_item(self) -> float:
         return self.tokens / self.items if self.items else 0.0
 
     @property
+    def reckoned_cost(self) -> float:
+        """With what nobody knows the cost of, at the average of the other calls."""
+        return reckoned(self.cost, self.calls, self.unpriced_calls)
+
+    @property
     def cost_per_item(self) -> float:
-        return self.cost / self.items if self.items else 0.0
+        return self.reckoned_cost / self.items if self.items else 0.0
+
+
+def reckoned(cost: float, calls: int, unpriced_calls: int) -> float:
+    """A cost with the calls whose own nobody knows, at the average of the others. Where there are no others it is as it was."""
+    return cost * calls / (calls - unpriced_calls) if calls > unpriced_calls else cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +181,21 @@ def allowance(limits: OperationLimits, load: Load, now: datetime) -> int | None:
 def budget_room(limits: OperationLimits, load: Load) -> list[float]:
     """For how many more items each budget lasts, besides those in flight, at what an item took on average so far.
 
-    Before anything is known of the price of an item, a budget of tokens or money lets a window of items see what one takes.
+    Before anything is known of the price of an item, a budget of tokens or money lets a window of items see what one takes. Where
+    nobody tells what they cost, a budget of money ends there: it could not be kept.
     """
     room: list[float] = []
     spent = load.spent
     if limits.budget_calls is not None:
         room.append(limits.budget_calls - spent.calls - load.in_flight)
     for budget, used, average in ((limits.budget_tokens, spent.tokens, spent.tokens_per_item),
-                                  (limits.budget_cost, spent.cost, spent.cost_per_item)):
+                                  (limits.budget_cost, spent.reckoned_cost, spent.cost_per_item)):
         if budget is not None and used >= budget:
             room.append(0)
         elif budget is not None:
             room.append((budget - used) / average - load.in_flight if average else (limits.same_cause_window or 1) - load.in_flight)
+    if limits.budget_cost is not None and spent.unpriced_calls and not spent.cost:
+        room.append(UNPRICED_CALLS - spent.unpriced_calls - load.in_flight)
     return room
 
 

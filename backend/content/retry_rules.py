@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.limits import OperationLimits, QuietHours
+from backend.content.limits import UNPRICED_CALLS, OperationLimits, QuietHours, reckoned
 from backend.content.plans import ExclusionRule
 from backend.content.scopes import ProblemFilter
 from backend.i18n import _
@@ -116,6 +116,11 @@ class Today:
     calls: int = 0
     tokens: int = 0
     cost: float = 0.0
+    unpriced_calls: int = 0  # of the calls, those whose cost nobody knows
+
+    @property
+    def reckoned_cost(self) -> float:
+        return reckoned(self.cost, self.calls, self.unpriced_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +197,9 @@ def room_now(
 
 def _budgets(budget: RuleBudget, today: Today) -> list[tuple[float, float]]:
     pairs = [(budget.day_items, today.items), (budget.day_calls, today.calls), (budget.day_tokens, today.tokens),
-             (budget.day_cost, today.cost)]
+             (budget.day_cost, today.reckoned_cost)]
+    if budget.day_cost is not None and not today.cost:  # where nobody tells what calls cost it could not be kept
+        pairs.append((UNPRICED_CALLS, today.unpriced_calls))
     return [(most, used) for most, used in pairs if most is not None]
 
 
@@ -213,7 +220,8 @@ def _limits(terms: RuleTerms, today: Today, defaults: OperationLimits) -> Operat
     tokens = tighter(terms.budget.day_tokens, today.tokens, defaults.budget_tokens)
     return replace(
         defaults, budget_calls=None if calls is None else int(calls), budget_tokens=None if tokens is None else int(tokens),
-        budget_cost=tighter(terms.budget.day_cost, today.cost, defaults.budget_cost), quiet_hours=terms.quiet_hours or defaults.quiet_hours)
+        budget_cost=tighter(terms.budget.day_cost, today.reckoned_cost, defaults.budget_cost),
+        quiet_hours=terms.quiet_hours or defaults.quiet_hours)
 
 
 def _next_time(quiet: QuietHours, now: datetime, zone: tzinfo) -> datetime:

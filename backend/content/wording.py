@@ -234,13 +234,20 @@ def limits(chosen: OperationLimits, currency: str) -> str:
 
 
 def spent(used: Spent, currency: str) -> str:
-    """"12 calls, 30,400 tokens, 0.12 USD"; money only where a price is known."""
+    """"12 calls, 30,400 tokens, 0.12 USD"; money only where a price is known, and then what is not in it."""
     words = [ngettext("{count} call", "{count} calls", used.calls).format(count=f"{used.calls:,}")]
     if used.tokens:
         words.append(_("{count:,} tokens").format(count=used.tokens))
     if used.cost:
         words.append(money(used.cost, currency))
+    if used.unpriced_calls:
+        words.append(unpriced(used.unpriced_calls))
     return ", ".join(words)
+
+
+def unpriced(calls: int) -> str:
+    """What stands beside a sum of money in which their cost is not."""
+    return ngettext("the cost of {count} call is not known", "the cost of {count} calls is not known", calls).format(count=f"{calls:,}")
 
 
 def ignored_until(until_at: datetime | None, until_count: int | None) -> str:

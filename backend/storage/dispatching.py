@@ -35,13 +35,13 @@ class Standing:
 
 _STANDING = (
     "select o.*, coalesce(s.items, 0) as new_items, coalesce(s.calls, 0) as new_calls, coalesce(s.tokens, 0) as new_tokens, "
-    "  coalesce(s.cost, 0) as new_cost, coalesce(w.most, 0) as same_cause, "
+    "  coalesce(s.cost, 0) as new_cost, coalesce(s.unpriced_calls, 0) as new_unpriced_calls, coalesce(w.most, 0) as same_cause, "
     "  (select count(*) from (select 1 from ops.items i where i.operation_id = o.operation_id and i.state in ('queued', 'running') "
     f"    and i.action = 'generate' limit {COUNTED}) f) as in_flight, "
     "  coalesce((select true from ops.items i where i.operation_id = o.operation_id and i.state = 'queued' limit 1), false) as has_queued "
     "from ops.operations o "
-    "left join lateral (select count(*) as items, sum(calls) as calls, sum(tokens) as tokens, sum(cost) as cost "
-    "  from ops.spendings s where s.operation_id = o.operation_id) s on true "
+    "left join lateral (select count(*) as items, sum(calls) as calls, sum(tokens) as tokens, sum(cost) as cost, "
+    "    sum(unpriced_calls) as unpriced_calls from ops.spendings s where s.operation_id = o.operation_id) s on true "
     "left join lateral (select max(count) as most from (select count(*) from ("
     "    select i.state, i.cause_id from ops.items i where i.operation_id = o.operation_id "
     "    and i.action = 'generate' and (i.state = 'failed' or i.state = 'succeeded' and i.calls is distinct from 0) "
@@ -83,7 +83,7 @@ def going(connection: Connection) -> list[Standing]:
 
 def _standing(row: Any) -> Standing:
     spent = Spent(row.spent_calls + row.new_calls, row.spent_tokens + row.new_tokens, row.spent_cost + row.new_cost,
-                  row.spent_items + row.new_items)
+                  row.spent_items + row.new_items, row.spent_unpriced_calls + row.new_unpriced_calls)
     load = Load(spent, row.in_flight, row.same_cause, row.paced_at)
     return Standing(row.operation_id, row.actor_id, OperationLimits.from_json(row.limits), load, row.has_queued, row.started_at,
                     row.window_since)

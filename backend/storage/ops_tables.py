@@ -49,6 +49,7 @@ operations = Table(
     Column("spent_tokens", BigInteger, nullable=False, server_default="0"),
     Column("spent_cost", Double, nullable=False, server_default="0"),
     Column("spent_items", BigInteger, nullable=False, server_default="0"),
+    Column("spent_unpriced_calls", BigInteger, nullable=False, server_default="0"),  # of the calls, those whose cost nobody knows
     _time("paced_at"),                                         # with a rate: from when on the next item may be handed out
     _time("window_since"),                                     # what settled before is not looked at for a returning cause
     _time("starts_at"),                                        # of an armed one: until then it can be undone
@@ -183,6 +184,7 @@ spendings = Table(
     Column("calls", Integer, nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("cost", Double, nullable=False),
+    Column("unpriced_calls", Integer, nullable=False, server_default="0"),
     Index("ix_spendings_operation_id", "operation_id"),
 )
 

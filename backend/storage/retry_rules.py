@@ -153,12 +153,14 @@ def used_since(connection: Connection, rule_ids: Sequence[str], since: datetime)
         "  join ops.operations o using (operation_id) where r.rule_id = any(:rule_ids) and r.began_at >= :looked_back_to "
         "  and (r.began_at >= :since or o.settled_at is null or o.settled_at >= :since)) "
         "select r.rule_id, sum(r.item_count) filter (where r.began_at >= :since) as items, sum(u.calls) as calls, sum(u.tokens) as tokens, "
-        "  sum(u.cost) as cost from runs r left join lateral ("
-        "  select sum(calls) as calls, sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) as tokens, sum(cost) as cost "
-        "  from ops.items i where i.operation_id = r.operation_id and (i.settled_at is null or i.settled_at >= :since)) u on true "
+        "  sum(u.cost) as cost, sum(u.unpriced_calls) as unpriced_calls from runs r left join lateral ("
+        "  select sum(calls) as calls, sum(coalesce(prompt_tokens, 0) + coalesce(completion_tokens, 0)) as tokens, sum(cost) as cost, "
+        "    sum(calls) filter (where cost is null) as unpriced_calls from ops.items i "
+        "  where i.operation_id = r.operation_id and (i.settled_at is null or i.settled_at >= :since)) u on true "
         "group by r.rule_id"), {
             "rule_ids": list(rule_ids), "since": since, "looked_back_to": since - LONGEST_RUN})
-    return {row.rule_id: Today(int(row.items or 0), int(row.calls or 0), int(row.tokens or 0), float(row.cost or 0)) for row in rows}
+    return {row.rule_id: Today(int(row.items or 0), int(row.calls or 0), int(row.tokens or 0), float(row.cost or 0),
+                               int(row.unpriced_calls or 0)) for row in rows}
 
 
 def record_run(connection: Connection, rule_id: str, verdict: RunVerdict, now: datetime, *,

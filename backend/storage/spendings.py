@@ -7,10 +7,11 @@ from backend.content.written import Spent
 ADDED_AT_ONCE = 5000
 
 
-def record(connection: Connection, item_id: int, spent: Spent, cost: float | None) -> None:
+def record(connection: Connection, item_id: int, spent: Spent, cost: float | None, unpriced_calls: int) -> None:
     """What one attempt at an item has used: added to the item, and down for its operation. In money: None, nobody knows."""
     connection.execute(_RECORD, {
-        "item_id": item_id, "calls": spent.calls, "prompt": spent.prompt_tokens, "completion": spent.completion_tokens, "cost": cost})
+        "item_id": item_id, "calls": spent.calls, "prompt": spent.prompt_tokens, "completion": spent.completion_tokens, "cost": cost,
+        "unpriced": unpriced_calls})
 
 
 # Each sum stays unknown (null) until one attempt tells a number.
@@ -19,9 +20,9 @@ _RECORD = text(
     "  prompt_tokens = coalesce(prompt_tokens + cast(:prompt as int), :prompt, prompt_tokens), "
     "  completion_tokens = coalesce(completion_tokens + cast(:completion as int), :completion, completion_tokens), "
     "  cost = coalesce(cost + cast(:cost as double precision), :cost, cost) where item_id = :item_id returning operation_id) "
-    "insert into ops.spendings (operation_id, calls, tokens, cost) "
+    "insert into ops.spendings (operation_id, calls, tokens, cost, unpriced_calls) "
     "select operation_id, :calls, coalesce(cast(:prompt as int), 0) + coalesce(cast(:completion as int), 0), "
-    "  coalesce(cast(:cost as double precision), 0) from charged")
+    "  coalesce(cast(:cost as double precision), 0), :unpriced from charged")
 
 
 def add_up(connection: Connection) -> int:
@@ -29,9 +30,9 @@ def add_up(connection: Connection) -> int:
     return connection.scalar(text(
         "with taken as (delete from ops.spendings where spending_id in ("
         "    select spending_id from ops.spendings order by spending_id limit :limit for update skip locked) returning *), "
-        "added as (select operation_id, count(*) as items, sum(calls) as calls, sum(tokens) as tokens, sum(cost) as cost "
-        "  from taken group by 1), "
+        "added as (select operation_id, count(*) as items, sum(calls) as calls, sum(tokens) as tokens, sum(cost) as cost, "
+        "    sum(unpriced_calls) as unpriced_calls from taken group by 1), "
         "changed as (update ops.operations o set spent_items = o.spent_items + a.items, spent_calls = o.spent_calls + a.calls, "
-        "  spent_tokens = o.spent_tokens + a.tokens, spent_cost = o.spent_cost + a.cost from added a "
-        "  where o.operation_id = a.operation_id) "
+        "  spent_tokens = o.spent_tokens + a.tokens, spent_cost = o.spent_cost + a.cost, "
+        "  spent_unpriced_calls = o.spent_unpriced_calls + a.unpriced_calls from added a where o.operation_id = a.operation_id) "
         "select count(*) from taken"), {"limit": ADDED_AT_ONCE}) or 0

@@ -251,7 +251,7 @@ def _as_progress(row: Any, counted: Sequence[Any]) -> Progress:
         tuple(NamedCause(found["cause_id"], without_secrets(found["words"]), found["count"]) for found in outcome.get("causes", ())),
         outcome.get("cause_count", len(outcome.get("causes", ()))),
         sum(found.stopped for found in counted if found.state == ItemState.SKIPPED), OperationLimits.from_json(row.limits),
-        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items), unwritten=unwritten,
+        Spent(row.spent_calls, row.spent_tokens, row.spent_cost, row.spent_items, row.spent_unpriced_calls), unwritten=unwritten,
         waiting_covers=sum(found.covers for found in counted if found.state in (ItemState.PLANNED, ItemState.QUEUED)))
 
 

@@ -75,6 +75,6 @@ def _show_costs(found: History) -> None:
         "{tokens:,} tokens for {calls:,} calls; no price is known, so no cost is told.").format(
         tokens=sum(row.tokens for row in found.costs), calls=calls)
     if has_prices and unpriced:
-        words += " " + _("{count:,} of them had no price: their cost is not in it.").format(count=unpriced)
+        words += " " + _("The cost of {count:,} of them is not known, and not in it.").format(count=unpriced)
     st.altair_chart(history_charts.cost_chart(found.costs, reads.currency()), alt=plain(words))
     st.caption(plain(words))

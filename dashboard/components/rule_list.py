@@ -140,6 +140,8 @@ def _today_words(row: RuleRow) -> str:
         words.append(of(f"{today.tokens:,}", f"{budget.day_tokens:,}" if budget.day_tokens else None, _("tokens")))
     if budget.day_cost or today.cost:
         words.append(of(f"{today.cost:,.2f}", f"{budget.day_cost:,.2f}" if budget.day_cost else None, reads.currency()))
+        if today.unpriced_calls:
+            words.append(wording.unpriced(today.unpriced_calls))
     return ", ".join(words)
 
 

@@ -1,7 +1,7 @@
 """Maintenance and a worker in this process, step by step: what is handed out, begun, answered and settled."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 
@@ -55,6 +55,7 @@ class Stand:
     actor: Actor
     answer: Answer = lambda _key: None
     concurrency: int = 8
+    tells_tokens: Callable[[], bool] = lambda: True
     calls: list[ContentKey] = field(default_factory=list)    # every time the model was asked, in order
     wasted: list[ContentKey] = field(default_factory=list)
     braked_count: int = 0
@@ -89,7 +90,9 @@ class Stand:
         for attempt in begun:
             error = self.answer(attempt.item.key)
             if error is None:
-                attempts.save(self.redrive, attempt, written(CONTENT[attempt.item.key.kind]))
+                text = written(CONTENT[attempt.item.key.kind])
+                told = text if self.tells_tokens() else replace(text, prompt_tokens=None, completion_tokens=None)
+                attempts.save(self.redrive, attempt, told)
             else:
                 self.wasted.append(attempt.item.key)
                 attempts.fail(self.redrive, attempt, error, Spent(1, 10, 5))

@@ -116,6 +116,19 @@ def test_a_cover_that_failed_is_paid_by_the_price_of_the_image_model(redrive, op
         assert connection.scalar(select(items.c.cost)) == pytest.approx(5.0)
 
 
+@pytest.mark.parametrize(("painter", "cost", "unpriced"), [("unsplash", 0, 0), ("painter-1", None, 1)])
+def test_a_photo_is_free_and_what_the_image_model_takes_without_telling_is_not_known(redrive, operator, painter, cost, unpriced):
+    painted_by_model = replace(redrive, settings=redrive.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "image_model": "painter-1", "prices": {"painter-1": Price(1_000, 2_000)}}))
+    add_bare(redrive, "r1")
+
+    attempts.save(painted_by_model, begin_one(redrive, operator), replace(painted(), generator=painter))
+
+    with redrive.engine.connect() as connection:
+        assert connection.scalar(select(items.c.cost)) == cost
+        assert connection.scalar(text("select unpriced_calls from ops.spendings")) == unpriced
+
+
 @pytest.mark.parametrize(("before", "after"), [
     ({"generation_status": "failed", "error_message": "old"}, "failed"), ({}, "pending"), ({"generation_status": "pending"}, "pending"),
     ({"generation_status": "generating"}, "generating")])

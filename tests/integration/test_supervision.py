@@ -1,18 +1,22 @@
 """An operation that stops by itself: canaries, a cause that returns, a budget that is spent, a model that stays out."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from backend.actions import breaker, supervision
+from backend.actions import attempts, breaker, supervision
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
+from backend.content.written import Spent
+from backend.redrive import Redrive
 from backend.settings import Price
 from backend.storage import breakers
+from backend.storage.ops_tables import items
 from tests.factories import add_roadmap
 from tests.integration.acting import NOT_WRITTEN, Stand, add_broken
 
@@ -205,6 +209,51 @@ def test_a_budget_of_money_is_counted_by_the_price_table(redrive, operator):
     assert len(stand.calls) == 21
     assert stand.operation().spent_cost == pytest.approx(6.3)
     assert stand.operation().state_reason == "The budget is spent: 21 calls, 630 tokens, 6.30 USD"
+
+
+@pytest.fixture
+def priced(redrive) -> Redrive:
+    return replace(redrive, settings=redrive.settings.model_copy(update={"prices": {"test-model": Price(10_000, 10_000)}}))
+
+
+def test_a_budget_of_money_reckons_what_told_no_tokens_at_the_average_of_the_others(priced, operator):
+    tellings = itertools.cycle((True, False))
+    stand = Stand(priced, operator, concurrency=1, tells_tokens=lambda: next(tellings))
+    add_broken(priced, {REFUSED: 40})
+    stand.confirm(budget_cost=6.5)
+
+    stand.run()
+
+    assert len(stand.calls) == 21
+    assert stand.operation().state_reason == "The budget is spent: 21 calls, 330 tokens, 3.30 USD, the cost of 10 calls is not known"
+
+
+def test_a_budget_of_money_that_nobody_can_keep_ends_after_twenty_calls(priced, operator):
+    stand = Stand(priced, operator, tells_tokens=lambda: False)
+    add_broken(priced, {REFUSED: 40})
+    stand.confirm(budget_cost=6.5)
+
+    stand.run()
+
+    assert len(stand.calls) == 20
+    assert stand.operation().state_reason == "The budget is spent: 20 calls, the cost of 20 calls is not known"
+
+
+def test_a_call_that_the_provider_turned_away_costs_nothing(redrive, operator):
+    paid = replace(redrive, settings=redrive.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "test-model", "prices": {"test-model": Price(1, 1)}}))
+    stand = Stand(paid, operator)
+    add_broken(redrive, {REFUSED: 2})
+    stand.confirm()
+    stand.dispatch()
+    first, second = stand.begin()
+
+    attempts.fail(paid, first, ItemError(ErrorKind.MODEL_SERVER_ERROR, "overloaded"), Spent(1))
+    attempts.fail(paid, second, ItemError(ErrorKind.MODEL_TIMEOUT, "no answer"), Spent(1))
+
+    with redrive.engine.connect() as connection:
+        assert list(connection.scalars(select(items.c.cost).order_by(items.c.item_id))) == [0, None]
+        assert connection.scalar(text("select sum(unpriced_calls) from ops.spendings")) == 1
 
 
 def test_a_model_that_stays_out_stops_what_has_waited_for_it_since(redrive, stand):

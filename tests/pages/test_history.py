@@ -54,7 +54,7 @@ def test_a_history_is_plotted_and_told(open_page: OpenPage, redrive):
 
 @pytest.mark.parametrize(("cost", "unpriced_calls", "told"), [
     (0.0, 5, "1,200 tokens for 5 calls; no price is known, so no cost is told."),
-    (0.5, 2, "0.5 USD for 5 calls. 2 of them had no price: their cost is not in it.")])
+    (0.5, 2, "0.5 USD for 5 calls. The cost of 2 of them is not known, and not in it.")])
 def test_a_cost_that_nobody_knows_is_not_told_as_nothing(open_page: OpenPage, redrive, cost, unpriced_calls, told):
     add_hours(redrive, cost=cost, unpriced_calls=unpriced_calls)
 

@@ -53,6 +53,14 @@ def test_groups_tell_their_canary_and_a_stop_its_reason(open_page: OpenPage, run
     assert "Not started: the first items of its group failed." in " ".join(shown["why"])
 
 
+def test_calls_whose_cost_nobody_knows_are_told_beside_the_money(open_page: OpenPage, redrive):
+    add_operation(redrive.engine, "o1", spent_calls=5, spent_tokens=900, spent_items=5, spent_cost=1.5, spent_unpriced_calls=2)
+
+    page = open_page("operations", operation="o1")
+
+    assert "5 calls, 900 tokens, 1.50 USD, the cost of 2 calls is not known" in words_of(page)
+
+
 def test_limits_and_what_was_used_are_told(open_page: OpenPage, running):
     page = open_page("operations", operation=running)
 

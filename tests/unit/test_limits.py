@@ -59,6 +59,21 @@ def test_a_budget_of_tokens_or_money_lasts_for_as_many_items_as_their_average_sa
     assert allowed(Load(spent), budget_tokens=1500, budget_cost=2.5) == 2
 
 
+def test_what_nobody_knows_the_cost_of_is_reckoned_at_the_average_of_the_others():
+    spent = Spent(calls=10, cost=1.0, items=10, unpriced_calls=5)
+
+    assert spent.reckoned_cost == 2.0
+    assert allowed(Load(spent), budget_cost=2.5) == 2
+    assert is_budget_spent(OperationLimits(budget_cost=2.0), Load(spent))
+
+
+def test_a_budget_of_money_ends_where_nobody_tells_what_calls_cost():
+    silent = Spent(calls=15, items=15, unpriced_calls=15)
+
+    assert allowed(Load(silent, in_flight=2), budget_cost=2.5, same_cause_window=20) == 3
+    assert is_budget_spent(OperationLimits(budget_cost=2.5, same_cause_window=20), Load(replace(silent, unpriced_calls=20)))
+
+
 def test_before_anything_is_known_of_prices_a_window_is_let_through():
     assert allowed(Load(in_flight=5), budget_tokens=100, same_cause_window=20) == 15
 

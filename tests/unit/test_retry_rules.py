@@ -67,7 +67,8 @@ def test_a_run_takes_what_the_day_has_left():
     assert found == Room(10, OperationLimits(budget_calls=10))
 
 
-@pytest.mark.parametrize("today", [Today(items=60), Today(items=1, calls=100), Today(tokens=5000), Today(cost=2.5)])
+@pytest.mark.parametrize("today", [Today(items=60), Today(items=1, calls=100), Today(tokens=5000), Today(cost=2.5),
+                                   Today(calls=20, cost=1.5, unpriced_calls=10), Today(calls=20, unpriced_calls=20)])
 def test_a_day_whose_budget_is_spent_holds_the_rule_until_the_next(today):
     budget = RuleBudget(day_items=60, day_calls=100, day_tokens=5000, day_cost=2.5)
 
