@@ -1,6 +1,7 @@
 """Charts of the overview and of an operation, in the fixed colours of the states. An empty one is said in words by its caller."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import altair as alt
@@ -16,6 +17,7 @@ from dashboard.palette import OUTCOMES, PROBLEM_KINDS, RED
 
 KIND_ORDER = list(PROBLEM_KINDS)
 OUTCOME_ORDER = list(OUTCOMES)
+SHORT_SPAN = timedelta(minutes=10)
 _LEGEND = alt.Legend(orient="bottom", columns=4, symbolType="square", offset=6, symbolSize=70, columnPadding=8)
 
 
@@ -43,13 +45,20 @@ def trend_chart(points: tuple[TrendPoint, ...]) -> alt.Chart:
         "rank": [KIND_ORDER.index(point.kind) for point in points],
     })
     return alt.Chart(rows).mark_area(interpolate="step-after", opacity=0.85).encode(
-        x=alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M", tickCount=6, labelFlush=True)),
+        x=clock_x(rows["time"]),
         y=alt.Y("count:Q", title=None, stack=True, axis=alt.Axis(tickMinStep=1, tickCount=4)),
         color=_colour(set(rows["problem"])),
         order=alt.Order("rank:Q"),
         tooltip=[alt.Tooltip("time:T", title=_("Time"), format="%H:%M:%S"), alt.Tooltip("problem:N", title=_("Problem")),
                  alt.Tooltip("count:Q", title=_("Count"), format=",")],
     ).properties(height=230)
+
+
+def clock_x(times: Sequence[datetime]) -> alt.X:
+    """An axis of the time of day: with seconds while less is shown than would give each mark another minute."""
+    is_short = max(times) - min(times) < SHORT_SPAN
+    return alt.X("time:T", title=None, axis=alt.Axis(
+        format="%H:%M:%S" if is_short else "%H:%M", tickCount=4 if is_short else 6, labelFlush=True))
 
 
 def outcome_chart(buckets: tuple[OutcomeBucket, ...], since: datetime) -> alt.Chart:

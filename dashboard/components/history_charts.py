@@ -9,6 +9,7 @@ import pandas as pd
 from backend.content.recovery import CLASSES
 from backend.i18n import _
 from backend.views.history import CauseLine, CauseSuccess, DayCost, Intervention
+from dashboard.components.charts import clock_x
 from dashboard.durations import local
 from dashboard.palette import AMBER, BLUE, BROWN, GREEN, GREY, ITEM_STATES, PINK, PURPLE, RED, TEAL
 from dashboard.palette import OPERATION_STATES as LOOKS
@@ -28,7 +29,7 @@ def cause_lines_chart(lines: Sequence[CauseLine], interventions: Sequence[Interv
         for name, line in zip(names, lines, strict=True) for at, count in line.points])
     colours, dashes = zip(*LINES[:len(lines)], strict=True)
     legend = alt.Legend(orient="bottom", columns=1, labelLimit=420, symbolType="stroke", offset=6)
-    x = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M", tickCount=6, labelFlush=True))
+    x = clock_x(rows["time"])
     chart = alt.Chart(rows).mark_line(interpolate="step-after", strokeWidth=2).encode(
         x=x, y=alt.Y("count:Q", title=None, scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1, tickCount=4, format="d")),
         color=alt.Color("cause:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=list(colours))),
