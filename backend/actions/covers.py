@@ -18,7 +18,8 @@ from backend.actions.retry import Confirmed, NothingToRetry
 from backend.clock import utc_now
 from backend.content import wording
 from backend.content.checks import check, check_alt_text
-from backend.content.covers import CoverVersionState
+from backend.content.covers import CoverVersionState, path_of_made
+from backend.content.errors import ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.pictures import make_cover
 from backend.content.plans import ExclusionRule, Plan, PlannedItem
@@ -31,7 +32,7 @@ from backend.redrive import Redrive
 from backend.storage import audit, cover_rows, cover_versions, items
 from backend.storage.contents import LockedRoadmap
 from backend.storage.cover_versions import CoverVersion, StoredPictures
-from backend.storage.objects import StoreUnreachable
+from backend.storage.objects import Objects, StoreUnreachable
 
 MISSING = Scope.matching(ProblemFilter(problem_kinds=(ProblemKind.MISSING,), kinds=(ContentKind.COVER,)))
 UPLOADED = "upload"  # in place of the name of a painter
@@ -126,12 +127,24 @@ def upload(redrive: Redrive, actor: Actor, roadmap_id: str, picture: bytes, *, a
     with redrive.engine.begin() as connection:  # not before it is known that it may be published
         _locked(connection, roadmap_id)
         _idle(connection, roadmap_id)
-    pictures = StoredPictures(*keep_pictures(redrive.objects, written, token_urlsafe()))
+    pictures = _keep(redrive.objects, written)
     try:
         return _publish_upload(redrive, actor, roadmap_id, written, pictures)
     except (CoverRefused, SQLAlchemyError):  # whoever uploaded it has it still
         with contextlib.suppress(StoreUnreachable, SQLAlchemyError):  # then nobody can tell, and it stays
             _discard_unnamed(redrive, roadmap_id, pictures)
+        raise
+
+
+def _keep(objects: Objects, written: Written[Cover]) -> StoredPictures:
+    """Under addresses that no row can name yet: where the store takes only one of the two it is to hold neither."""
+    made_for = token_urlsafe()
+    try:
+        return StoredPictures(*keep_pictures(objects, written, made_for))
+    except ItemError:
+        with contextlib.suppress(StoreUnreachable):
+            for picture in (written.content.large, written.content.thumbnail):
+                objects.delete(path_of_made(picture, made_for))
         raise
 
 

@@ -160,6 +160,25 @@ def test_an_upload_that_the_database_does_not_take_leaves_no_pictures(covered, o
     assert covered.objects.paths("covers") == before
 
 
+def test_an_upload_of_which_the_store_takes_only_one_picture_leaves_neither(covered, operator, monkeypatch):
+    before = covered.objects.paths("covers")
+    put, taken = Objects.put_picture, []
+
+    def once(self, path, picture):
+        if taken:
+            raise ItemError(ErrorKind.SAVE_STORE_GONE, "The object store is full.")
+        taken.append(path)
+        return put(self, path, picture)
+
+    monkeypatch.setattr(Objects, "put_picture", once)
+
+    with pytest.raises(ItemError, match="is full"):
+        covers.upload(covered, operator, "r1", encoded(), alt_text="A teal square")
+
+    assert taken
+    assert covered.objects.paths("covers") == before
+
+
 def test_an_upload_whose_commit_was_taken_unheard_keeps_its_pictures(covered, operator, monkeypatch):
     publish = covers._publish_upload
 
