@@ -108,16 +108,18 @@ def seconds_to_start(progress: Progress) -> int | None:
 
 
 def held_back(progress: Progress) -> str:
-    """Whom all that waits in it waits for, in a sentence, because they are out; "" when something can go on."""
+    """Whom what waits in it waits for, in a sentence, because they are out; "" when all of it can go on."""
     covers = progress.waiting_covers
     texts = progress.counts[ItemState.PLANNED] + progress.counts[ItemState.QUEUED] + progress.unwritten - covers
     out = {held.is_of_covers for held in reads.crew().held}
-    if (covers and True not in out) or (texts and False not in out):
-        return ""
-    if covers and texts:
-        return _("Waits for the model and for the painters of covers, which are held back.")
-    return _("Waits for the painters of covers, which are held back.") if covers else (
-        _("Waits for the model, which is held back.") if texts else "")
+    if covers and True in out:
+        if not texts:
+            return _("Waits for the painters of covers, which are held back.")
+        return _("Waits for the model and for the painters of covers, which are held back.") if False in out else _(
+            "Covers wait for their painters, which are held back; texts go on.")
+    if texts and False in out:
+        return _("Texts wait for the model, which is held back; covers go on.") if covers else _("Waits for the model, which is held back.")
+    return ""
 
 
 @st.cache_data(ttl=3, show_spinner=False, max_entries=100, hash_funcs={Progress: repr})
