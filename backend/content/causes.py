@@ -14,11 +14,33 @@ from backend.content.errors import ErrorKind
 from backend.content.problems import Problem, ProblemKind
 
 # Another number makes maintenance group everything anew, in the background. Raise it with every change below.
-FINGERPRINT_VERSION = 2
+FINGERPRINT_VERSION = 3
 
 # A status code is one only where a word says so: "column 429" is a place in a text.
 _STATUS_CODE = r"(?:\b|_)(?:code|status|error|http(?:/[\d.]+)?|returned)\W{{0,4}}(?:{0})\b|^\W*(?:{0})\b"
 
+# What Redrive itself writes where only words can stand, as in the row of a cover: the same outage is the same cause there.
+_OWN_WORDS: tuple[tuple[ErrorKind, str], ...] = (
+    (ErrorKind.MODEL_RATE_LIMITED, r"^\S+ gets too many requests \(\d+\)"),
+    (ErrorKind.MODEL_REJECTED_KEY, r"^\S+ does not accept the key \(\d+\)"),
+    (ErrorKind.MODEL_REJECTED_REQUEST, r"^\S+ does not accept the request \(\d+\)"),
+    (ErrorKind.MODEL_TIMEOUT, r"^\S+ (waited too long for its model|sent nothing for|gave no picture within) "),
+    (ErrorKind.MODEL_SERVER_ERROR, r"^\S+ (failed \(\d+\)|broke the answer off with an error)\."),
+    (ErrorKind.MODEL_UNREACHABLE, r"^\S+ (does not take connections|cannot be reached)\."),
+    (ErrorKind.MODEL_CUT_STREAM, r"^the connection to \S+ broke before the answer"),
+    (ErrorKind.MODEL_INVALID_JSON, r"^\S+ did not answer (with|as) "),
+    (ErrorKind.MODEL_REFUSED, r"^the model refused to |^the endpoint's content filter "),
+    (ErrorKind.MODEL_TRUNCATED, r"^the answer reached the longest length"),
+    (ErrorKind.CONTENT_NO_PICTURE,
+     r"^the model answered without a picture|^unsplash (has no photo|answered with an address)|^the picture is (redirected|empty)|"
+     r"^the address of the picture "),
+    (ErrorKind.CONTENT_NOT_A_PICTURE, r"^this is no png|^the picture is broken|^the model's picture is no "),
+    (ErrorKind.CONTENT_PICTURE_SIZE, r"^the picture has "),
+    (ErrorKind.SAVE_STORE_GONE, r"^the object store did not take "),
+    (ErrorKind.CHOICE_MISSING, r"^chapter \d+ needs the reader's choice"),
+    (ErrorKind.WORKER_LOST, r"^its worker was lost"),
+    (ErrorKind.JOB_TIMEOUT, r"^it was not complete after "),
+)
 # Order matters: the first pattern that is found in a message names its kind.
 _KINDS: tuple[tuple[ErrorKind, str], ...] = (
     (ErrorKind.SAVE_POOL_EXHAUSTED,
@@ -54,7 +76,7 @@ _KINDS: tuple[tuple[ErrorKind, str], ...] = (
      r"^\W*error code\W+4\d\d\b|^client error '4\d\d|model .{1,80} does not exist|unsupported (parameter|value)"),
     (ErrorKind.CONTENT_EMPTY, r"\bempty\b|no (text|questions|resources|content)"),
 )
-_KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KINDS)
+_KIND_PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in (*_OWN_WORDS, *_KINDS))
 
 _EXCEPTION = r"(?:<class ')?[\w.]*\w(?:Error|Exception|Violation|Timeout|Truncation|Exceeded|Failure|Full)(?:'>)?"
 _NOUNS = "concept|roadmap|chapter|novel|tutorial|quiz|resource|option|user|item|job|task|worker|process|transaction|request"

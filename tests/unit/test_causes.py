@@ -4,12 +4,15 @@ from itertools import combinations
 from time import monotonic
 
 # ruff: noqa: E501  (messages stand as they came, in one piece)
+import httpx2
+import openai
 import pytest
 
 from backend.content.causes import cause_id_of, cause_of, classify, normalise
-from backend.content.errors import ErrorKind
+from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import Problem, ProblemKind
+from workers.generators.endpoint import Endpoint
 
 # what a person would call it -> (its kind, the message as it comes again and again)
 CAUSES: dict[str, tuple[ErrorKind, list[str]]] = {
@@ -218,3 +221,37 @@ def test_no_words_are_no_message(message):
 
 def test_a_message_that_cannot_be_encoded_still_has_a_cause():
     assert cause_id("odd \ud83d half") == cause_id("odd \ud83d half")
+
+
+ENDPOINT = Endpoint("http://127.0.0.1:8790/v1", "key", 120.0)
+REQUEST = httpx2.Request("POST", "http://127.0.0.1:8790/v1")
+
+
+def unconnected(cause: Exception) -> openai.APIConnectionError:
+    problem = openai.APIConnectionError(request=REQUEST)
+    problem.__cause__ = cause
+    return problem
+
+
+OWN_ERRORS = [
+    *(ENDPOINT.explain_status(status, "Rate limit, invalid api key, timed out", retry_after=wanted)
+      for status in (429, 401, 403, 408, 504, 500, 502, 503, 400, 404, 422) for wanted in (None, "2")),
+    ENDPOINT.explain(openai.APITimeoutError(request=REQUEST)), ENDPOINT.explain(openai.APIConnectionError(request=REQUEST)),
+    ENDPOINT.explain(unconnected(httpx2.ConnectError("Connection refused"))), ENDPOINT.not_a_completion("<html>Bad gateway</html>"),
+    ItemError(ErrorKind.MODEL_REFUSED, "The model refused to paint this."), ItemError(ErrorKind.MODEL_REFUSED, "The model refused to write this."),
+    ItemError(ErrorKind.MODEL_TRUNCATED, "The answer reached the longest length that the model allows and is not complete."),
+    ItemError(ErrorKind.CONTENT_NO_PICTURE, "The model answered without a picture."),
+    ItemError(ErrorKind.CONTENT_NO_PICTURE, "Unsplash has no photo for this title and its topics."),
+    ItemError(ErrorKind.CONTENT_NOT_A_PICTURE, "This is no PNG, JPEG, WebP or GIF picture."),
+    ItemError(ErrorKind.CONTENT_NOT_A_PICTURE, "The picture is broken: image file is truncated"),
+    ItemError(ErrorKind.CONTENT_PICTURE_SIZE, "The picture has more than 25 MB."),
+    ItemError(ErrorKind.SAVE_STORE_GONE, "The object store did not take the picture: connection refused"),
+    ItemError(ErrorKind.CHOICE_MISSING, "Chapter 3 needs the reader's choice at the end of chapter 2, and there is none."),
+    ItemError(ErrorKind.WORKER_LOST, "Its worker was lost 3 times. Look at the worker's log, then retry it."),
+    ItemError(ErrorKind.JOB_TIMEOUT, "It was not complete after 600 seconds."),
+]
+
+
+@pytest.mark.parametrize("error", OWN_ERRORS, ids=str)
+def test_our_own_words_are_of_the_kind_that_we_gave_them(error: ItemError):
+    assert classify(error.message) is error.kind
