@@ -75,7 +75,8 @@ def held_words(held: Held, now: datetime) -> str:
     if held.is_being_tried:
         following = _("One item asks it at this moment.")
     elif held.next_try_at and held.next_try_at > now:
-        following = _("Next try at {time}.").format(time=clock_time(held.next_try_at))
+        sentence = _("Next try at {time}.") if held.waiting_count else _("What is started next asks it, at {time} at the earliest.")
+        following = sentence.format(time=clock_time(held.next_try_at))
     else:
         following = _("The next item asks it again.")
     waiting = ngettext("{count} item waits", "{count} items wait", held.waiting_count).format(count=f"{held.waiting_count:,}")

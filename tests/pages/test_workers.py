@@ -149,6 +149,14 @@ def test_every_page_says_that_the_model_is_held_back_and_who_waits(open_page: Op
     assert "✕ Held back" in words_of(page)
 
 
+def test_a_model_that_nobody_waits_for_is_not_tried(open_page: OpenPage, redrive):
+    hold_model(redrive)
+
+    words = open_page("workers").warning[0].value.replace("\\", "")
+
+    assert "0 items wait, nothing is tried in vain. What is started next asks it, at" in words
+
+
 @pytest.mark.parametrize(("kinds", "out", "told"), [
     (("cover",), (breakers.COVERS,), "Waits for the painters of covers, which are held back."),
     (("cover", "quiz"), (breakers.COVERS, ""), "Waits for the model and for the painters of covers, which are held back."),
