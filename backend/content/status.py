@@ -1,5 +1,6 @@
 """Stored statuses, one enum for each column, each member with its arrow. RQ's vocabulary does not occur here."""
 
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -19,6 +20,11 @@ class ItemState(StrEnum):
 
 SETTLED_ITEM_STATES = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED, ItemState.SKIPPED})
 LIVE_ITEM_STATES = frozenset({ItemState.QUEUED, ItemState.RUNNING})
+
+
+def begun_attempts(attempt: int, state: ItemState, started_at: datetime | None) -> int:
+    """Without the last one where it waits to be begun, ended before that, or found nothing to do."""
+    return attempt - (started_at is None or state is ItemState.SKIPPED)
 
 
 class ItemEventKind(StrEnum):

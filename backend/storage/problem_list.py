@@ -28,7 +28,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.plans import Candidate
 from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter, Scope
-from backend.content.status import ItemAction, ItemState
+from backend.content.status import SETTLED_ITEM_STATES, ItemAction, ItemState
 from backend.content.triage import CauseState
 from backend.storage.cause_records import belongs_to
 from backend.storage.ops_tables import causes, items, problems
@@ -102,14 +102,15 @@ def attempts_today(connection: Connection, key: ContentKey, now: datetime) -> in
 
 
 def _tried_today(now: datetime) -> FromClause:
-    """How often Redrive wrote each key in the last 24 hours. Of what was cancelled the tries that were begun: they were paid for."""
-    was_waiting = case((and_(items.c.state == ItemState.CANCELLED, items.c.started_at.is_(None)), 1), else_=0)
-    tries = func.sum(items.c.attempt - items.c.returned_count - was_waiting)
+    """How often Redrive wrote each key in the last 24 hours; of what was cancelled or skipped the tries that were begun and paid for."""
+    was_waiting = and_(items.c.state == ItemState.CANCELLED, items.c.started_at.is_(None))
+    is_no_try = case((or_(was_waiting, items.c.state == ItemState.SKIPPED), 1), else_=0)  # the last attempt
+    tries = func.sum(items.c.attempt - items.c.returned_count - is_no_try)
     made_by_note = and_(items.c.action == ItemAction.DRAFT, items.c.problem_kind != ProblemKind.DRIFTED)  # of what was broken
     return (
         select(items.c.kind, items.c.owner_id, items.c.part, tries.label("attempts_today"))
         .where(items.c.settled_at > now - timedelta(hours=24), or_(items.c.action == ItemAction.GENERATE, made_by_note),
-               items.c.state.in_((ItemState.SUCCEEDED, ItemState.FAILED, ItemState.CANCELLED)))
+               items.c.state.in_(SETTLED_ITEM_STATES))
         .group_by(items.c.kind, items.c.owner_id, items.c.part).subquery("tried"))
 
 

@@ -244,10 +244,11 @@ def _mark_first_of_owners(rows: Sequence[dict[str, object]]) -> None:
 
 
 def _attempts(connection: Connection, owner_ids: set[str]) -> dict[tuple[str, str, str], int]:
-    """How often Redrive has tried each key of these owners."""
+    """How often Redrive has tried each key of these owners, what was cancelled or skipped after it was begun too."""
     rows = connection.execute(text(
-        "select kind, owner_id, part, sum(attempt - returned_count) as attempts from ops.items where owner_id = any(:owner_ids) "
-        "and state in ('running', 'succeeded', 'failed') and action = 'generate' group by kind, owner_id, part"),
+        "select kind, owner_id, part, sum(attempt - returned_count "
+        "  - (state = 'skipped' or state = 'cancelled' and started_at is null)::int) as attempts from ops.items "
+        "where owner_id = any(:owner_ids) and state not in ('planned', 'queued') and action = 'generate' group by kind, owner_id, part"),
         {"owner_ids": sorted(owner_ids)})
     return {(row.kind, row.owner_id, row.part): int(row.attempts) for row in rows}
 

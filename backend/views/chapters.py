@@ -12,7 +12,7 @@ from backend.content.comparing import Piece, PieceKind, Statistics, pieces_of, s
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.problems import Verdict
-from backend.content.status import ItemAction, ItemState
+from backend.content.status import ItemAction, ItemState, begun_attempts
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts
 from backend.storage.chapters import ChapterRow, LockedNovel
@@ -29,7 +29,7 @@ class TryRow:
     item_id: int
     operation_id: str
     state: ItemState
-    attempt: int
+    begun_attempts: int
     error_message: str
     generator: str
     started_at: datetime | None
@@ -140,7 +140,8 @@ def _tries(connection: Connection, novel_id: str, chapter_number: int) -> tuple[
         items.c.kind == ContentKind.CHAPTER, items.c.owner_id == novel_id, items.c.part == str(chapter_number))
         .order_by(items.c.item_id.desc()).limit(MOST_TRIES))
     return tuple(TryRow(
-        row.item_id, row.operation_id, ItemState(row.state), row.attempt, row.error_message or "", row.generator or "", row.started_at,
+        row.item_id, row.operation_id, ItemState(row.state),
+        begun_attempts(row.attempt, ItemState(row.state), row.started_at), row.error_message or "", row.generator or "", row.started_at,
         row.settled_at, row.action == ItemAction.DRAFT) for row in rows)
 
 

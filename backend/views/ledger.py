@@ -17,7 +17,7 @@ from backend.content.limits import QuietHours
 from backend.content.plans import STOP_RULES, ExclusionRule
 from backend.content.problems import ProblemKind
 from backend.content.secrets import without_secrets
-from backend.content.status import GroupState, ItemState, OperationState
+from backend.content.status import GroupState, ItemState, OperationState, begun_attempts
 from backend.i18n import _
 from backend.redrive import Redrive
 from backend.views import spreadsheets
@@ -240,9 +240,9 @@ def _ledger_row(redrive: Redrive, row: Any) -> LedgerRow:
 
 
 def _tries(row: Any, outcome: Outcome) -> int:
-    """The last attempt was none when it waits to be begun, ended before that, or needed nothing."""
-    is_no_try = row.started_at is None or outcome is Outcome.SKIPPED
-    return row.attempt - row.returned_count - is_no_try
+    """What was begun, but not what was given back."""
+    state = ItemState.SKIPPED if outcome is Outcome.LEFT_OUT else ItemState(row.state)
+    return begun_attempts(row.attempt, state, row.started_at) - row.returned_count
 
 
 def _reason(redrive: Redrive, row: Any, outcome: Outcome) -> str:

@@ -13,7 +13,7 @@ from backend.content.keys import ContentKey, ContentKind
 from backend.content.limits import OperationLimits, Spent
 from backend.content.plans import STOP_RULES, ExclusionRule
 from backend.content.secrets import without_secrets
-from backend.content.status import ACTIVE_OPERATION_STATES, ItemAction, ItemState, OperationState
+from backend.content.status import ACTIVE_OPERATION_STATES, ItemAction, ItemState, OperationState, begun_attempts
 from backend.content.stopping import CancelScope
 from backend.redrive import Redrive
 from backend.storage import stopping
@@ -123,8 +123,7 @@ class ItemRow:
 
     @property
     def begun_attempts(self) -> int:
-        """Without the next one of an item that waits, or that ended before it."""
-        return self.attempt - (self.started_at is None)
+        return begun_attempts(self.attempt, self.state, self.started_at)
 
     @property
     def is_cancelling(self) -> bool:

@@ -65,8 +65,8 @@ def draft_name(draft: Draft) -> str:
 def try_line(found: TryRow) -> str:
     """"Failed, attempt 2, by a-model, 3 min ago"."""
     words = [ITEM_STATES[found.state], _("a draft") if found.is_draft else ""]
-    if found.attempt > 1:
-        words.append(_("attempt {attempt}").format(attempt=found.attempt))
+    if found.begun_attempts > 1:
+        words.append(_("attempt {attempt}").format(attempt=found.begun_attempts))
     if found.generator:
         words.append(_("by {generator}").format(generator=found.generator))
     if found.settled_at or found.started_at:

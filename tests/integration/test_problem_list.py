@@ -199,12 +199,13 @@ def test_candidates_know_what_the_plan_must_know(listed):
             "('o3', 'quiz', 'agents', 'pressure', 'generate', 'succeeded', 'failed', 1, now() - interval '23 h'), "
             "('o4', 'quiz', 'agents', 'pressure', 'generate', 'failed', 'failed', 3, now() - interval '25 h'), "
             "('o5', 'quiz', 'agents', 'pressure', 'repair', 'succeeded', 'drifted', 1, now()), "
-            "('o6', 'quiz', 'agents', 'pressure', 'generate', 'cancelled', 'failed', 1, now())"))
+            "('o6', 'quiz', 'agents', 'pressure', 'generate', 'cancelled', 'failed', 1, now()), "
+            "('o7', 'quiz', 'agents', 'pressure', 'generate', 'skipped', 'failed', 3, now())"))
 
     with listed.engine.connect() as connection:
         candidates = {str(found.key): found for found in load_candidates(connection, Scope.everything(), utc_now())}
 
-    assert (candidates["quiz:agents:pressure"].attempts_today, candidates["quiz:agents:pressure"].is_taken) == (3, False)
+    assert (candidates["quiz:agents:pressure"].attempts_today, candidates["quiz:agents:pressure"].is_taken) == (5, False)
     assert (candidates["resources:agents:drift"].attempts_today, candidates["resources:agents:drift"].is_taken) == (0, True)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 from backend.actions import attempts, chapters, dispatcher
 from backend.actions.actors import Actor, Role
 from backend.clock import utc_now
+from backend.content import wording
 from backend.content.chapters import DraftState, StripState
 from backend.content.written import Chapter, Choosable, Written
 from backend.storage.ops_tables import drafts, items, operations
@@ -118,6 +119,18 @@ def test_a_chapter_that_was_tried_too_often_opens_its_plan_for_an_admin(open_pag
     assert "1 item left out as poison" in words_of(page)
     assert button(page, "Include them")
     assert count(redrive, operations) == 1
+
+
+@pytest.mark.parametrize(("state", "started_at", "is_told"), [
+    ("cancelled", None, False), ("queued", None, False), ("skipped", utc_now(), False), ("failed", utc_now(), True)])
+def test_an_attempt_that_was_never_begun_is_not_told_of_a_chapter(open_page: OpenPage, redrive, novel, state, started_at, is_told):
+    add_operation(redrive.engine)
+    add_item(redrive.engine, "3", kind="chapter", owner_id="n1", state=state, attempt=2, started_at=started_at)
+
+    page = open_page("chapter", novel="n1", number="3")
+
+    assert f"</span> {wording.ITEM_STATES[state]}" in words_of(page)
+    assert ("attempt 2" in words_of(page)) is is_told
 
 
 def test_a_chapter_that_was_tried_too_often_is_refused_to_others(environment, open_page: OpenPage, redrive):
