@@ -214,6 +214,11 @@ def cause(cause_id: str) -> cause_views.CauseDetail | None:
     return cause_views.cause(connected(), cause_id)
 
 
+@_calm
+def cause_name(cause_id: str) -> tuple[str, str]:
+    return cause_views.name_of(connected(), cause_id)
+
+
 @_polled
 def recent_retries(cause_ids: tuple[str, ...]) -> tuple[cause_views.OperationOfCause, ...]:
     return cause_views.recent_retries(connected(), cause_ids)

@@ -24,7 +24,7 @@ filters.show_filters(asked, everything, owners, all_causes)
 if not found.total:
     show_nothing_found(asked.filter, found.as_of)
 else:
-    words = scope_words(asked.filter, owners, all_causes)
+    words = scope_words(asked.filter, owners)
     show_view_and_scope(words, found.total)
     retry_bar.show_bar(chosen, {row.key for row in found.rows}, retry_bar.scope_of(asked.filter), words, found.total)
     if asked_view() == "cause":

@@ -155,6 +155,14 @@ def recent_retries(redrive: Redrive, cause_ids: Sequence[str]) -> tuple[Operatio
         return tuple(operation for operation in found if operation.state is not OperationState.UNDONE)
 
 
+def name_of(redrive: Redrive, cause_id: str) -> tuple[str, str]:
+    """(the cause that it belongs to now, the title of that); an unknown one is called by its id."""
+    with redrive.engine.connect() as connection:
+        belongs_to = cause_records.belongs_to(connection, cause_id)
+        row = cause_records.find_cause(connection, belongs_to)
+        return belongs_to, _title(row) if row else cause_id
+
+
 def other_causes(redrive: Redrive, cause_id: str, *, limit: int = 200) -> dict[str, str]:
     """cause_id -> title of the causes that it could be merged into, those with problems first."""
     with redrive.engine.connect() as connection:

@@ -54,7 +54,8 @@ class LedgerRow:
     title: str
     outcome: Outcome
     reason: str                       # why it failed, was skipped or was cancelled; without secrets
-    cause_id: str                     # of a failure
+    cause_id: str                     # that a failure belongs to now, whatever was merged since
+    cause: str                        # its title
     tries: int                        # begun, and not given back unused
     calls: int | None
     tokens: int | None
@@ -106,7 +107,8 @@ _COLUMNS = ("item_id, kind, owner_id, part, title, error_message, cause_id, atte
             "completion_tokens, cost, started_at, settled_at, generator, is_sample, cancel_reason, cancelled_by")
 # Items and what was left out have their ids from one sequence: together they are in one order, that of the plan.
 _ROWS = text(f"""
-    select r.*, p.problem_kind, g.stop_words, o.state as operation_state, o.limits ->> 'quiet_hours' as quiet_hours,
+    select r.*, p.problem_kind, g.stop_words, c.cause_id as belongs_to,
+        c.title as cause_title, c.error_kind as cause_kind, o.state as operation_state, o.limits ->> 'quiet_hours' as quiet_hours,
         g.state as group_state, g.canary_round as group_round from (
       select {_COLUMNS}, {_ITEM_OUTCOME} as outcome, state, skip_rule, group_id, canary_round from ops.items
       where operation_id = :operation_id and item_id > :after
@@ -121,6 +123,8 @@ _ROWS = text(f"""
       order by item_id limit :limit) r
     join ops.operations o on o.operation_id = :operation_id
     left join ops.groups g on g.group_id = r.group_id
+    left join ops.cause_aliases a on a.fingerprint = r.cause_id
+    left join ops.causes c on c.cause_id = coalesce(a.cause_id, r.cause_id)
     left join ops.problems p on p.kind = r.kind and p.owner_id = r.owner_id and p.part = r.part
     order by r.item_id""")
 
@@ -234,9 +238,15 @@ def _ledger_row(redrive: Redrive, row: Any) -> LedgerRow:
     seconds = (row.settled_at - row.started_at).total_seconds() if row.settled_at and row.started_at else None
     return LedgerRow(
         row.item_id, ContentKey(ContentKind(row.kind), row.owner_id, row.part), row.title or row.part, outcome,
-        _reason(redrive, row, outcome), row.cause_id or "" if outcome is Outcome.FAILED else "", _tries(row, outcome), row.calls, tokens,
-        row.cost, seconds, row.generator or "", bool(row.is_sample), row.settled_at,
+        _reason(redrive, row, outcome), *(_cause(row) if outcome is Outcome.FAILED else ("", "")), _tries(row, outcome), row.calls,
+        tokens, row.cost, seconds, row.generator or "", bool(row.is_sample), row.settled_at,
         ProblemKind(row.problem_kind) if row.problem_kind else None)
+
+
+def _cause(row: Any) -> tuple[str, str]:
+    if row.belongs_to is None:  # nothing was listed by it yet
+        return row.cause_id or "", ""
+    return row.belongs_to, without_secrets(wording.cause_title(ErrorKind(row.cause_kind), row.cause_title))
 
 
 def _tries(row: Any, outcome: Outcome) -> int:

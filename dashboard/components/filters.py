@@ -10,7 +10,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import ProblemFilter
 from backend.i18n import _, ngettext
 from backend.views.listing import CauseRow, Counts
-from dashboard import address
+from dashboard import address, reads
 from dashboard.components import filter_widgets
 from dashboard.palette import PROBLEM_KINDS
 
@@ -56,11 +56,19 @@ def show_filters(asked: AskedFor, counts: Counts, owners: dict[str, str], causes
         filter_widgets.multiselect(_("Content"), "kind", list(ContentKind),
                      lambda kind: f"{wording.CONTENT_KINDS[kind]} ({counts.by_kind.get(kind, 0):,})")
         filter_widgets.choose(_("Roadmap or novel"), "owner", filter_widgets.with_asked(owners, asked.filter.owner_id), _("All"))
-        titles = {row.cause_id: f"{row.problem_count:,} · {row.title}" for row in causes}
-        filter_widgets.choose(_("Cause"), "cause", filter_widgets.with_asked(titles, asked.filter.cause_id), _("All"))
+        filter_widgets.choose(_("Cause"), "cause", _cause_choices(causes, asked.filter.cause_id), _("All"))
         filter_widgets.choose(_("Age"), "age", {word: AGE_WORDS[word] for word in AGES}, AGE_WORDS[""])
         filter_widgets.choose(_("Attempts"), "attempts", {word: attempts_words(int(word)) for word in _attempt_choices()}, _("Any"))
         filter_widgets.search(_("Text"), "text", _("e.g. timeout"))
+
+
+def _cause_choices(causes: tuple[CauseRow, ...], asked_id: str) -> dict[str, str]:
+    """cause_id -> words. One that the URL asks for and that was merged stands in the place of the cause that it belongs to now."""
+    titles = {row.cause_id: f"{row.problem_count:,} · {row.title}" for row in causes}
+    if not asked_id or asked_id in titles:
+        return titles
+    belongs_to, title = reads.cause_name(asked_id)
+    return {asked_id: titles.pop(belongs_to, title), **titles}
 
 
 def attempts_words(count: int) -> str:

@@ -7,7 +7,6 @@ import streamlit as st
 from backend.content import wording
 from backend.content.scopes import ProblemFilter
 from backend.i18n import _
-from backend.views.listing import CauseRow
 from dashboard import address, reads, session
 from dashboard.components.cause_list import show_causes
 from dashboard.components.filters import clear_filters
@@ -44,9 +43,9 @@ def show_by_cause(problem_filter: ProblemFilter) -> None:
         st.caption(_("These are the {count} largest causes. Narrow the filters to see others.").format(count=SHOWN_CAUSES))
 
 
-def scope_words(problem_filter: ProblemFilter, owners: dict[str, str], causes: tuple[CauseRow, ...]) -> str:
+def scope_words(problem_filter: ProblemFilter, owners: dict[str, str]) -> str:
     """The filter in words, with the titles of the owner and the cause it names."""
-    cause = next((row.title for row in causes if row.cause_id == problem_filter.cause_id), "")
+    cause = reads.cause_name(problem_filter.cause_id)[1] if problem_filter.cause_id else ""
     return wording.scope(scope_of(problem_filter), owner_title=owners.get(problem_filter.owner_id, ""), cause=cause[:80])
 
 

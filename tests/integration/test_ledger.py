@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from backend.actions import attempts, cancel, retry
+from backend.actions import attempts, cancel, retry, triage
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.problems import ProblemKind
@@ -97,6 +97,19 @@ def test_csv_and_json_hold_every_key_and_no_formula(redrive, settled):
     assert [row["part"] for row in table] == [row["part"] for row in document] == [key.part for key in KEYS]
     assert table[1]["reason"].startswith("'=")
     assert document[1]["problem_now"] == "failed"
+
+
+def test_a_failure_is_told_with_the_cause_that_it_belongs_to_now(redrive, settled, operator):
+    failed = ledger.ledger_page(redrive, settled, outcomes=[Outcome.FAILED]).rows[0]
+    assert failed.cause.startswith("Model refused: ")
+    with redrive.engine.begin() as connection:
+        connection.execute(text("insert into ops.causes (cause_id, error_kind, origin, title, sample) "
+                                "values ('other', 'model_timeout', 'model', 'Too late', '')"))
+
+    triage.merge(redrive, failed.cause_id, "other", operator)
+
+    told = list(csv.DictReader(io.StringIO(ledger.as_csv(ledger.ledger_rows(redrive, settled)))))
+    assert [(row["cause_id"], row["cause"]) for row in told] == [("", ""), ("other", "Model timed out: Too late"), *[("", "")] * 3]
 
 
 def test_an_unknown_operation_has_an_empty_ledger(redrive):

@@ -2,10 +2,12 @@
 
 from sqlalchemy import select
 
+from backend.actions import triage
 from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
 from backend.storage import problems
-from backend.storage.ops_tables import items, operations
+from backend.storage.ops_tables import causes, items, operations
+from backend.views.detection import counts_and_problems
 from tests.factories import add_content, add_roadmap, concept
 from tests.pages.conftest import (
     OpenPage,
@@ -48,6 +50,23 @@ def test_a_filter_that_is_chosen_goes_to_the_url_and_its_default_leaves_it(open_
     page.selectbox(key="filter-owner").select(None).run()
     page.text_input(key="filter-text").input("").run()
     assert page.query_params == {}
+
+
+def test_a_merged_cause_in_the_url_is_told_by_the_title_of_the_one_that_it_belongs_to(open_page: OpenPage, redrive, operator):
+    add_three_broken(redrive)
+    counts_and_problems(redrive)
+    with redrive.engine.connect() as connection:
+        (merged, into), titles = sorted(connection.scalars(select(causes.c.cause_id)))[:2], []
+    triage.merge(redrive, merged, into, operator)
+
+    for cause_id in (into, merged):
+        page = open_page("problems", cause=cause_id)
+        box = page.selectbox(key="filter-cause")
+        titles.append(box.options[0])
+        assert (box.value, len(box.options)) == (cause_id, 1)
+        assert cause_id not in words_of(page)
+
+    assert titles[0] == titles[1]
 
 
 def test_a_filter_in_the_url_that_nobody_knows_is_told(open_page: OpenPage, redrive):
