@@ -1,11 +1,13 @@
 """Pages in an AppTest: the real script against a fresh database and an empty Redis, with nobody at work unless a test says so."""
 
+import functools
 import gc
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from backend.clock import utc_now
@@ -17,6 +19,8 @@ from dashboard.components import live_operations
 
 ROOT = Path(__file__).parents[2]
 OpenPage = Callable[..., AppTest]
+# Streamlit reads what every installed package says of itself: once, and not for each page, which took most of a page's time.
+manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 READS = (reads, rule_reads, history_reads, cover_reads, chapter_reads, novel_reads)  # modules of cached reads
 
 
@@ -38,6 +42,15 @@ def forget_reads() -> None:
     for read in [found for module in READS for found in vars(module).values()] + [live_operations.operation_block]:
         if hasattr(read, "clear") and callable(read):
             read.clear()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def modules_frozen() -> Iterator[None]:
+    """What is loaded by now is never garbage: gc.collect() after each test need not go through it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
