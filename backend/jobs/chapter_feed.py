@@ -98,7 +98,8 @@ class Watcher:
     """The reader's end; holds one connection until `close`."""
 
     def __init__(self, redis_url: str, chapter_id: str) -> None:
-        self._redis = async_redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2, single_connection_client=True)
+        # Five seconds to connect too: in a process that is busy for two, a Redis that is there would look away and the text lost.
+        self._redis = async_redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=5, single_connection_client=True)
         self._key = key_of(chapter_id)
 
     async def backlog(self) -> list[Entry]:
