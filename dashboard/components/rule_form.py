@@ -130,7 +130,7 @@ def show_fields() -> bool:
         _count("day_items", _("Items a day"), None, _("A day begins at midnight. Time zone: {zone}").format(zone=reads.zone_name()))
         _count("day_tokens", _("Tokens a day"), None, _("Of prompts and answers together"))
         unpriced = reads.unpriced_models((ContentKind(kind),) if kind else KINDS)
-        st.number_input(_("{currency} a day").format(currency=reads.currency()), min_value=0.01, step=0.5, key=_key("day_cost"),
+        st.number_input(_("{currency} a day").format(currency=reads.currency()), min_value=0.01, value=None, step=0.5, key=_key("day_cost"),
                         placeholder=NO_LIMIT, help=limits_form.price_words(unpriced),
                         disabled=bool(unpriced) and session.widget_value(_key("day_cost")) is None)
     try:
@@ -142,7 +142,8 @@ def show_fields() -> bool:
 
 
 def _count(name: str, label: str, most: int | None, told: str) -> None:
-    st.number_input(label, min_value=1, max_value=most, step=1, key=_key(name), placeholder=NO_LIMIT, help=told)
+    st.number_input(label, min_value=1, max_value=most, value=None, step=1, key=_key(name), help=told,
+                    placeholder="" if name in ("run_items", "day_items") else NO_LIMIT)
 
 
 def chosen() -> RuleTerms:

@@ -148,6 +148,16 @@ def test_the_dry_run_names_what_holds_the_rule(open_page: OpenPage, broken, oper
     assert "After that it would retry 3 items:" in words_of(page)
 
 
+def test_every_number_of_the_form_can_be_emptied(open_page: OpenPage, broken):
+    page = open_page("automatic")
+    button(page, "New rule").click().run()
+
+    assert {found.key.removeprefix("rule-"): found.value for found in page.number_input} == {
+        "run_items": 50, "day_items": 500, "day_calls": None, "day_tokens": None, "day_cost": None}
+    # What a browser shows again when a field is emptied.
+    assert not [found.label for found in page.number_input if found.proto.HasField("default")]
+
+
 def test_a_rule_is_changed(open_page: OpenPage, broken, rule_id):
     page = open_page("automatic")
     button(page, "Change").click().run()
