@@ -19,9 +19,11 @@ def task_words(row: TaskRow) -> str:
 
 
 def progress_words(progress: TaskProgress | None) -> str:
-    """"12 of 21, 3 failed"; "" when nobody knows."""
+    """"12 of 21, 3 failed", "no items"; "" when nobody knows."""
     if progress is None:
         return ""
+    if not progress.total:
+        return _("no items")
     words = [_("{done:,} of {total:,}").format(done=progress.done, total=progress.total)]
     for count, name in ((progress.failed, _("{count:,} failed")), (progress.cancelling, _("{count:,} cancelling")),
                         (progress.cancelled, _("{count:,} cancelled"))):

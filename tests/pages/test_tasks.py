@@ -50,6 +50,12 @@ def test_the_list_tells_status_owner_progress_and_error_newest_first(open_page: 
     assert list(rows["page"]) == ["/roadmap?id=r1", "/roadmap?id=r1", "/chapter?novel=n1"]
 
 
+def test_a_task_that_found_nothing_to_do_is_not_told_as_none_of_none(open_page: OpenPage, redrive):
+    add_task(redrive.engine, task_type="retry_tutorial", execution_summary={"total": 0, "completed": 0})
+
+    assert list(open_page("tasks").dataframe[0].value["progress"]) == ["no items"]
+
+
 def test_the_url_narrows_the_list_and_defaults_leave_it(open_page: OpenPage, redrive):
     add_tasks(redrive)
 
