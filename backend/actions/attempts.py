@@ -93,9 +93,9 @@ def _begin(redrive: Redrive, item_id: int, now: datetime) -> Attempt | tuple[Not
 
 def _may_paint(redrive: Redrive, connection: Connection, item: StoredItem) -> bool:
     """Within the limits of calls; what is over them is planned again and goes on when there is room."""
-    if item.key.kind is not ContentKind.COVER or not redrive.cover_calls.is_limited:
+    if item.key.kind is not ContentKind.COVER or not (calls := redrive.cover_calls).is_limited:
         return True
-    return redrive.cover_calls.take(items.actor_of(connection, item.operation_id))
+    return calls.take(items.actor_of(connection, item.operation_id))
 
 
 def _begin_held(

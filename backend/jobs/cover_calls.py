@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 _ALL = "in all"
@@ -34,10 +35,16 @@ def parsed(words: str) -> RateLimitItem | None:
     return parse(words) if words.strip() else None
 
 
+@lru_cache(maxsize=4)
+def _limiter(pool: ConnectionPool) -> MovingWindowRateLimiter:
+    """To make one takes longer than to ask it, and workers ask for each cover."""
+    return MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix="covers"))
+
+
 class CoverCalls:
     def __init__(self, redis: Redis, per_person: str, in_all: str, *, is_free: bool = False) -> None:
         """With `is_free` nothing is counted: who paints calls nobody. Raises ValueError for what is no limit."""
-        self._limiter = MovingWindowRateLimiter(RedisStorage("redis://", connection_pool=redis.connection_pool, key_prefix="covers"))
+        self._limiter = _limiter(redis.connection_pool)
         limits = ((parsed(in_all), _ALL), (parsed(per_person), "person"))
         self._limits = () if is_free else limits
 

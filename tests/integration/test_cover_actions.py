@@ -439,6 +439,15 @@ def test_what_the_limit_in_all_refuses_costs_its_person_nothing_however_many_ask
     assert (narrow.cover_calls.room("ana").count, person.cover_calls.room("ana").count) == (0, 17)
 
 
+def test_asking_for_the_limits_makes_no_new_limiter(redrive, monkeypatch):
+    """It cost each cover that began a millisecond of CPU, as much as all that is asked of Redis."""
+    narrow = limited(redrive, cover_calls="5/hour")
+    assert narrow.cover_calls.take("ana")
+    monkeypatch.setattr("backend.jobs.cover_calls.RedisStorage", None)
+
+    assert narrow.cover_calls.take("ana")
+
+
 def test_what_a_person_may_not_have_made_leaves_room_for_others(redrive):
     calls = limited(redrive, cover_calls="5/hour", cover_calls_per_person="1/hour").cover_calls
 
