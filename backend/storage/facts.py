@@ -15,7 +15,7 @@ from backend.content.framework import Concept, read_framework
 from backend.content.keys import ContentKey, ContentKind, Owner, OwnerKind
 from backend.content.status import ContentStatus, CoverStatus
 from backend.storage.concept_rows import KeyRow, load_key, load_keys, rank, saved_of
-from backend.storage.owner_rows import OwnerRows, load_owner_rows, load_work, rows_of_owners
+from backend.storage.owner_rows import OwnerRows, load_cover_rows, load_owner_rows, load_work, rows_of_owners
 from backend.storage.platform_tables import BLANKS
 from backend.storage.recorded import FAULTS, aware, in_one_line, is_of_the_data, storable
 
@@ -37,13 +37,6 @@ from (
     from public.roadmap_metadata where roadmap_id = any(:owner_ids) and deleted_at is null
     offset 0  -- else the planner works out is_suspect twice for each roadmap
 ) o left join public.roadmap_cover_images c using (roadmap_id)
-"""
-
-_COVERS = """
-select r.roadmap_id as owner_id, r.title, r.created_at, false as is_suspect,
-       c.cover_image_url, c.generation_status, c.error_message as cover_error, c.updated_at as cover_updated_at
-from public.roadmap_metadata r left join public.roadmap_cover_images c using (roadmap_id)
-where r.roadmap_id = any(:owner_ids) and r.deleted_at is null
 """
 
 _CHAPTERS = f"""
@@ -113,21 +106,18 @@ def _one_key(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFa
     if not roadmaps or not keys:
         return None
     rows = load_owner_rows(connection, kind, owner_ids, work, key)[key.owner_id]
-    facts = _roadmap_facts(roadmaps[0], keys, rows)
+    facts = _roadmap_facts(roadmaps[0], rows, keys)
     return (facts.keys[0], facts) if facts.keys else None
 
 
 def load_cover_facts(connection: Connection, key: ContentKey) -> tuple[KeyFacts, OwnerFacts] | None:
-    """The same about the cover of a roadmap, whatever is in its framework_data. None: the roadmap is gone, or its tasks cannot be read."""
+    """The same about the cover of a roadmap, whatever is in its framework_data. None: the roadmap is gone, or cannot be read."""
     try:
         with connection.begin_nested():
-            owner_ids = [key.owner_id]
-            work = load_work(connection, OwnerKind.ROADMAP, owner_ids, key)
-            roadmaps = rows_of_owners(connection, _COVERS, owner_ids, is_one=True)
-            if not roadmaps:
+            found = load_cover_rows(connection, key)
+            if found is None:
                 return None
-            rows = load_owner_rows(connection, OwnerKind.ROADMAP, owner_ids, work, key)[key.owner_id]
-            facts = _roadmap_facts(roadmaps[0], (), rows, with_cover=True)
+            facts = _roadmap_facts(*found, with_cover=True)
             return facts.keys[0], facts
     except FAULTS as fault:
         if not is_of_the_data(fault):
@@ -196,12 +186,12 @@ def _roadmaps(connection: Connection, owner_ids: Sequence[str], every_key: bool)
     kept = load_owner_rows(connection, OwnerKind.ROADMAP, suspects, work)
     return {
         Owner(OwnerKind.ROADMAP, row.owner_id):
-            _roadmap_facts(row, keys[row.owner_id], kept[row.owner_id], with_cover=row.owner_id in with_cover)
+            _roadmap_facts(row, kept[row.owner_id], keys[row.owner_id], with_cover=row.owner_id in with_cover)
         for row in roadmaps
     }
 
 
-def _roadmap_facts(roadmap: Row[Any], found_keys: Iterable[KeyRow], rows: OwnerRows, *, with_cover: bool = False) -> OwnerFacts:
+def _roadmap_facts(roadmap: Row[Any], rows: OwnerRows, found_keys: Iterable[KeyRow] = (), *, with_cover: bool = False) -> OwnerFacts:
     # SQL forgives a layout that Python calls a fault: of a suspect roadmap Python says which concepts there are.
     framework = read_framework(roadmap.framework_data) if roadmap.is_suspect else None
     read = {concept.concept_id: concept for concept in framework.concepts} if framework else {}

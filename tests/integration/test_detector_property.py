@@ -21,7 +21,7 @@ from backend.content.problems import Problem, ProblemKind
 from backend.redrive import Redrive
 from backend.storage import problems as kept
 from backend.storage.engine import psycopg_url
-from backend.storage.facts import load_facts, load_key_facts
+from backend.storage.facts import load_cover_facts, load_facts, load_key_facts
 from backend.storage.ops_tables import problems
 from tests.oracle import expected_problems
 from tests.random_platforms import CONCEPTS, NOVELS, NOW, ROADMAPS, changes, clear, platforms, write, write_changes
@@ -117,6 +117,7 @@ def test_the_facts_of_one_key_are_those_of_its_whole_roadmap(redrive, platform_p
     with redrive.engine.connect() as connection:
         everything = load_facts(connection, OWNERS, every_key=True)
         of_one_key = {key: load_key_facts(connection, key) for key in CONCEPT_KEYS}
+        of_covers = {owner: load_cover_facts(connection, ContentKey(ContentKind.COVER, owner.owner_id)) for owner in OWNERS}
 
     for key, found in of_one_key.items():
         owner = everything.get(Owner(OwnerKind.ROADMAP, key.owner_id))
@@ -125,6 +126,9 @@ def test_the_facts_of_one_key_are_those_of_its_whole_roadmap(redrive, platform_p
         if found and owner:
             assert found[1] == only_of(owner, key)
             assert judge(*found, NOW, LIMITS) == judge(expected, owner, NOW, LIMITS)
+    for owner, facts in everything.items():
+        for expected in (each for each in facts.keys if each.key.kind is ContentKind.COVER):
+            assert of_covers[owner] == (expected, replace(only_of(facts, expected.key), framework_faults=()))
 
 
 @pytest.mark.parametrize("column_type", ["jsonb"])
