@@ -207,12 +207,8 @@ def _save(
     redrive: Redrive, connection: Connection, item: StoredItem, written: Written, owner: LockedOwner | None, stored: Stored,
     now: datetime,
 ) -> bool:
-    is_ours = items.settle(
-        connection, item, ItemState.SUCCEEDED, now, generator=written.generator,
-        is_sample=written.is_sample, error_kind=None, error_message=None)
-    if not is_ours:
+    if not costs.settle_written(redrive, connection, item, written, now):
         return False
-    costs.add(redrive, connection, item, Spent(written.calls, written.prompt_tokens, written.completion_tokens), written.generator)
     family_of(item).finish(connection, item, owner, written, stored, now)
     if item.task_id:
         task_records.record_progress(connection, item.task_id, now)

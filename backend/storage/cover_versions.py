@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from backend.content.covers import CoverVersionState
 from backend.content.written import Cover, Written
@@ -55,10 +55,21 @@ def insert_made(
     item_id: int | None = None, is_published: bool = False,
 ) -> str:
     """A version that is ready; with `is_published` in place of the one that was."""
-    if is_published:
-        withdraw(connection, roadmap_id)
-    return _insert(connection, roadmap_id=roadmap_id, state=CoverVersionState.READY, made_by=made_by, item_id=item_id, created_at=now,
-                   is_published=is_published, published_at=now if is_published else None, **_made(written, pictures, now))
+    version_id = str(uuid4())
+    connection.execute(_INSERT_MADE, {
+        "version_id": version_id, "roadmap_id": roadmap_id, "made_by": made_by, "item_id": item_id, "is_published": is_published,
+        "published_at": now if is_published else None, **_made(written, pictures, now)})
+    return version_id
+
+
+_INSERT_MADE = text(
+    "with withdrawn as (update ops.cover_versions set is_published = false "
+    "  where cast(:is_published as boolean) and roadmap_id = :roadmap_id and is_published returning version_id) "
+    "insert into ops.cover_versions (version_id, roadmap_id, state, made_by, large_url, thumbnail_url, alt_text, attribution, "
+    "  attribution_url, generator, is_sample, is_published, item_id, created_at, made_at, published_at) "
+    "select :version_id, :roadmap_id, 'ready', :made_by, :large_url, :thumbnail_url, :alt_text, :attribution, :attribution_url, "
+    "  :generator, :is_sample, :is_published, :item_id, :made_at, :made_at, cast(:published_at as timestamptz) "
+    "from (select count(*) from withdrawn) w")  # counted, so that it is withdrawn before
 
 
 def insert_taken_over(connection: Connection, roadmap_id: str, url: str, now: datetime) -> str:
