@@ -35,9 +35,12 @@ class Breaker:
         return self.provider == COVERS
 
 
+_FIND = text("select * from ops.breakers where provider = :provider")
+
+
 def find_breaker(connection: Connection, provider: str) -> Breaker:
     """The breaker of that provider; one that never failed is closed."""
-    row = connection.execute(select(breakers).where(breakers.c.provider == provider)).one_or_none()
+    row = connection.execute(_FIND, {"provider": provider}).one_or_none()
     return _breaker(row) if row else Breaker(provider, BreakerState.CLOSED, 0, 0, 0, None, "", None, None, None)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Text, cast, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from backend.content.framework import STATUS_FIELDS, Concept, Framework, read_framework
 from backend.content.keys import ContentKey, ContentKind
@@ -41,18 +41,21 @@ def lock_roadmap(connection: Connection, roadmap_id: str) -> LockedRoadmap | Non
     return LockedRoadmap(roadmap_id, row.title, read_framework(row.framework_data)) if row else None
 
 
+_LOCK_UNREAD = text("select title from public.roadmap_metadata where roadmap_id = :roadmap_id and deleted_at is null for update")
+
+
 def lock_unread_roadmap(connection: Connection, roadmap_id: str) -> LockedRoadmap | None:
     """The same without its framework_data, which need not be readable: no concept is in it. A third of the time."""
-    row = connection.execute(
-        select(roadmap_metadata.c.title)
-        .where(roadmap_metadata.c.roadmap_id == roadmap_id, roadmap_metadata.c.deleted_at.is_(None))
-        .with_for_update()).one_or_none()
+    row = connection.execute(_LOCK_UNREAD, {"roadmap_id": roadmap_id}).one_or_none()
     return LockedRoadmap(roadmap_id, row.title, Framework((), ())) if row else None
+
+
+_FRAMEWORK = text("select cast(framework_data as text) from public.roadmap_metadata where roadmap_id = :roadmap_id")
 
 
 def read_leniently(connection: Connection, roadmap_id: str) -> Framework:
     """framework_data as far as Python can read it. What PostgreSQL refuses to read as jsonb may be in its texts."""
-    stored = connection.scalar(select(cast(roadmap_metadata.c.framework_data, Text)).where(roadmap_metadata.c.roadmap_id == roadmap_id))
+    stored = connection.scalar(_FRAMEWORK, {"roadmap_id": roadmap_id})
     try:
         return read_framework(json.loads(stored or "null"))
     except (ValueError, RecursionError):

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
 
-from sqlalchemy import Connection, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, TextClause, func, select, text, update
 
 from backend.content.status import CoverStatus
 from backend.storage.ops_tables import cover_versions
 from backend.storage.platform_tables import roadmap_cover_images as covers
 from backend.storage.platform_tables import roadmap_metadata
 
-_IS_UNPUBLISHED = (covers.c.generation_status != CoverStatus.SUCCESS) | (func.btrim(func.coalesce(covers.c.cover_image_url, "")) == "")
+_IS_NO_SUCCESS = "c.generation_status <> 'success'"
+_IS_UNPUBLISHED = f"({_IS_NO_SUCCESS} or btrim(coalesce(c.cover_image_url, '')) = '')"
+_FIND = text("select generation_status, cover_image_url, error_message, retry_count from public.roadmap_cover_images "
+             "where roadmap_id = :roadmap_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class KeptCover:
 
 
 def find(connection: Connection, roadmap_id: str) -> CoverRow | None:
-    row = connection.execute(select(covers).where(covers.c.roadmap_id == roadmap_id)).one_or_none()
+    row = connection.execute(_FIND, {"roadmap_id": roadmap_id}).one_or_none()
     return CoverRow(row.generation_status, row.cover_image_url or "", row.error_message or "", row.retry_count) if row else None
 
 
@@ -53,8 +55,7 @@ def publish_first(connection: Connection, roadmap_id: str, url: str, now: dateti
 
 def mark_failed(connection: Connection, roadmap_id: str, message: str, now: datetime) -> None:
     """generating, or not begun -> failed. A picture that somebody published in the meantime stays."""
-    _upsert(connection, roadmap_id, now, covers.c.generation_status != CoverStatus.SUCCESS, generation_status=CoverStatus.FAILED,
-            error_message=message)
+    _upsert(connection, roadmap_id, now, _IS_NO_SUCCESS, generation_status=CoverStatus.FAILED, error_message=message)
 
 
 def count_retry(connection: Connection, roadmap_id: str) -> None:
@@ -70,12 +71,17 @@ def put_back(connection: Connection, roadmap_id: str, status: str | None) -> Non
     ).values(generation_status=status or CoverStatus.PENDING, updated_at=func.coalesce(since, covers.c.created_at)))
 
 
-def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: Any = None, **values: object) -> bool:
+def _upsert(connection: Connection, roadmap_id: str, now: datetime, condition: str = "true", **values: object) -> bool:
     """False: the row is there, and is not so."""
-    values["updated_at"] = now
-    statement = insert(covers).values(roadmap_id=roadmap_id, retry_count=0, created_at=now, **values).on_conflict_do_update(
-        index_elements=[covers.c.roadmap_id], set_=values, where=condition)
-    return connection.scalar(statement.returning(covers.c.roadmap_id)) is not None
+    return connection.scalar(_upserting(tuple(values), condition), {"roadmap_id": roadmap_id, "now": now, **values}) is not None
+
+
+@cache
+def _upserting(names: tuple[str, ...], condition: str) -> TextClause:
+    return text(
+        f"insert into public.roadmap_cover_images as c (roadmap_id, retry_count, created_at, updated_at, {', '.join(names)}) "
+        f"values (:roadmap_id, 0, :now, :now, {', '.join(f':{name}' for name in names)}) on conflict (roadmap_id) do update "
+        f"set updated_at = :now, {', '.join(f'{name} = :{name}' for name in names)} where {condition} returning roadmap_id")
 
 
 def mark_gone(connection: Connection, roadmap_id: str, url: str, message: str) -> bool:

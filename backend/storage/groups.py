@@ -220,15 +220,16 @@ def may_call(connection: Connection, item_id: int) -> bool:
     row = connection.execute(text(
         "select i.operation_id, i.group_id, i.canary_round, g.state, g.canary_round as group_round, "
         "  coalesce((o.limits ->> 'same_cause_window')::int, 0) as looked_at, "
-        "  coalesce((o.limits ->> 'same_cause_percent')::int, 100) as percent from ops.items i "
-        "join ops.operations o using (operation_id) left join ops.groups g using (group_id) where i.item_id = :item_id"),
+        "  coalesce((o.limits ->> 'same_cause_percent')::int, 100) as percent, "
+        "  case when coalesce((o.limits ->> 'same_cause_window')::int, 0) <> 0 "
+        "    then pg_advisory_xact_lock(hashtextextended(i.operation_id, 7203005)) is null end as is_alone "
+        "from ops.items i join ops.operations o using (operation_id) left join ops.groups g using (group_id) where i.item_id = :item_id"),
         {"item_id": item_id}).one()
     if row.state is not None and not (row.state == GroupState.OPEN or (
             row.state == GroupState.CANARY and row.canary_round == row.group_round)):
         return False
     if not row.looked_at:
         return True
-    connection.execute(text("select pg_advisory_xact_lock(hashtextextended(:operation_id, 7203005))"), {"operation_id": row.operation_id})
     return connection.scalar(_FITS, {
         "operation_id": row.operation_id, "group_id": row.group_id, "window": row.looked_at, "percent": row.percent})
 

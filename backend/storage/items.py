@@ -118,7 +118,10 @@ def item_ids_of(connection: Connection, operation_id: str) -> list[int]:
 
 def actor_of(connection: Connection, operation_id: str) -> str:
     """Who began the operation."""
-    return connection.scalar(select(operations.c.actor_id).where(operations.c.operation_id == operation_id)) or ""
+    return connection.scalar(_ACTOR, {"operation_id": operation_id}) or ""
+
+
+_ACTOR = text("select actor_id from ops.operations where operation_id = :operation_id")
 
 
 def tried_today(connection: Connection, keys: Sequence[ContentKey], now: datetime) -> set[ContentKey]:
@@ -206,8 +209,11 @@ def skip(connection: Connection, item_ids: Sequence[int], rule: ExclusionRule, n
         .values(state=ItemState.SKIPPED, skip_rule=rule, settled_at=now)).rowcount
 
 
+_FIND = text(f"select {', '.join(column.name for column in STORED)} from ops.items where item_id = :item_id")
+
+
 def find_item(connection: Connection, item_id: int) -> StoredItem | None:
-    row = connection.execute(select(*STORED).where(items.c.item_id == item_id)).one_or_none()
+    row = connection.execute(_FIND, {"item_id": item_id}).one_or_none()
     return as_item(row) if row else None
 
 

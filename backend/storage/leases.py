@@ -2,15 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Update, select, text, update
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
-from backend.content.status import ItemEventKind, ItemState, OperationState
+from backend.content.status import ItemEventKind, ItemState
 from backend.processes import this_process
 from backend.storage.item_events import chosen_and_noted
 from backend.storage.items import STORED, StoredItem, as_item
-from backend.storage.ops_tables import items, operations
+from backend.storage.ops_tables import items
+
+# As texts: SQLAlchemy's own statements cost each cover and each text as much CPU again.
+_CLAIM = (
+    "update ops.items i set {values}state = 'running', started_at = :now, heartbeat_at = :now, worker_host = :host, worker_pid = :pid "
+    "where item_id = :item_id and attempt = :attempt and cancel_requested_at is null and {condition} "
+    f"returning {', '.join(column.name for column in STORED)}")
+_START = text(_CLAIM.format(values="previous_status = :previous_status, ", condition=(
+    "state = 'queued' and exists (select from ops.operations o where o.operation_id = i.operation_id and o.state = 'running')")))
+_HOLD = text(_CLAIM.format(values="", condition="state in ('planned', 'queued')"))
 
 
 def start(connection: Connection, item: StoredItem, now: datetime, declared: str | None) -> StoredItem | None:
@@ -18,11 +28,8 @@ def start(connection: Connection, item: StoredItem, now: datetime, declared: str
 
     What was declared before the first attempt is kept; a later one finds only the mark that its forerunner left.
     """
-    is_wanted = select(operations.c.operation_id).where(
-        operations.c.operation_id == items.c.operation_id, operations.c.state == OperationState.RUNNING).exists()
     row = connection.execute(
-        _claim(item, now).where(items.c.state == ItemState.QUEUED, is_wanted)
-        .values(previous_status=declared if item.attempt == 1 else item.previous_status).returning(*STORED)).one_or_none()
+        _START, _claim(item, now) | {"previous_status": declared if item.attempt == 1 else item.previous_status}).one_or_none()
     return as_item(row) if row else None
 
 
@@ -33,18 +40,15 @@ def hold_for_text(connection: Connection, item: StoredItem, now: datetime) -> St
     """
     try:
         with connection.begin_nested():
-            row = connection.execute(
-                _claim(item, now).where(items.c.state.in_((ItemState.PLANNED, ItemState.QUEUED))).returning(*STORED)).one_or_none()
+            row = connection.execute(_HOLD, _claim(item, now)).one_or_none()
     except IntegrityError:  # the guard of "never twice"
         return None
     return as_item(row) if row else None
 
 
-def _claim(item: StoredItem, now: datetime) -> Update:
+def _claim(item: StoredItem, now: datetime) -> dict[str, Any]:
     worker = this_process()
-    return update(items).where(
-        items.c.item_id == item.item_id, items.c.attempt == item.attempt, items.c.cancel_requested_at.is_(None),
-    ).values(state=ItemState.RUNNING, started_at=now, heartbeat_at=now, worker_host=worker.host, worker_pid=worker.pid)
+    return {"item_id": item.item_id, "attempt": item.attempt, "now": now, "host": worker.host, "pid": worker.pid}
 
 
 def holds(connection: Connection, item: StoredItem) -> bool:

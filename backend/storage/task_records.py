@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Row, Text, case, cast, func, select, text, update
+from sqlalchemy import ARRAY, Connection, Row, Text, cast, func, select, text, update
 
 from backend.content.status import LIVE_TASK_STATUSES, ItemState, TaskStatus
 from backend.storage.ops_tables import ended_tasks, items
@@ -16,13 +16,14 @@ from backend.storage.platform_tables import tasks
 
 def begin_task(connection: Connection, task_id: str, now: datetime) -> None:
     """pending -> processing, with its first item. Nothing when it is processing already."""
-    connection.execute(
-        update(tasks).where(tasks.c.task_id == task_id, tasks.c.status == TaskStatus.PENDING)
-        .values(status=TaskStatus.PROCESSING, updated_at=now,
-                current_step=case((tasks.c.current_step == CANCELLING, CANCELLING), else_="writing")))
+    connection.execute(_BEGIN, {"task_id": task_id, "now": now})
 
 
 CANCELLING = "cancelling"  # current_step of a task that a person has cancelled and whose last items are still stopping
+_BEGIN = text(
+    "update public.tasks set status = 'processing', updated_at = :now, "
+    f"  current_step = case when current_step = '{CANCELLING}' then current_step else 'writing' end "
+    "where task_id = :task_id and status = 'pending'")
 
 
 def mark_cancelling(connection: Connection, task_ids: Sequence[str], now: datetime) -> None:
@@ -100,6 +101,8 @@ def forget_ends(connection: Connection, ended_ids: Sequence[int]) -> None:
 
 # What of a task is needed to write its progress: user_request and what failed before may be long.
 _KEPT = tuple(tasks.c[name] for name in ("task_id", "status", "current_step", "completed_at", "error_message", "created_at"))
+_HOLD = text(f"select {', '.join(column.name for column in _KEPT)} from public.tasks where task_id = :task_id for update")
+_COUNT = text("select state, count(*) as count from ops.items where task_id = :task_id group by state")
 
 
 def record_progress(connection: Connection, task_id: str, now: datetime) -> bool:
@@ -108,16 +111,13 @@ def record_progress(connection: Connection, task_id: str, now: datetime) -> bool
     Locks the task's row: of two last items the second one sees the first one's outcome. What another program has made of the
     status is put right too, but for a cancel while items are unsettled: that is obeyed.
     """
-    task = connection.execute(select(*_KEPT).where(tasks.c.task_id == task_id).with_for_update()).one_or_none()
+    task = connection.execute(_HOLD, {"task_id": task_id}).one_or_none()
     if task is None:
         return False
-    counts: dict[str, int] = defaultdict(int)
-    counted = select(items.c.state, func.count().label("count")).where(items.c.task_id == task_id).group_by(items.c.state)
-    for row in connection.execute(counted):
-        counts[row.state] = row.count
+    counts = defaultdict(int, {row.state: row.count for row in connection.execute(_COUNT, {"task_id": task_id})})
     failures = _failures(connection, task_id) if counts[ItemState.FAILED] else []
     values = _progress(task, counts, failures, now)
-    connection.execute(update(tasks).where(tasks.c.task_id == task_id).values(**values))
+    _write(connection, [_row(task, values)])
     return values.get("status", task.status) != task.status
 
 
@@ -136,8 +136,17 @@ def record_progress_of_many(connection: Connection, task_ids: Sequence[str], now
     for task in found:
         of_task = counts[task.task_id]
         failures = _failures(connection, task.task_id) if of_task[ItemState.FAILED] else []
-        kept = {name: getattr(task, name) for name in ("status", "completed_at", "current_step", "error_message")}
-        rows.append({"task_id": task.task_id, **kept, **_progress(task, of_task, failures, now)})
+        rows.append(_row(task, _progress(task, of_task, failures, now)))
+    _write(connection, rows)
+
+
+def _row(task: Row[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The task with these values, and with what it had before of what they leave out."""
+    kept = {name: getattr(task, name) for name in ("task_id", "status", "completed_at", "current_step", "error_message")}
+    return kept | values
+
+
+def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
     connection.execute(_WRITE_PROGRESS, {"rows": json.dumps(rows, default=datetime.isoformat)})
 
 
