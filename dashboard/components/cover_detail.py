@@ -8,7 +8,7 @@ from backend.i18n import _
 from backend.views.covers import PROBLEM_STATES, CoverState, CoverView, ShownVersion
 from dashboard import callbacks, cover_callbacks, cover_reads
 from dashboard.boundary import guarded_part
-from dashboard.components import blocks, cover_upload, cover_versions
+from dashboard.components import blocks, cover_pictures, cover_upload, cover_versions
 from dashboard.components.cover_filters import close_cover
 from dashboard.components.cover_words import COVER_STATES, credit, image, maker, reason, version_line
 from dashboard.components.permission import may_retry, retry_help
@@ -34,6 +34,7 @@ def show_cover(found: CoverView) -> None:
     if found.card.state is CoverState.SUCCESS or found.card.state in PROBLEM_STATES:
         _offer_regeneration(found, is_live)
     cover_upload.show_upload(found, is_live=is_live)
+    cover_pictures.ask_again()
 
 
 def _is_live(found: CoverView) -> bool:

@@ -195,6 +195,19 @@ def test_a_picture_that_cannot_be_shown_comes_back_and_the_focus_stays_on_its_bo
     expect(page.get_by_role("listitem").filter(has_text="Rust in practice")).to_be_visible()
 
 
+def test_a_picture_of_the_page_of_a_cover_comes_back_too(person, stack: Stack):
+    store = stack.state_dir / "objects"
+    away = store.with_name("objects-away")
+    store.rename(away)
+    page = person()
+    open_page(page, stack, "covers?id=bread-baking", "Covers")
+    page.wait_for_function("() => [...document.querySelectorAll('.rd-figure img')].some((one) => one.complete && !one.naturalWidth)",
+                           timeout=PATIENCE)
+    away.rename(store)
+
+    expect_picture(page, ".rd-figure img")
+
+
 def _logs(stack: Stack) -> str:
     return "".join(path.read_text(errors="replace") for path in (stack.state_dir / "logs").iterdir())
 
