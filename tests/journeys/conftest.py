@@ -24,6 +24,7 @@ from tests.processes import ROOT, wait_for
 
 ARTIFACTS = ROOT / "artifacts"
 READY_SECONDS = 90
+BULK, AUTOMATIC = {"REDRIVE_WORKERS_BULK": "1"}, {"REDRIVE_WORKERS_AUTOMATIC": "1"}  # @pytest.mark.set_up(**BULK): large retries
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,22 @@ def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The demo platform on `redrive up`. Mark with @pytest.mark.model(latency_seconds=..., ...) to shape the model server,
     with @pytest.mark.set_up(REDRIVE_ARMED_SECONDS="5") for other settings."""
     marker, settings = (request.node.get_closest_marker(name) for name in ("model", "set_up"))
-    more = settings.kwargs if settings else {}
-    state_dir = tmp_path / "state"
-    with ModelServer(**(marker.kwargs if marker else {})) as model:
+    with _started(tmp_path, marker.kwargs if marker else {}, settings.kwargs if settings else {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One stack with all its workers for the journeys of a module that leave each other's content alone: it takes 18 s of a core to
+    start. The model server may be changed while it serves, and has the requests of all of them."""
+    with _started(tmp_path_factory.mktemp("shared"), {}, BULK | AUTOMATIC) as running:
+        yield running
+
+
+@contextmanager
+def _started(folder: Path, of_model: dict[str, Any], more: dict[str, str]) -> Iterator[Stack]:
+    state_dir = folder / "state"
+    with ModelServer(**of_model) as model:
         port = _free_port()
         environment = _environment(state_dir, port, model) | more
         with _up(f"http://127.0.0.1:{port}", state_dir, model, environment) as running:
@@ -140,7 +154,9 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
         **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
         "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",
         "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5",
-        "REDRIVE_ARMED_SECONDS": "0", "REDRIVE_WORKERS_INTERACTIVE": "1"}  # starting one costs 2 s of a core; chaos has several
+        "REDRIVE_ARMED_SECONDS": "0",
+        # Starting a worker takes 3 s of a core: the one of small retries is always there, the others where a journey has work for them.
+        "REDRIVE_WORKERS_INTERACTIVE": "1", "REDRIVE_WORKERS_BULK": "0", "REDRIVE_WORKERS_AUTOMATIC": "0"}
 
 
 def _free_port() -> int:

@@ -2,9 +2,10 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import AUTOMATIC, Stack
 from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page
 from tests.journeys.test_screens import photograph
 
@@ -13,6 +14,7 @@ def broken_covers(stack: Stack) -> int:
     return stack.query("select count(*) from ops.problems where kind = 'cover' and problem_kind <> 'cancelled'")[0][0]
 
 
+@pytest.mark.set_up(**AUTOMATIC)
 def test_a_rule_for_covers_is_turned_on_and_makes_them_by_itself(page: Page, stack: Stack):
     broken = broken_covers(stack)
     open_page(page, stack, "automatic", "Automatic retries")

@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import BULK, Stack
 from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page, open_plan_of_everything, retry_large, retry_small, type_count
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph, show
@@ -43,7 +43,7 @@ def add_bulk(stack: Stack, concepts: int) -> None:
              what="the detector to list all of it")
 
 
-@pytest.mark.set_up(REDRIVE_BREAKER_SECONDS="0.01")  # each probe waits twice as long as the one before
+@pytest.mark.set_up(REDRIVE_BREAKER_SECONDS="0.01", **BULK)  # each probe waits twice as long as the one before
 @pytest.mark.model(latency_seconds=0.1, faults=FromThen(100, Behaviour.SERVER_ERROR))
 def test_an_outage_in_the_middle_of_three_hundred_stops_the_operation_by_itself(person, stack: Stack):
     page = person()
@@ -81,6 +81,7 @@ def test_an_outage_in_the_middle_of_three_hundred_stops_the_operation_by_itself(
     assert requests_of(stack) == 300 + wasted
 
 
+@pytest.mark.set_up(**BULK)
 @pytest.mark.model(latency_seconds=1.0)
 def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person, stack: Stack):
     page = person()
@@ -114,6 +115,7 @@ def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person,
     assert stack.query("select reason from ops.audit_log where action = 'change_limits'") == [("too fast for today",)]
 
 
+@pytest.mark.set_up(**BULK)
 @pytest.mark.model(latency_seconds=0.2)
 def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(person, stack: Stack):
     first, second = person(), person()

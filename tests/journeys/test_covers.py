@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.integration.test_covers_with_workers import most_at_once
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import BULK, Stack
 from tests.journeys.steps import PATIENCE, open_page, type_count
 from tests.processes import wait_for
 
@@ -86,7 +86,7 @@ HUNDRED, AT_ONCE = 100, 6
 
 
 @pytest.mark.model(latency_seconds=0.6)
-@pytest.mark.set_up(REDRIVE_CONCURRENCY=str(AT_ONCE), **IMAGES)
+@pytest.mark.set_up(REDRIVE_CONCURRENCY=str(AT_ONCE), **BULK, **IMAGES)
 def test_a_hundred_covers_in_one_action_leave_the_page_quick_and_what_is_there_untouched(page: Page, stack: Stack):
     _add_hundred(stack)
     open_page(page, stack, "covers?text=Hundred", "Covers")

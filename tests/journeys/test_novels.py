@@ -12,23 +12,8 @@ def broken(stack: Stack) -> list[tuple]:
     return stack.query("select owner_id, part from ops.problems where kind = 'chapter' order by 1, 2")
 
 
-def test_broken_chapters_of_two_novels_are_chosen_retried_and_turn_green_where_they_stand(page: Page, stack: Stack):
-    before = broken(stack)
-    owners = sorted({owner for owner, _part in before})
-    assert len(owners) > 1
-    open_page(page, stack, "novels", "Novels")
-    for owner in owners:
-        page.locator(f'[data-id="{owner}"]').get_by_role("checkbox", name=re.compile("^Choose all")).check()
-    page.get_by_role("button", name=f"Retry {len(before)} items", exact=True).click()
-
-    expect(page.locator(".square:not(.completed)")).to_have_count(0, timeout=PATIENCE)
-    expect(page.get_by_text(re.compile(r"^\d+ broken$"))).to_have_count(0)
-    expect(page.locator(".novel")).to_have_count(stack.query("select count(*) from novels")[0][0])
-    expect(page.get_by_role("button", name="Clear selection")).to_have_count(0)
-    assert broken(stack) == []
-
-
-def test_a_novel_is_found_by_its_text_and_a_chapter_chosen_and_opened_by_keys(page: Page, stack: Stack):
+def test_a_novel_is_found_by_its_text_and_a_chapter_chosen_and_opened_by_keys(page: Page, shared_stack: Stack):
+    stack = shared_stack
     novel_id, number, words = stack.query(
         "select c.novel_id, c.chapter_number, substr(c.content, 40, 8) from chapters c join novels n on n.id = c.novel_id "
         "where n.language like 'zh%%' and c.status = 'completed' and length(c.content) > 60 order by 1, 2 limit 1")[0]
@@ -53,3 +38,20 @@ def test_a_novel_is_found_by_its_text_and_a_chapter_chosen_and_opened_by_keys(pa
 
     page.wait_for_url(re.compile(rf"chapter\?novel={novel_id}&number={number}"), timeout=PATIENCE)
     expect(page.get_by_text(words).first).to_be_visible(timeout=PATIENCE)
+
+
+def test_broken_chapters_of_two_novels_are_chosen_retried_and_turn_green_where_they_stand(page: Page, shared_stack: Stack):
+    stack = shared_stack
+    before = broken(stack)
+    owners = sorted({owner for owner, _part in before})
+    assert len(owners) > 1
+    open_page(page, stack, "novels", "Novels")
+    for owner in owners:
+        page.locator(f'[data-id="{owner}"]').get_by_role("checkbox", name=re.compile("^Choose all")).check()
+    page.get_by_role("button", name=f"Retry {len(before)} items", exact=True).click()
+
+    expect(page.locator(".square:not(.completed)")).to_have_count(0, timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(r"^\d+ broken$"))).to_have_count(0)
+    expect(page.locator(".novel")).to_have_count(stack.query("select count(*) from novels")[0][0])
+    expect(page.get_by_role("button", name="Clear selection")).to_have_count(0)
+    assert broken(stack) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import BULK, Stack
 from tests.journeys.steps import PATIENCE, expect_outcome, open_page, retry_large, retry_small, settle
 from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.journeys.test_screens import photograph, show
@@ -54,6 +54,7 @@ def download(page: Page, name: str) -> str:
     return Path(downloaded.value.path()).read_text()
 
 
+@pytest.mark.set_up(**BULK)
 @pytest.mark.model(latency_seconds=0.3, faults=Faults({"refusal": 0.2}, seed=5))
 def test_a_retry_of_many_of_which_some_fail_has_a_ledger_that_adds_up(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={SAVE_FAILURE}", "Problems")

@@ -36,19 +36,22 @@ def without(stack: Stack, name: str) -> Iterator[None]:
         stack.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize("path", ["", "problems", "roadmap", "tasks", "workers"])
-def test_with_postgresql_stopped_a_page_says_so_and_recovers_by_itself(page: Page, stack: Stack, path):
-    page.goto(f"{stack.address}/{path}")
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
+def test_with_postgresql_stopped_each_page_says_so_and_recovers_by_itself(person, stack: Stack):
+    pages = {path: person() for path in ("", "problems", "roadmap", "tasks", "workers")}
+    for path, page in pages.items():
+        page.goto(f"{stack.address}/{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
 
     with without(stack, "postgres"):
-        page.reload()
-        expect(page.get_by_text("PostgreSQL does not answer.")).to_be_visible(timeout=PATIENCE)
-        expect(page.get_by_test_id("stException")).to_have_count(0)
-        photograph(page, f"outage-{path or 'overview'}")
+        for path, page in pages.items():
+            page.reload()
+            expect(page.get_by_text("PostgreSQL does not answer.")).to_be_visible(timeout=PATIENCE)
+            expect(page.get_by_test_id("stException")).to_have_count(0)
+            photograph(page, f"outage-{path or 'overview'}")
 
-    expect(page.get_by_text("PostgreSQL does not answer.")).to_have_count(0, timeout=PATIENCE)
-    expect(page.get_by_test_id("stException")).to_have_count(0)
+    for page in pages.values():
+        expect(page.get_by_text("PostgreSQL does not answer.")).to_have_count(0, timeout=PATIENCE)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 @pytest.mark.model(latency_seconds=0.2)

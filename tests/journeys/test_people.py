@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import BULK, Stack
 from tests.journeys.steps import PATIENCE, expect_outcome, items_done, open_page, open_plan_of_everything, retry_small, settle, type_count
 from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.model_server import Faults
@@ -47,6 +47,7 @@ def test_two_people_pressing_at_once_make_one_operations_worth_of_work(person, s
     assert stack.query("select count(*) from ops.operations")[0][0] == 1
 
 
+@pytest.mark.set_up(**BULK)
 @pytest.mark.model(latency_seconds=0.5)
 def test_two_people_confirming_the_same_large_plan_make_one_operations_worth_of_work(person, stack: Stack):
     first, second = person(), person()

@@ -1,6 +1,5 @@
 """Every page in light and dark, full and empty: pictures for people to look at, kept in artifacts/screens."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import ARTIFACTS, Stack
@@ -35,7 +34,8 @@ def photograph(page: Page, name: str) -> None:
     page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
 
-def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_another_host(person, stack: Stack):
+def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_another_host(person, shared_stack: Stack):
+    stack = shared_stack
     hosts: set[str] = set()
     for scheme in ("light", "dark"):
         page = person(color_scheme=scheme)
@@ -55,23 +55,9 @@ def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_anoth
     assert hosts == {"127.0.0.1"}
 
 
-def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stack: Stack):
-    stack.query("truncate roadmap_metadata, novels, tasks, tutorial_metadata, resource_recommendation_metadata, quiz_metadata, "
-                "roadmap_cover_images, chapters, options, user_choices, ops.problems, ops.dirty, ops.rechecks cascade")
-
-    for name, path in {
-            "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers",
-            "operations": "operations", "novels": "novels", "covers": "covers"}.items():
-        show(page, stack, path)
-        expect(page.get_by_test_id("stException")).to_have_count(0)
-        photograph(page, f"{name}-empty")
-
-    show(page, stack, "problems")
-    expect(page.get_by_text("broken").first).to_be_visible()
-
-
-@pytest.mark.model(latency_seconds=4.0)
-def test_a_running_operation_is_drawn(page: Page, stack: Stack):
+def test_a_running_operation_is_drawn(page: Page, shared_stack: Stack):
+    stack = shared_stack
+    stack.model.latency_seconds = 4.0
     show(page, stack, "problems?owner=agent-performance-optimization")
     retry_small(page, 21)
 
@@ -85,3 +71,18 @@ def test_a_running_operation_is_drawn(page: Page, stack: Stack):
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, name)
+
+
+def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stack: Stack):
+    stack.query("truncate roadmap_metadata, novels, tasks, tutorial_metadata, resource_recommendation_metadata, quiz_metadata, "
+                "roadmap_cover_images, chapters, options, user_choices, ops.problems, ops.dirty, ops.rechecks cascade")
+
+    for name, path in {
+            "overview": "", "problems": "problems", "roadmaps": "roadmap", "tasks": "tasks", "workers": "workers",
+            "operations": "operations", "novels": "novels", "covers": "covers"}.items():
+        show(page, stack, path)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        photograph(page, f"{name}-empty")
+
+    show(page, stack, "problems")
+    expect(page.get_by_text("broken").first).to_be_visible()
