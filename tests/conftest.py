@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.memory_folder import memory_folder
 _numbers = itertools.count(1)
 hypothesis.settings.register_profile("unhurried", hypothesis.settings(), deadline=None)  # a full machine is no fault
 hypothesis.settings.load_profile("unhurried")
+sys.dont_write_bytecode = False  # what is kept here spares each of some hundred processes a compilation of the whole project
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @dataclass(frozen=True)
@@ -76,22 +79,30 @@ def servers(pytestconfig: pytest.Config) -> Iterator[PrivateServers | GivenServe
 
 
 @pytest.fixture(scope="session")
-def template_database(servers: PrivateServers | GivenServers) -> str:
+def administrator(servers: PrivateServers | GivenServers) -> Iterator[psycopg.Connection]:
+    """One connection that makes and drops databases: another for each statement would take as long as the statement."""
+    url = make_url(servers.database_url).set(drivername="postgresql", database="postgres")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def template_database(servers: PrivateServers | GivenServers, administrator: psycopg.Connection) -> str:
     """A migrated, empty database that the others are copied from."""
-    _administer(servers, "drop database if exists template_redrive")
-    _administer(servers, "create database template_redrive")
+    administrator.execute("drop database if exists template_redrive")
+    administrator.execute("create database template_redrive")
     migrate(database_url(servers, "template_redrive"))
     return "template_redrive"
 
 
 @pytest.fixture
-def database(servers: PrivateServers | GivenServers, template_database: str) -> Iterator[str]:
+def database(servers: PrivateServers | GivenServers, administrator: psycopg.Connection, template_database: str) -> Iterator[str]:
     """The URL of a fresh, migrated database."""
     name = f"test_{next(_numbers)}"
-    _administer(servers, f"drop database if exists {name}")
-    _administer(servers, f"create database {name} template {template_database} strategy file_copy")  # half the time of the default
+    administrator.execute(f"drop database if exists {name}")
+    administrator.execute(f"create database {name} template {template_database} strategy file_copy")  # half the time of the default
     yield database_url(servers, name)
-    _administer(servers, f"drop database {name} with (force)")
+    administrator.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -119,9 +130,3 @@ def operator() -> Actor:
 
 def database_url(servers: PrivateServers | GivenServers, name: str) -> str:
     return make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-
-
-def _administer(servers: PrivateServers | GivenServers, statement: str) -> None:
-    url = make_url(servers.database_url).set(drivername="postgresql", database="postgres")
-    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(statement)
