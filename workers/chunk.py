@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from backend.actions import attempts, chapter_attempts, withdrawals
 from backend.actions.attempts import Attempt
+from backend.actions.costs import TURNED_AWAY
 from backend.actions.settling import save_error
 from backend.content.errors import MODEL_OUTAGES, ErrorKind, ItemError, NotAsked
 from backend.content.written import Spent
@@ -228,6 +229,9 @@ class Chunk:
 
     async def _write_failed(self, attempt: Attempt, error: ItemError, bound: structlog.stdlib.BoundLogger) -> str:
         """A text of its own that failed fails its item; a provider that is out holds it back, once that is certain."""
+        if error.kind is ErrorKind.JOB_TIMEOUT:  # no answer either
+            await self._notes.aborted(attempt)
+            return await self._fail(attempt, error, bound)
         if error.kind not in MODEL_OUTAGES:
             await self._notes.answered(attempt)
             return await self._fail(attempt, error, bound)
@@ -236,7 +240,8 @@ class Chunk:
             return await self._fail(attempt, error, bound)
         bound.warning("model_held_back", error_kind=error.kind.value, error=error.message)
         with contextlib.suppress(ItemError):
-            await self._ask(withdrawals.give_back, self._redrive, attempt.item, spent, _("the model is held back"))
+            await self._ask(partial(withdrawals.give_back, is_turned_away=error.kind in TURNED_AWAY),
+                            self._redrive, attempt.item, spent, _("the model is held back"))
         return "held"
 
     async def _defect(self, attempt: Attempt, exc: Exception, bound: structlog.stdlib.BoundLogger) -> str:

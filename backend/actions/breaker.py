@@ -89,7 +89,8 @@ def note_failure(redrive: Redrive, error: ItemError, kind: ContentKind = Content
     with redrive.engine.begin() as connection:
         state = breakers.note_failure(
             connection, provider_of(redrive, kind), error.kind, storable(error.message), utc_now(),
-            most_failures=settings.breaker_failures, pause_seconds=settings.breaker_seconds, calls=max(1, calls))
+            most_failures=settings.breaker_failures, pause_seconds=settings.breaker_seconds,
+            calls=min(max(1, calls), 1 + settings.model_retries))  # those before were answered
     return state is not BreakerState.CLOSED
 
 

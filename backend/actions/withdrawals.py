@@ -50,7 +50,9 @@ def _take_back(connection: Connection, item: StoredItem, silent_since: datetime 
     return ItemState.FAILED if settling.fail(connection, item, lost, now, silent_since) else None
 
 
-def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None, words: str = "") -> bool:
+def give_back(
+    redrive: Redrive, item: StoredItem, spent: Spent | None = None, words: str = "", *, is_turned_away: bool = False,
+) -> bool:
     """An attempt without an outcome (shutdown, model held back: `words`): queued again, and not counted. False: it came too late.
 
     One that was told to stop in the meantime is cancelled: nobody else is left to confirm it.
@@ -59,7 +61,7 @@ def give_back(redrive: Redrive, item: StoredItem, spent: Spent | None = None, wo
         given_back = stopping.give_back(connection, [item.item_id], words=words, attempt=item.attempt)
         is_ours = bool(given_back) or settling.cancel(connection, item, utc_now())
         if is_ours and spent:
-            costs.add(redrive, connection, item, spent, is_turned_away=True)  # as a rule: its model is held back
+            costs.add(redrive, connection, item, spent, is_turned_away=is_turned_away)
         return is_ours
 
 

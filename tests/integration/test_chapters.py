@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, chapters, dispatcher, retry, withdrawals
+from backend.actions import attempts, breaker, chapters, dispatcher, retry, withdrawals
 from backend.actions.actors import Actor, ReasonNeeded, Role
 from backend.actions.attempts import Attempt
 from backend.actions.cancel import cancel_operation
@@ -359,15 +359,16 @@ def test_a_time_limit_fails_the_chapter_with_its_partial_text(settings, redrive,
     slow = connect(settings.model_copy(update={"offline_delay_seconds": 0.5, "chapter_seconds": 0.7}))
     three_chapters(redrive)
     chapters.generate(redrive, operator, "n1")
+    breaker.note_failure(slow, ItemError(ErrorKind.MODEL_TIMEOUT, "no answer"))
 
     assert work(slow) == {"failed": 1}
 
     found = view(redrive)
     assert "0.7 seconds" in found.error_message
     assert found.content.startswith("(Sample text")
+    with redrive.engine.connect() as connection:
+        assert breaker.current(slow, connection).failures == 1  # running out of time is no answer of the model
     slow.close()
-
-
 
 
 @pytest.mark.parametrize(("search", "found"), [

@@ -78,6 +78,31 @@ def test_an_answer_to_a_probe_ends_that():
     assert errors == [None, None]
 
 
+def test_any_answer_ends_that():
+    after = [Spent(is_probe=True), Spent()]
+    with ModelServer(script=["500"] * 10 + ["400"]) as server:
+        _errors, errors = together(server, [QUIZ] * 8, after=after)
+
+    assert errors[0].kind is ErrorKind.MODEL_REJECTED_REQUEST
+    assert errors[1] is None
+
+
+def test_they_are_heeded_as_long_as_a_breaker_waits_for_its_probe():
+    after = [Spent(), Spent()]
+    with ModelServer(script=["500"] * 10) as server:
+        _errors, errors = together(server, [QUIZ] * 8, after=after, breaker_seconds=0.000_1)
+
+    assert errors == [None, None]
+
+
+def test_texts_that_fail_one_after_the_other_have_all_their_tries():
+    after = [Spent() for _text in range(4)]
+    with ModelServer(script=["500"] * 9) as server:
+        together(server, [], after=after)
+
+    assert [found.calls for found in after] == [3, 3, 3, 1]
+
+
 @pytest.mark.parametrize("behaviour", ["500", "503", "429", "slow"])
 def test_a_moment_of_outage_fails_nothing(behaviour):
     kinds = [*CONCEPT_KINDS, *CONCEPT_KINDS, QUIZ, QUIZ]

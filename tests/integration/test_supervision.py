@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
-from backend.actions import attempts, breaker, supervision
+from backend.actions import attempts, breaker, supervision, withdrawals
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
@@ -253,6 +253,22 @@ def test_a_call_that_the_provider_turned_away_costs_nothing(redrive, operator):
 
     with redrive.engine.connect() as connection:
         assert list(connection.scalars(select(items.c.cost).order_by(items.c.item_id))) == [0, None]
+        assert connection.scalar(text("select sum(unpriced_calls) from ops.spendings")) == 1
+
+
+def test_what_is_given_back_is_free_only_where_the_provider_turned_it_away(redrive, operator):
+    paid = replace(redrive, settings=redrive.settings.model_copy(update={
+        "openai_base_url": "http://127.0.0.1:9/v1", "model": "test-model", "prices": {"test-model": Price(1, 1)}}))
+    stand = Stand(paid, operator)
+    add_broken(redrive, {REFUSED: 2})
+    stand.confirm()
+    stand.dispatch()
+    turned_away, broken_off = stand.begin()
+
+    withdrawals.give_back(paid, turned_away.item, Spent(1), is_turned_away=True)
+    withdrawals.give_back(paid, broken_off.item, Spent(1))
+
+    with redrive.engine.connect() as connection:
         assert connection.scalar(text("select sum(unpriced_calls) from ops.spendings")) == 1
 
 

@@ -46,17 +46,18 @@ class Allowance:
 class Retries:
     """What the calls of one provider, in one event loop, know of each other.
 
-    It is out when as many of them as open its circuit breaker have failed in a row. From then on one of them asks again for all. When
-    it has no further try the others have none either, and what comes after them is not asked for at all, unless it is a probe. Any
-    answer ends that.
+    It is out when as many texts in a row have failed at their first try as open its circuit breaker. From then on one of them asks
+    again for all. When it has no further try the others have none either, and what comes after them is not asked for at all, unless
+    it is a probe. Any answer ends that, and so does the time after which a breaker lets a probe go.
     """
 
     def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
         self._most = settings.model_retries
-        self._failures_of_outage = settings.breaker_failures
+        self._failures_of_outage, self._pause_seconds = settings.breaker_failures, settings.breaker_seconds
         self._endpoint = endpoint
         self._failed_in_a_row = 0
-        self._last_words: ItemError | None = None  # of who asked last for all
+        self._last_words: ItemError | None = None  # of who asked last for all, until then:
+        self._heeded_until = 0.0
         self._asking_for_all = asyncio.Lock()
 
     def allowance(self, spent: Spent) -> Allowance:
@@ -64,6 +65,8 @@ class Retries:
 
     async def call(self, ask: Callable[[], Awaitable[Result]], *, allowance: Allowance, spent: Spent) -> Result:
         """What `ask` returns; each try is counted. Raises what the last try raised, and NotAsked."""
+        if self._last_words and time.monotonic() >= self._heeded_until:
+            self._last_words = None
         if self._last_words and not spent.is_probe:
             raise NotAsked(self._last_words.kind, self._last_words.message)
         return await self._call(ask, allowance, spent, is_for_all=False)
@@ -71,7 +74,7 @@ class Retries:
     async def _call(self, ask: Callable[[], Awaitable[Result]], allowance: Allowance, spent: Spent, *, is_for_all: bool) -> Result:
         while True:
             try:
-                return await self._try(ask, spent)
+                return await self._try(ask, spent, is_first=not allowance.taken)
             except openai.APIError as exc:
                 failure = exc
             if not (_is_worth_another(failure) and await allowance.take(_wanted_seconds(failure))):
@@ -84,7 +87,7 @@ class Retries:
                     if self._is_out:
                         return await self._call(ask, allowance, spent, is_for_all=True)
 
-    async def _try(self, ask: Callable[[], Awaitable[Result]], spent: Spent) -> Result:
+    async def _try(self, ask: Callable[[], Awaitable[Result]], spent: Spent, *, is_first: bool) -> Result:
         """One request. It counts although it is broken off or fails; one that never reached the endpoint does not."""
         spent.calls += 1
         try:
@@ -92,10 +95,16 @@ class Retries:
         except openai.APIError as exc:
             kind = self._endpoint.explain(exc).kind
             spent.calls -= kind is ErrorKind.MODEL_UNREACHABLE
-            self._failed_in_a_row = self._failed_in_a_row + 1 if kind in MODEL_OUTAGES else 0
+            if kind in MODEL_OUTAGES:
+                self._failed_in_a_row += is_first
+            else:
+                self._note_answer()
             raise
-        self._failed_in_a_row, self._last_words = 0, None
+        self._note_answer()
         return result
+
+    def _note_answer(self) -> None:
+        self._failed_in_a_row, self._last_words = 0, None
 
     @property
     def _is_out(self) -> bool:
@@ -103,7 +112,7 @@ class Retries:
 
     def _give_up(self, failure: openai.APIError) -> None:
         if self._is_out:
-            self._last_words = self._endpoint.explain(failure)
+            self._last_words, self._heeded_until = self._endpoint.explain(failure), time.monotonic() + self._pause_seconds
 
 
 def _is_worth_another(failure: openai.APIError) -> bool:
