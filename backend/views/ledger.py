@@ -64,7 +64,7 @@ class LedgerRow:
     generator: str
     is_sample: bool
     settled_at: datetime | None
-    problem_now: ProblemKind | None   # what the detector lists for the key; None: nothing
+    problem_now: ProblemKind | None   # what the detector lists for the key, or of its owner where that cannot be read; None: nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,15 @@ _COUNTS = text(f"""
       from ops.operations where operation_id = :operation_id and state = 'armed' and starts_at is null""")
 _COLUMNS = ("item_id, kind, owner_id, part, title, error_message, cause_id, attempt, returned_count, calls, prompt_tokens, "
             "completion_tokens, cost, started_at, settled_at, generator, is_sample, cancel_reason, cancelled_by")
+# Of what the detector cannot read it lists no keys: nobody can tell how they are. Covers it judges all the same.
+_UNREADABLE = """
+    left join (select distinct owner_id, kind = 'chapter' as is_of_novel from ops.problems where problem_kind = 'unreadable') u
+      on u.owner_id = {of}.owner_id and u.is_of_novel = ({of}.kind = 'chapter') and {of}.kind <> 'cover' """
 # Items and what was left out have their ids from one sequence: together they are in one order, that of the plan.
 _ROWS = text(f"""
-    select r.*, p.problem_kind, g.stop_words, c.cause_id as belongs_to,
-        c.title as cause_title, c.error_kind as cause_kind, o.state as operation_state, o.limits ->> 'quiet_hours' as quiet_hours,
-        g.state as group_state, g.canary_round as group_round from (
+    select r.*, coalesce(p.problem_kind, case when u.owner_id is not null then 'unreadable' end) as problem_kind, g.stop_words,
+        c.cause_id as belongs_to, c.title as cause_title, c.error_kind as cause_kind, o.state as operation_state,
+        o.limits ->> 'quiet_hours' as quiet_hours, g.state as group_state, g.canary_round as group_round from (
       select {_COLUMNS}, {_ITEM_OUTCOME} as outcome, state, skip_rule, group_id, canary_round from ops.items
       where operation_id = :operation_id and item_id > :after
         and (cardinality(cast(:outcomes as text[])) = 0 or {_ITEM_OUTCOME} = any(:outcomes))
@@ -126,6 +130,7 @@ _ROWS = text(f"""
     left join ops.cause_aliases a on a.fingerprint = r.cause_id
     left join ops.causes c on c.cause_id = coalesce(a.cause_id, r.cause_id)
     left join ops.problems p on p.kind = r.kind and p.owner_id = r.owner_id and p.part = r.part
+    {_UNREADABLE.format(of="r")}
     order by r.item_id""")
 
 
@@ -173,15 +178,18 @@ def failed_keys(redrive: Redrive, operation_id: str) -> tuple[ContentKey, ...]:
 
 
 def groups(redrive: Redrive, operation_id: str, *, limit: int = 50) -> tuple[GroupRow, ...]:
-    """What failed, by the cause that it belongs to now, the largest first."""
+    """What failed, by the cause that it belongs to now, the largest first. What is at work again is not healthy yet."""
     with redrive.engine.connect() as connection:
         rows = connection.execute(text(
             "select coalesce(a.cause_id, i.cause_id) as cause_id, coalesce(c.error_kind, min(i.error_kind)) as error_kind, "
             "  coalesce(c.title, min(i.error_message)) as title, count(*) as count, "
-            "  count(*) filter (where p.kind is null) as healthy_now "
+            "  count(*) filter (where p.kind is null and u.owner_id is null and not exists (select 1 from ops.items w "
+            "    where w.owner_id = i.owner_id and w.kind = i.kind and w.part = i.part "
+            "      and w.state in ('planned', 'queued', 'running'))) as healthy_now "
             "from ops.items i left join ops.cause_aliases a on a.fingerprint = i.cause_id "
             "left join ops.causes c on c.cause_id = coalesce(a.cause_id, i.cause_id) "
             "left join ops.problems p on p.kind = i.kind and p.owner_id = i.owner_id and p.part = i.part "
+            + _UNREADABLE.format(of="i") +
             "where i.operation_id = :operation_id and i.state = 'failed' "
             "group by 1, c.error_kind, c.title order by count(*) desc, 1 limit :limit"),
             {"operation_id": operation_id, "limit": limit})

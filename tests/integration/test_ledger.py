@@ -126,6 +126,28 @@ def test_what_failed_again_is_found_by_key_and_by_cause(redrive, settled):
     assert "Bearer abc" not in group.cause
 
 
+def test_what_cannot_be_read_or_is_at_work_again_is_not_called_healthy(redrive, settled, operator):
+    def told() -> tuple[ProblemKind | None, int]:
+        counts_and_problems(redrive)
+        group, = ledger.groups(redrive, settled)
+        return ledger.ledger_page(redrive, settled).rows[1].problem_now, group.healthy_now
+
+    with redrive.engine.begin() as connection:
+        kept = connection.scalar(text("select framework_data from roadmap_metadata"))
+        connection.execute(text("update roadmap_metadata set framework_data = '[]'"))
+    unreadable = told()
+    with redrive.engine.begin() as connection:
+        connection.execute(text("update roadmap_metadata set framework_data = :kept"), {"kept": json.dumps(kept)})
+    *_waiting, again = queued(redrive, operator, KEYS[1])
+    at_work = told()
+    attempts.save(redrive, begun(redrive, again), written(QUIZ))
+    written_again = told()
+
+    assert unreadable == (ProblemKind.UNREADABLE, 0)
+    assert at_work == (None, 0)
+    assert written_again == (None, 1)
+
+
 def test_operations_are_listed_newest_first_and_narrowed(redrive, settled, operator):
     retry.confirm(redrive, retry.plan(redrive, Scope.of(KEYS[3]), operator), operator, "second look")
     every = operation_list.operation_rows(redrive)
