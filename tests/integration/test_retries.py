@@ -87,7 +87,8 @@ def test_any_answer_ends_that():
     assert errors[1] is None
 
 
-def test_they_are_heeded_as_long_as_a_breaker_waits_for_its_probe():
+def test_they_are_heeded_as_long_as_a_breaker_waits_for_its_probe(monkeypatch):
+    monkeypatch.setattr(retries, "_LEAST_HEEDED_SECONDS", 0)
     after = [Spent(), Spent()]
     with ModelServer(script=["500"] * 10) as server:
         _errors, errors = together(server, [QUIZ] * 8, after=after, breaker_seconds=0.000_1)

@@ -21,6 +21,7 @@ from backend.settings import Settings
 from workers.generators.endpoint import Endpoint
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0
+_LEAST_HEEDED_SECONDS = 2.0    # a busy machine takes a moment to begin what was waiting behind those that failed
 _LONGEST_WAIT_SECONDS = 120.0  # an endpoint that asks to wait for longer is not asked again
 _WORTH_ANOTHER_TRY = frozenset({408, 409, 429})  # and what is 500 or more
 Result = TypeVar("Result")
@@ -53,7 +54,8 @@ class Retries:
 
     def __init__(self, settings: Settings, endpoint: Endpoint) -> None:
         self._most = settings.model_retries
-        self._failures_of_outage, self._pause_seconds = settings.breaker_failures, settings.breaker_seconds
+        self._failures_of_outage = settings.breaker_failures
+        self._heeded_seconds = max(settings.breaker_seconds, _LEAST_HEEDED_SECONDS)
         self._endpoint = endpoint
         self._failed_in_a_row = 0
         self._last_words: ItemError | None = None  # of who asked last for all, until then:
@@ -112,7 +114,7 @@ class Retries:
 
     def _give_up(self, failure: openai.APIError) -> None:
         if self._is_out:
-            self._last_words, self._heeded_until = self._endpoint.explain(failure), time.monotonic() + self._pause_seconds
+            self._last_words, self._heeded_until = self._endpoint.explain(failure), time.monotonic() + self._heeded_seconds
 
 
 def _is_worth_another(failure: openai.APIError) -> bool:
