@@ -99,7 +99,9 @@ def _show_unserved(crew: Crew) -> None:
     """A queue in which something waits and that no living worker serves."""
     for priority, waiting in (crew.waiting_jobs or {}).items():
         if waiting and not any(worker.queue.endswith(f"-{priority}") for worker in crew.workers or ()):
-            st.warning(_("**No worker serves the queue {queue}, where {count} wait.** Start one: `redrive worker --queue {queue}`.").format(
+            sentence = ngettext("**No worker serves the queue {queue}, where {count} job waits.**",
+                                "**No worker serves the queue {queue}, where {count} jobs wait.**", waiting)
+            st.warning(f"{sentence} {_('Start one: `redrive worker --queue {queue}`.')}".format(
                 queue=priority, count=waiting), icon=":material/engineering:")
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from backend.actions import attempts, breaker, supervision, withdrawals
+from backend.actions.attempts import Attempt
 from backend.clock import utc_now
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.status import ItemState
@@ -239,36 +240,40 @@ def test_a_budget_of_money_that_nobody_can_keep_ends_after_twenty_calls(priced, 
     assert stand.operation().state_reason == "The budget is spent: 20 calls, the cost of 20 calls is not known"
 
 
-def test_a_call_that_the_provider_turned_away_costs_nothing(redrive, operator):
-    paid = replace(redrive, settings=redrive.settings.model_copy(update={
+@pytest.fixture
+def paid(redrive) -> Redrive:
+    """A model behind an endpoint, with a price."""
+    return replace(redrive, settings=redrive.settings.model_copy(update={
         "openai_base_url": "http://127.0.0.1:9/v1", "model": "test-model", "prices": {"test-model": Price(1, 1)}}))
+
+
+@pytest.fixture
+def begun_pair(paid, operator) -> list[Attempt]:
     stand = Stand(paid, operator)
-    add_broken(redrive, {REFUSED: 2})
+    add_broken(paid, {REFUSED: 2})
     stand.confirm()
     stand.dispatch()
-    first, second = stand.begin()
+    return stand.begin()
+
+
+def test_a_call_that_the_provider_turned_away_costs_nothing(paid, begun_pair):
+    first, second = begun_pair
 
     attempts.fail(paid, first, ItemError(ErrorKind.MODEL_SERVER_ERROR, "overloaded"), Spent(1))
     attempts.fail(paid, second, ItemError(ErrorKind.MODEL_TIMEOUT, "no answer"), Spent(1))
 
-    with redrive.engine.connect() as connection:
+    with paid.engine.connect() as connection:
         assert list(connection.scalars(select(items.c.cost).order_by(items.c.item_id))) == [0, None]
         assert connection.scalar(text("select sum(unpriced_calls) from ops.spendings")) == 1
 
 
-def test_what_is_given_back_is_free_only_where_the_provider_turned_it_away(redrive, operator):
-    paid = replace(redrive, settings=redrive.settings.model_copy(update={
-        "openai_base_url": "http://127.0.0.1:9/v1", "model": "test-model", "prices": {"test-model": Price(1, 1)}}))
-    stand = Stand(paid, operator)
-    add_broken(redrive, {REFUSED: 2})
-    stand.confirm()
-    stand.dispatch()
-    turned_away, broken_off = stand.begin()
+def test_what_is_given_back_is_free_only_where_the_provider_turned_it_away(paid, begun_pair):
+    turned_away, broken_off = begun_pair
 
     withdrawals.give_back(paid, turned_away.item, Spent(1), is_turned_away=True)
     withdrawals.give_back(paid, broken_off.item, Spent(1))
 
-    with redrive.engine.connect() as connection:
+    with paid.engine.connect() as connection:
         assert connection.scalar(text("select sum(unpriced_calls) from ops.spendings")) == 1
 
 

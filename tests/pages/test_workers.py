@@ -40,6 +40,15 @@ def test_queues_workers_and_what_they_do_are_told(open_page: OpenPage, redrive, 
     assert "2 items are planned, queued or running." in words
 
 
+def test_a_queue_that_nobody_serves_is_named_with_the_jobs_that_wait_in_it(open_page: OpenPage, redrive, monkeypatch):
+    monkeypatch.setattr(JobQueue, "workers", lambda self: (WorkerSeen("w1", "redrive-interactive", False, utc_now(), "box", 42, ""),))
+    redrive.queue.send(Priority.BULK, {"j1": [1, 2], "j2": [3]})
+
+    [banner] = [found.value for found in open_page("workers").warning if "serves" in found.value]
+
+    assert banner == "**No worker serves the queue bulk, where 2 jobs wait.** Start one: `redrive worker --queue bulk`."
+
+
 def test_an_idle_platform_is_told_in_words(open_page: OpenPage):
     page = open_page("workers")
 
