@@ -49,7 +49,8 @@ class ModelServer(ThreadingHTTPServer):
         texts: Callable[[str], str | None] = lambda _prompt: None,
     ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
-        self.latency_seconds = latency_seconds  # before each answer; may be changed while it serves
+        # Both may be changed while it serves, for waits that have begun too.
+        self.latency_seconds = latency_seconds  # before each answer
         self.piece_seconds = piece_seconds      # after each piece of a stream
         self.tokens_per_second = tokens_per_second  # None: pieces of some characters, see piece_seconds
         self.slow_seconds = slow_seconds

@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _give_picture(self, request: Request) -> int:
         behaviour = request.behaviour
-        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW or "slow" in self.path else 0.0)
+        self._wait(lambda: self.server.slow_seconds if behaviour is Behaviour.SLOW or "slow" in self.path else 0.0)
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
         reply = model_pictures.answer(self.path, behaviour, root=f"http://127.0.0.1:{self.server.server_address[1]}")
@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, request: Request, body: Json) -> int:
         """The status that was sent. Raises ConnectionError when the client is gone."""
         behaviour = request.behaviour
-        self._wait(self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.subject))
+        self._wait(lambda: self.server.slow_seconds if behaviour is Behaviour.SLOW else self.server.latency_of(request.subject))
         if behaviour.value[:3].isdigit():
             return self._send_fault(behaviour)
         if request.path == model_pictures.GENERATIONS and behaviour is not Behaviour.WEB_PAGE:
@@ -172,8 +172,10 @@ class Handler(BaseHTTPRequestHandler):
         began = time.monotonic()
         for sent, piece in enumerate(pieces[: len(pieces) // 2] if is_half else pieces, start=1):
             self._send_delta(request, {"content": piece})
-            rate = self.server.tokens_per_second
-            self._wait(began + sent / rate - time.monotonic() if rate else self.server.piece_seconds)
+            if rate := self.server.tokens_per_second:
+                self._wait(lambda due=sent / rate: due, began)
+            else:
+                self._wait(lambda: self.server.piece_seconds)
         if behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.CUT_AT_THE_END):
             return self._break_off(behaviour)
         if behaviour is Behaviour.ERROR_EVENT:
@@ -190,17 +192,20 @@ class Handler(BaseHTTPRequestHandler):
     def _break_off(self, behaviour: Behaviour) -> int:
         self.wfile.flush()
         if behaviour is Behaviour.STALLED:
-            self._wait(self.server.slow_seconds)
+            self._wait(lambda: self.server.slow_seconds)
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
         return 200
 
-    def _wait(self, seconds: float) -> None:
-        """Returns after that time, or when the server stops. Raises ConnectionError when the client hangs up."""
-        deadline = time.monotonic() + seconds
+    def _wait(self, seconds: Callable[[], float], began: float | None = None) -> None:
+        """Returns that time after `began` (now), or when the server stops. Raises ConnectionError when the client hangs up.
+
+        The time is asked for again and again: what a test holds up, it can let go.
+        """
+        began = time.monotonic() if began is None else began
         try:
-            while (left := deadline - time.monotonic()) > 0 and not self.server.stopping.is_set():
-                self.connection.settimeout(min(left, 0.1))
+            while (left := began + seconds() - time.monotonic()) > 0 and not self.server.stopping.is_set():
+                self.connection.settimeout(left := min(left, 0.1))
                 try:
                     if not self.connection.recv(1, socket.MSG_PEEK):
                         raise ConnectionAbortedError("the client hung up")

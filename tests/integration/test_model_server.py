@@ -46,6 +46,21 @@ def test_sixty_four_texts_at_once_are_answered_side_by_side():
     assert len(server.requests) == 256
 
 
+def test_what_is_held_up_is_let_go_and_comes_at_once():
+    async def run(server):
+        generator = ModelGenerator(Settings(openai_base_url=server.base_url, openai_api_key=None))
+        try:
+            writing = asyncio.create_task(write(generator, CONCEPT_KINDS[0], brief=BRIEF))
+            await asyncio.to_thread(server.wait_for, lambda requests: requests)
+            server.latency_seconds = 0.0
+            await writing
+        finally:
+            await generator.close()
+
+    with ModelServer(latency_seconds=600) as server:
+        asyncio.run(asyncio.wait_for(run(server), 60))
+
+
 def test_faults_repeat_with_their_seed_and_keep_their_shares():
     def draws(seed):
         faults = Faults({"429": 0.1, "500": 0.2}, seed=seed)
