@@ -72,7 +72,7 @@ class ModelServer(ThreadingHTTPServer):
             return tuple(self._requests)
 
     def wait_for(
-        self, condition: Callable[[tuple[Request, ...]], object], *, timeout_seconds: float = 10.0,
+        self, condition: Callable[[tuple[Request, ...]], object], *, timeout_seconds: float = 60.0,
     ) -> tuple[Request, ...]:
         """The requests, as soon as they fulfil the condition. Raises TimeoutError."""
         with self._changed:

@@ -53,7 +53,7 @@ def worker(queue: str) -> tuple[str, ...]:
     return ("workers.main", "--queue", queue)
 
 
-def wait_for(condition: Callable[[], Found], *, seconds: float = 30.0, what: str = "the condition") -> Found:
+def wait_for(condition: Callable[[], Found], *, seconds: float = 120.0, what: str = "the condition") -> Found:
     """What the condition gives once it is true. Fails after the deadline, naming what was waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 from sqlalchemy.engine import make_url
 
 from tests.journeys.browser import FLAGS, NO_BROWSER, executable
@@ -23,7 +23,8 @@ from tests.model_server import ModelServer
 from tests.processes import ROOT, wait_for
 
 ARTIFACTS = ROOT / "artifacts"
-READY_SECONDS = 90
+READY_SECONDS = 180
+PATIENCE = 120_000  # milliseconds, of each step and each expectation: one that is met in time costs nothing
 BULK, AUTOMATIC = {"REDRIVE_WORKERS_BULK": "1"}, {"REDRIVE_WORKERS_AUTOMATIC": "1"}  # @pytest.mark.set_up(**BULK): large retries
 
 
@@ -68,6 +69,7 @@ def browser() -> Iterator[Browser]:
             if os.environ.get("CI") == "true":
                 pytest.fail(NO_BROWSER)
             pytest.skip(f"{NO_BROWSER} ({str(exc).splitlines()[0]})")
+        expect.set_options(timeout=PATIENCE)
         yield running
         running.close()
 
@@ -81,7 +83,7 @@ def person(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callabl
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE)
         return page
 
     yield open_page

@@ -5,19 +5,19 @@ from contextlib import suppress
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.journeys.conftest import Stack
+from tests.journeys.conftest import PATIENCE, Stack
 
-PATIENCE = 60_000  # milliseconds
+HEARD = 20_000  # milliseconds in which a page shows that it heard a press, if it did
 
 
 def open_page(page: Page, stack: Stack, path: str, heading: str) -> None:
     page.goto(f"{stack.address}/{path}")
-    expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name=heading, exact=True, level=1)).to_be_visible()
 
 
 def settle(page: Page) -> None:
     """Until the page is drawn: what it was before stands beside what it becomes."""
-    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_attached(timeout=PATIENCE)
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_attached()
 
 
 def open_plan_of_everything(page: Page) -> Locator:
@@ -40,7 +40,7 @@ def retry_small(page: Page, count: int) -> None:
     """Press "Retry everything that is broken" in a small scope: it starts without a dialog, and says how many."""
     settle(page)
     page.get_by_role("button", name="Retry everything that is broken").click()
-    expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
@@ -53,17 +53,17 @@ def retry_large(page: Page, count: int) -> None:
 
 def confirm_by_keys(dialog: Locator) -> None:
     """Ctrl+Enter, and again where a busy page did not hear it: what is confirmed twice is begun once."""
-    for _press in range(3):
+    for _press in range(PATIENCE // HEARD):
         dialog.page.keyboard.press("Control+Enter")
         with suppress(AssertionError):
-            expect(dialog).to_be_hidden(timeout=PATIENCE / 3)
+            expect(dialog).to_be_hidden(timeout=HEARD)
             return
     raise AssertionError("the dialog is still open")
 
 
 def expect_outcome(page: Page, words: str) -> None:
     """The finished operation says what became of it: "21 retried, 21 healthy"."""
-    expect(page.get_by_text(re.compile(words))).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile(words))).to_be_visible()
 
 
 def items_done(page: Page) -> int:
