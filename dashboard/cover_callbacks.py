@@ -83,7 +83,7 @@ def upload(roadmap_id: str, file_key: str, alt_key: str) -> None:
     """Publish the picture in the field, when it is one. What is wrong with it is said in words, and nothing is changed."""
     file = session.widget_value(file_key)
     if file is None:
-        session.notify(NoticeKind.WARNING, _("Choose a picture first."))
+        session.notify(NoticeKind.WARNING, _("There is no picture yet: choose one, or wait until it has arrived."))
         return
     try:
         check_bytes(file.size)

@@ -1,5 +1,7 @@
 """Uploading a picture of one's own as a cover."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from backend.content.pictures import LEAST_PIXELS, MOST_BYTES, MOST_PIXELS
@@ -9,10 +11,12 @@ from dashboard import cover_callbacks
 from dashboard.components.permission import may_retry, retry_help
 
 TYPES = ["png", "jpg", "jpeg", "webp", "gif"]
+_component = st.components.v2.component("redrive_cover_upload", js=Path(__file__).with_suffix(".js").read_text())
 
 
 def show_upload(found: CoverView, *, is_live: bool) -> None:
-    """The field empties itself once a picture was taken: its key counts the versions."""
+    """The field empties itself once a picture was taken: its key counts the versions; and as soon as another one is chosen."""
+    _component(key="cover-upload")
     roadmap_id = found.card.roadmap_id
     file_key, alt_key = f"cover-file-{roadmap_id}-{len(found.versions)}", f"cover-alt-{roadmap_id}"
     with st.expander(_("Upload a picture of your own"), icon=":material/upload:", key=f"upload-{roadmap_id}"):

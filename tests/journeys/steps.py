@@ -20,6 +20,13 @@ def settle(page: Page) -> None:
     expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_attached()
 
 
+def press(button: Locator) -> None:
+    """Once the page around it is drawn: what is drawn anew in that moment may not hear it."""
+    expect(button).to_be_enabled(timeout=PATIENCE)
+    settle(button.page)
+    button.click()
+
+
 def open_plan_of_everything(page: Page) -> Locator:
     """Press "Retry everything that is broken"; the dialog with the plan."""
     settle(page)
