@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from redis import Redis
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page
+from tests.journeys.steps import PATIENCE, open_page, press, settle
 from tests.processes import wait_for
 
 PARAGRAPH = "The harbour lay still, and <b>nobody</b> spoke of the 灯塔 that had gone dark 🙂. ![x](https://evil.example/x.png) "
@@ -22,9 +22,8 @@ def written(prompt: str) -> str:
     return json.dumps({"title": "The dark light", "content": content, "options": OPTIONS}, ensure_ascii=False)
 
 
-def streamed(seconds: float):
-    """A chapter takes about so long."""
-    return pytest.mark.model(piece_seconds=seconds / 200, texts=written)
+SLOWLY, AT_ONCE = 0.5, 0.0  # seconds after each of some 200 pieces: what is to be seen growing does, until it is let go
+slowly = pytest.mark.model(piece_seconds=SLOWLY, texts=written)
 
 
 def add_harbour(stack: Stack, novel_id: str, *, failed: int, has_choice: bool = True, has_failed: bool = True) -> None:
@@ -49,6 +48,7 @@ def add_harbour(stack: Stack, novel_id: str, *, failed: int, has_choice: bool = 
 
 def open_chapter(page: Page, stack: Stack, novel_id: str, number: int) -> None:
     open_page(page, stack, f"chapter?novel={novel_id}&number={number}", "Chapter")
+    settle(page)
 
 
 def status_of(stack: Stack, novel_id: str, number: int) -> str:
@@ -82,7 +82,7 @@ def expect_published(page: Page, content: str = CONTENT) -> None:
     expect(page.locator(".rd-options")).to_contain_text("Row out to the light")
 
 
-@streamed(14)
+@slowly
 def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(person, stack: Stack):
     add_harbour(stack, "h1", failed=3)
     page, hosts = person(), set()
@@ -98,46 +98,54 @@ def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(perso
     after_reload = expect_growing(page)
     other = person()  # another device: it gets the whole text so far
     open_chapter(other, stack, "h1", 3)
-    assert expect_growing(other) >= after_reload
+    expect_growing(other, beyond=after_reload)
     expect(growing(other)).to_contain_text("1. The harbour lay still")
     assert status_of(stack, "h1", 3) == "generating"
 
+    stack.model.piece_seconds = AT_ONCE
     for watcher in (page, other):
         expect_published(watcher)
     expect(page.locator(".rd-choice")).to_contain_text("Go down to the boats")
-    page.get_by_text(re.compile("characters$")).filter(has_text="ago").first.click()
+    press(page.get_by_text(re.compile("characters$")).filter(has_text="ago").first)
     expect(page.get_by_text("Half of a text that broke off")).to_be_visible(timeout=PATIENCE)
     assert stack.query("select count(*) from ops.operations") == [(1,)]
     assert sum("chat/completions" in request.path for request in stack.model.requests) == 1
     assert hosts == {"127.0.0.1"}
 
 
-@streamed(5)
+@slowly
 def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(person, stack: Stack):
     add_harbour(stack, "first", failed=1)
     page = person()
     open_chapter(page, stack, "first", 1)
-    page.get_by_role("button", name="Write it again").click()
+    press(page.get_by_role("button", name="Write it again"))
     expect_growing(page)
     page.context.close()  # the browser is closed in the middle
+    assert status_of(stack, "first", 1) == "generating"
+    stack.model.piece_seconds = AT_ONCE
     wait_for(lambda: status_of(stack, "first", 1) == "completed", seconds=60, what="the chapter to be completed with nobody watching")
     page = person()
     open_chapter(page, stack, "first", 1)
     expect_published(page)
 
+    stack.model.piece_seconds = SLOWLY
     add_harbour(stack, "flushed", failed=2)
     open_chapter(page, stack, "flushed", 2)
-    page.get_by_role("button", name="Write it again").click()
+    press(page.get_by_role("button", name="Write it again"))
     expect_growing(page)
-    Redis.from_url(_redis_url(stack)).delete(*(f"chapter:{row[0]}:stream" for row in stack.query("select id from chapters")))
+    redis, streams = Redis.from_url(_redis_url(stack)), [f"chapter:{row[0]}:stream" for row in stack.query("select id from chapters")]
+    assert redis.delete(*streams)
+    wait_for(lambda: redis.exists(*streams), what="the stream to go on after it was lost")
+    stack.model.piece_seconds = AT_ONCE
     expect_published(page)
 
+    stack.model.piece_seconds = SLOWLY
     add_harbour(stack, "cancelled", failed=2)
     open_chapter(page, stack, "cancelled", 2)
-    page.get_by_role("button", name="Write it again").click()
+    press(page.get_by_role("button", name="Write it again"))
     expect_growing(page)
-    page.get_by_role("button", name="Cancel the writing").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    press(page.get_by_role("button", name="Cancel the writing"))
+    press(page.get_by_role("dialog").get_by_role("button", name="Cancel it"))
     expect(page.get_by_text("Cancelled before it was complete.").first).to_be_visible(timeout=PATIENCE)
     expect(page.locator("article.rd-read").first).to_contain_text("The harbour lay still", timeout=PATIENCE)
 
@@ -145,30 +153,33 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     open_chapter(page, stack, "unchosen", 2)
     expect(page.get_by_text("Chapter 1 has no choice.")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_role("button", name="Write it again")).to_be_disabled()
-    page.get_by_role("link", name="Open chapter 1").click()
+    press(page.get_by_role("link", name="Open chapter 1"))
     expect(page.get_by_role("heading", name="Chapter 1 of Harbour")).to_be_visible(timeout=PATIENCE)
 
 
-@streamed(4)
+@slowly
 def test_a_chapter_is_regenerated_compared_accepted_and_rolled_back(page: Page, stack: Stack):
     add_harbour(stack, "edited", failed=3, has_failed=False)
     open_chapter(page, stack, "edited", 2)
-    page.get_by_role("button", name="Regenerate").click()
+    press(page.get_by_role("button", name="Regenerate"))
+    expect(page.get_by_role("button", name="Write a draft")).to_be_enabled(timeout=PATIENCE)
+    settle(page)
     page.get_by_label("Note to the writer (optional)").fill("Make the sea restless.")
     page.get_by_role("button", name="Write a draft").click()
     expect(growing(page)).to_contain_text("The harbour lay restless", timeout=PATIENCE)
     expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.")  # what is published stays
 
-    page.get_by_role("button", name="Compare").click(timeout=PATIENCE)
+    stack.model.piece_seconds = AT_ONCE
+    press(page.get_by_role("button", name="Compare"))
     expect(page.locator(".rd-diff ins").filter(has_text="restless").first).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("Readers have chosen an option of the published text already")).to_be_visible()
-    page.get_by_role("button", name="Accept").click()
+    press(page.get_by_role("button", name="Accept"))
     expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
     expect(page.locator("article.rd-read")).to_contain_text("The harbour lay restless", timeout=PATIENCE)
     expect(page.locator(".rd-options")).to_contain_text("Go down to the boats")  # options that readers chose from stay
 
-    page.get_by_role("button", name="Compare").last.click()
-    page.get_by_role("button", name="Roll back to this version").click(timeout=PATIENCE)
+    press(page.get_by_role("button", name="Compare").last)
+    press(page.get_by_role("button", name="Roll back to this version"))
     expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
     expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.")
     assert stack.query("select action from ops.audit_log where action in ('accept_draft', 'roll_back_chapter') order by 1") == [
