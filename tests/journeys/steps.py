@@ -22,15 +22,14 @@ def settle(page: Page) -> None:
 
 def press(button: Locator) -> None:
     """Once the page around it is drawn: what is drawn anew in that moment may not hear it."""
-    expect(button).to_be_enabled(timeout=PATIENCE)
+    expect(button).to_be_enabled()
     settle(button.page)
     button.click()
 
 
 def open_plan_of_everything(page: Page) -> Locator:
     """Press "Retry everything that is broken"; the dialog with the plan."""
-    settle(page)
-    page.get_by_role("button", name="Retry everything that is broken").click()
+    press(page.get_by_role("button", name="Retry everything that is broken"))
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("button", name="Confirm")).to_be_visible()
     return dialog
@@ -39,14 +38,14 @@ def open_plan_of_everything(page: Page) -> Locator:
 def type_count(dialog: Locator, count: int) -> None:
     """A large plan can be confirmed once its count is typed."""
     expect(dialog.get_by_role("button", name="Confirm")).to_be_disabled()
+    settle(dialog.page)
     dialog.get_by_label(f"Type {count:,} to start so many items").fill(str(count))
     expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled()
 
 
 def retry_small(page: Page, count: int) -> None:
     """Press "Retry everything that is broken" in a small scope: it starts without a dialog, and says how many."""
-    settle(page)
-    page.get_by_role("button", name="Retry everything that is broken").click()
+    press(page.get_by_role("button", name="Retry everything that is broken"))
     expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import BULK, Stack
-from tests.journeys.steps import PATIENCE, confirm_by_keys, open_page, open_plan_of_everything, retry_large, retry_small, type_count
+from tests.journeys.steps import confirm_by_keys, open_page, open_plan_of_everything, press, retry_large, retry_small, settle, type_count
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph, show
 from tests.model_answers import Behaviour
@@ -51,7 +51,7 @@ def test_an_outage_in_the_middle_of_three_hundred_stops_the_operation_by_itself(
     open_page(page, stack, "problems?owner=bulk", "Problems")
     retry_large(page, 300)
 
-    expect(page.get_by_text("Stopped by itself").first).to_be_visible(timeout=3 * PATIENCE)
+    expect(page.get_by_text("Stopped by itself").first).to_be_visible()
     wasted = requests_of(stack) - 100
     states = dict(stack.query("select state, count(*) from ops.items group by state"))
     failed = states["failed"]
@@ -64,25 +64,25 @@ def test_an_outage_in_the_middle_of_three_hundred_stops_the_operation_by_itself(
         reader = person(color_scheme=scheme)
         show(reader, stack, f"operations?operation={operation_id}")
         expect(reader.get_by_text(f"{200 - failed} not started").first).to_be_visible()
-        expect(reader.get_by_text("300 items in the scope, each once:")).to_be_visible(timeout=PATIENCE)
+        expect(reader.get_by_text("300 items in the scope, each once:")).to_be_visible()
         expect(reader.get_by_test_id("stException")).to_have_count(0)
         photograph(reader, f"operation-stopped-{scheme}")
 
     stack.model.faults = None
     page.goto(f"{stack.address}/operations?operation={operation_id}")
-    page.get_by_role("button", name="Plan it again").click()
+    press(page.get_by_role("button", name="Plan it again"))
     dialog = page.get_by_role("dialog")
     type_count(dialog, 200)
     photograph(page, "plan-again")
     confirm_by_keys(dialog)
-    wait_for(lambda: stack.query("select count(*) from ops.operations where state = 'completed'")[0][0] == 1, seconds=180,
+    wait_for(lambda: stack.query("select count(*) from ops.operations where state = 'completed'")[0][0] == 1, seconds=300,
              what="the rest to be written")
-    assert stack.query("select count(*) from ops.problems where owner_id = 'bulk'") == [(0,)]
+    wait_for(lambda: stack.query("select count(*) from ops.problems where owner_id = 'bulk'") == [(0,)], what="the detector to see it")
     assert requests_of(stack) == 300 + wasted
 
 
 @pytest.mark.set_up(**BULK)
-@pytest.mark.model(latency_seconds=1.0)
+@pytest.mark.model(latency_seconds=600)  # until the limits are changed
 def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person, stack: Stack):
     page = person()
     open_page(page, stack, "problems", "Problems")
@@ -94,29 +94,33 @@ def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person,
     for scheme in ("light", "dark"):
         reader = person(color_scheme=scheme)
         show(reader, stack, f"operations?operation={operation_id}")
-        expect(reader.get_by_text("Groups, by the cause they were planned for")).to_be_visible(timeout=PATIENCE)
+        expect(reader.get_by_text("Groups, by the cause they were planned for")).to_be_visible()
         photograph(reader, f"operation-groups-{scheme}")
 
     open_page(page, stack, "operations", "Operations")
-    page.get_by_role("link", name="Open", exact=True).click()
-    expect(page).to_have_url(re.compile(f"operation={operation_id}"), timeout=PATIENCE)  # a link to the page on which it stands
-    page.get_by_role("button", name="Limits").click()
+    press(page.get_by_role("link", name="Open", exact=True))
+    expect(page).to_have_url(re.compile(f"operation={operation_id}"))  # a link to the page on which it stands
+    press(page.get_by_role("button", name="Limits"))
     limits = page.get_by_role("dialog")
+    expect(limits.get_by_role("button", name="Change limits")).to_be_visible()
+    settle(page)
     limits.get_by_role("spinbutton", name="Items at once").fill("2")
     limits.get_by_label("Reason (needed, written to the log)").fill("too fast for today")
     expect(limits.get_by_role("button", name="Change limits")).to_be_enabled()
     photograph(page, "operation-limits")
-    limits.get_by_role("button", name="Change limits").click()
+    press(limits.get_by_role("button", name="Change limits"))
 
-    expect(limits).to_be_hidden(timeout=PATIENCE)
-    expect(page.get_by_text("at most 2 at once").first).to_be_visible(timeout=PATIENCE)
+    expect(limits).to_be_hidden()
+    expect(page.get_by_text("at most 2 at once").first).to_be_visible()
     in_flight = "select count(*) from ops.items where state in ('queued', 'running') and action = 'generate'"
+    stack.model.latency_seconds = 1.0
     wait_for(lambda: stack.query(in_flight)[0][0] <= 2, what="the dispatcher to obey")
+    assert stack.query("select state from ops.operations") == [("running",)]  # not because it has ended
     assert stack.query("select reason from ops.audit_log where action = 'change_limits'") == [("too fast for today",)]
 
 
 @pytest.mark.set_up(**BULK)
-@pytest.mark.model(latency_seconds=0.2)
+@pytest.mark.model(latency_seconds=600)  # until both are confirmed
 def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(person, stack: Stack):
     first, second = person(), person()
     open_page(second, stack, "problems", "Problems")
@@ -129,9 +133,10 @@ def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(pers
     retry_small(first, 21)
     confirm_by_keys(dialog)
 
-    expect(second.get_by_text("21 items had been started by somebody else in the meantime").first).to_be_visible(timeout=PATIENCE)
+    expect(second.get_by_text("21 items had been started by somebody else in the meantime").first).to_be_visible()
+    stack.model.latency_seconds = 0.1
     ended = "select count(*) from ops.operations where state = 'completed'"
-    wait_for(lambda: stack.query(ended)[0][0] == 2, seconds=150, what="both operations to end")
+    wait_for(lambda: stack.query(ended)[0][0] == 2, seconds=300, what="both operations to end")
     written = stack.query("select kind, owner_id, part, sum(calls) from ops.items where state = 'succeeded' group by 1, 2, 3")
     assert stack.query("select count(*) from ops.items") == [(count,)]
     assert len(written) == count

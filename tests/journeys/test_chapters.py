@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from redis import Redis
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page, press, settle
+from tests.journeys.steps import open_page, press, settle
 from tests.processes import wait_for
 
 PARAGRAPH = "The harbour lay still, and <b>nobody</b> spoke of the 灯塔 that had gone dark 🙂. ![x](https://evil.example/x.png) "
@@ -62,10 +62,10 @@ def growing(page: Page):
 
 def expect_growing(page: Page, beyond: int = 60) -> int:
     """The text is there and becomes longer; its length in letters."""
-    expect(growing(page)).to_contain_text("The harbour lay still", timeout=PATIENCE)
-    page.wait_for_function(_LENGTH + " > " + str(beyond), timeout=PATIENCE)
+    expect(growing(page)).to_contain_text("The harbour lay still")
+    page.wait_for_function(_LENGTH + " > " + str(beyond))
     before = page.evaluate(_LENGTH)
-    page.wait_for_function(f"{_LENGTH} > {before}", timeout=PATIENCE)
+    page.wait_for_function(f"{_LENGTH} > {before}")
     return before
 
 
@@ -76,7 +76,7 @@ _LENGTH = ("[...document.querySelectorAll('*')].filter((one) => one.shadowRoot).
 def expect_published(page: Page, content: str = CONTENT) -> None:
     """The saved text, every paragraph of it once, as words and not as markup."""
     article = page.locator("article.rd-read").first
-    expect(article.locator("p")).to_have_count(20, timeout=PATIENCE)
+    expect(article.locator("p")).to_have_count(20)
     assert article.locator("p").all_inner_texts() == [line for line in content.splitlines() if line]
     expect(article.locator("img, b, script")).to_have_count(0)
     expect(page.locator(".rd-options")).to_contain_text("Row out to the light")
@@ -88,7 +88,7 @@ def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(perso
     page, hosts = person(), set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]) if "://" in request.url else None)
     open_chapter(page, stack, "h1", 3)
-    expect(page.locator("article.rd-read")).to_contain_text("Half of a text that broke off", timeout=PATIENCE)
+    expect(page.locator("article.rd-read")).to_contain_text("Half of a text that broke off")
     expect(page.locator(".rd-choice")).to_contain_text("Go down to the boats")
 
     page.get_by_role("button", name="Write it again").dblclick()
@@ -107,7 +107,7 @@ def test_a_failed_chapter_is_retried_watched_reloaded_joined_and_completed(perso
         expect_published(watcher)
     expect(page.locator(".rd-choice")).to_contain_text("Go down to the boats")
     press(page.get_by_text(re.compile("characters$")).filter(has_text="ago").first)
-    expect(page.get_by_text("Half of a text that broke off")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Half of a text that broke off")).to_be_visible()
     assert stack.query("select count(*) from ops.operations") == [(1,)]
     assert sum("chat/completions" in request.path for request in stack.model.requests) == 1
     assert hosts == {"127.0.0.1"}
@@ -123,7 +123,7 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     page.context.close()  # the browser is closed in the middle
     assert status_of(stack, "first", 1) == "generating"
     stack.model.piece_seconds = AT_ONCE
-    wait_for(lambda: status_of(stack, "first", 1) == "completed", seconds=60, what="the chapter to be completed with nobody watching")
+    wait_for(lambda: status_of(stack, "first", 1) == "completed", what="the chapter to be completed with nobody watching")
     page = person()
     open_chapter(page, stack, "first", 1)
     expect_published(page)
@@ -146,15 +146,15 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     expect_growing(page)
     press(page.get_by_role("button", name="Cancel the writing"))
     press(page.get_by_role("dialog").get_by_role("button", name="Cancel it"))
-    expect(page.get_by_text("Cancelled before it was complete.").first).to_be_visible(timeout=PATIENCE)
-    expect(page.locator("article.rd-read").first).to_contain_text("The harbour lay still", timeout=PATIENCE)
+    expect(page.get_by_text("Cancelled before it was complete.").first).to_be_visible()
+    expect(page.locator("article.rd-read").first).to_contain_text("The harbour lay still")
 
     add_harbour(stack, "unchosen", failed=2, has_choice=False)
     open_chapter(page, stack, "unchosen", 2)
-    expect(page.get_by_text("Chapter 1 has no choice.")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Chapter 1 has no choice.")).to_be_visible()
     expect(page.get_by_role("button", name="Write it again")).to_be_disabled()
     press(page.get_by_role("link", name="Open chapter 1"))
-    expect(page.get_by_role("heading", name="Chapter 1 of Harbour")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Chapter 1 of Harbour")).to_be_visible()
 
 
 @slowly
@@ -162,25 +162,25 @@ def test_a_chapter_is_regenerated_compared_accepted_and_rolled_back(page: Page, 
     add_harbour(stack, "edited", failed=3, has_failed=False)
     open_chapter(page, stack, "edited", 2)
     press(page.get_by_role("button", name="Regenerate"))
-    expect(page.get_by_role("button", name="Write a draft")).to_be_enabled(timeout=PATIENCE)
+    expect(page.get_by_role("button", name="Write a draft")).to_be_enabled()
     settle(page)
     page.get_by_label("Note to the writer (optional)").fill("Make the sea restless.")
     page.get_by_role("button", name="Write a draft").click()
-    expect(growing(page)).to_contain_text("The harbour lay restless", timeout=PATIENCE)
+    expect(growing(page)).to_contain_text("The harbour lay restless")
     expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.")  # what is published stays
 
     stack.model.piece_seconds = AT_ONCE
     press(page.get_by_role("button", name="Compare"))
-    expect(page.locator(".rd-diff ins").filter(has_text="restless").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".rd-diff ins").filter(has_text="restless").first).to_be_visible()
     expect(page.get_by_text("Readers have chosen an option of the published text already")).to_be_visible()
     press(page.get_by_role("button", name="Accept"))
-    expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
-    expect(page.locator("article.rd-read")).to_contain_text("The harbour lay restless", timeout=PATIENCE)
+    expect(page.locator(".rd-diff")).to_have_count(0)
+    expect(page.locator("article.rd-read")).to_contain_text("The harbour lay restless")
     expect(page.locator(".rd-options")).to_contain_text("Go down to the boats")  # options that readers chose from stay
 
     press(page.get_by_role("button", name="Compare").last)
     press(page.get_by_role("button", name="Roll back to this version"))
-    expect(page.locator(".rd-diff")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator(".rd-diff")).to_have_count(0)
     expect(page.locator("article.rd-read")).to_contain_text("It began in the harbour.")
     assert stack.query("select action from ops.audit_log where action in ('accept_draft', 'roll_back_chapter') order by 1") == [
         ("accept_draft",), ("roll_back_chapter",)]
