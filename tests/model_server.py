@@ -21,6 +21,19 @@ from tests.model_answers import Behaviour
 from tests.model_wire import Handler, Request
 
 Latency = Callable[[str], float]  # seconds before the answer, by the concept, novel or roadmap
+HELD = 3600.0                     # seconds: until a test lets go what it holds up
+
+
+def held_but(count: int) -> Latency:
+    """Answers about the first `count` subjects come at once; the others are held up."""
+    first, one_by_one = set[str](), threading.Lock()
+
+    def seconds(subject: str) -> float:
+        with one_by_one:
+            if len(first) < count:
+                first.add(subject)
+            return 0.0 if subject in first else HELD
+    return seconds
 
 
 class Faults:

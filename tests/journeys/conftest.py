@@ -155,8 +155,8 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
     return {
         **own, "PYTHONPATH": str(ROOT), "REDRIVE_STATE_DIR": str(state_dir), "REDRIVE_PORT": str(port),
         "OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "journey-key", "REDRIVE_MODEL": "loopback-model",
-        "REDRIVE_LEASE_SECONDS": "6", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5",
-        "REDRIVE_ARMED_SECONDS": "0",
+        "REDRIVE_LEASE_SECONDS": "60", "REDRIVE_HEARTBEAT_SECONDS": "1", "REDRIVE_RESEND_SECONDS": "3", "REDRIVE_STOP_SECONDS": "5",
+        "REDRIVE_ARMED_SECONDS": "0", "REDRIVE_MODEL_TIMEOUT_SECONDS": "3600",  # a test may hold up the model
         # Starting a worker takes 3 s of a core: the one of small retries is always there, the others where a journey has work for them.
         "REDRIVE_WORKERS_INTERACTIVE": "1", "REDRIVE_WORKERS_BULK": "0", "REDRIVE_WORKERS_AUTOMATIC": "0"}
 
@@ -172,7 +172,7 @@ def _stop(process: subprocess.Popen) -> None:
         return
     process.send_signal(signal.SIGTERM)
     try:
-        process.wait(30)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)

@@ -3,7 +3,8 @@
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import ARTIFACTS, Stack
-from tests.journeys.steps import PATIENCE, open_plan_of_everything, retry_small
+from tests.journeys.steps import open_plan_of_everything, retry_small
+from tests.model_server import HELD
 
 SCREENS = ARTIFACTS / "screens"
 PAGES = {
@@ -23,10 +24,10 @@ PAGES = {
 
 def show(page: Page, stack: Stack, path: str) -> None:
     page.goto(f"{stack.address}/{path}")
-    expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_test_id("stSidebar").get_by_text("As of")).to_be_visible(timeout=PATIENCE)  # drawn last
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_text("As of")).to_be_visible()  # drawn last
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=PATIENCE)
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
 
 
 def photograph(page: Page, name: str) -> None:
@@ -57,11 +58,11 @@ def test_every_page_is_drawn_in_light_and_dark_without_a_fault_and_without_anoth
 
 def test_a_running_operation_is_drawn(page: Page, shared_stack: Stack):
     stack = shared_stack
-    stack.model.latency_seconds = 4.0
+    stack.model.latency_seconds = HELD
     show(page, stack, "problems?owner=agent-performance-optimization")
     retry_small(page, 21)
 
-    expect(page.get_by_text("of 21 done").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("of 21 done").first).to_be_visible()
 
     photograph(page, "running")
     task_id = stack.query("select task_id from ops.items limit 1")[0][0]
@@ -71,6 +72,7 @@ def test_a_running_operation_is_drawn(page: Page, shared_stack: Stack):
         show(page, stack, path)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         photograph(page, name)
+    stack.model.latency_seconds = 0.0
 
 
 def test_an_empty_platform_says_in_words_that_nothing_is_broken(page: Page, stack: Stack):

@@ -11,10 +11,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import PATIENCE, open_page, open_plan_of_everything, retry_small
+from tests.journeys.steps import open_page, open_plan_of_everything, retry_small, settle
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph
+from tests.model_server import HELD
 from tests.processes import wait_for
+
+FROZEN = {"REDRIVE_LEASE_SECONDS": "900"}  # work-horses hold still for as long as a busy machine needs
 
 
 def statuses_of(stack: Stack, roadmap_id: str) -> dict[str, tuple[str | None, ...]]:
@@ -44,8 +47,11 @@ def frozen_work(stack: Stack) -> Iterator[None]:
 def _is_frozen(stack: Stack, horses: list[psutil.Process]) -> bool:
     """False: one was in the middle of a transaction, and would keep its locks for ever; they go on."""
     _send(horses, signal.SIGSTOP)
-    time.sleep(0.3)  # others end theirs in this time
-    if not stack.query("select 1 from pg_stat_activity where state = 'idle in transaction' and now() - state_change > interval '0.25 s'"):
+    time.sleep(0.1)  # for what they sent last to begin
+    stopped_at = stack.query("select clock_timestamp()")[0][0]
+    begun_before = "select 1 from pg_stat_activity where datname = current_database() and xact_start < %s and pid <> pg_backend_pid()"
+    with suppress(AssertionError):
+        wait_for(lambda: not stack.query(begun_before, stopped_at), seconds=3, what="others to end theirs")
         return True
     _send(horses, signal.SIGCONT)
     return False
@@ -57,7 +63,8 @@ def _send(horses: list[psutil.Process], number: signal.Signals) -> None:
             horse.send_signal(number)
 
 
-@pytest.mark.model(latency_seconds=30.0)
+@pytest.mark.model(latency_seconds=HELD)
+@pytest.mark.set_up(**FROZEN)
 def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_is_as_before(page: Page, stack: Stack):
     before = statuses_of(stack, AGENTS)
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
@@ -71,11 +78,11 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
         dialog.get_by_label("In your own words").fill("wrong roadmap")
         dialog.get_by_role("button", name="Cancel it").click()
         expect(dialog).to_be_hidden()
-        expect(page.get_by_text(re.compile(r"\d+ cancelling"))).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text(re.compile(r"\d+ cancelling"))).to_be_visible()
         expect(page.get_by_text(re.compile("Waiting for .* to stop"))).to_be_visible()
         photograph(page, "cancelling")
 
-    expect(page.get_by_text("0 retried, 21 cancelled")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("0 retried, 21 cancelled")).to_be_visible()
     expect(page.get_by_text("failed again")).to_have_count(0)
     assert states_of(stack) == {"cancelled": 21}
     assert statuses_of(stack, AGENTS) == before
@@ -86,15 +93,15 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
     assert requests_of(stack) == asked
     watching = page.context.new_page()
     open_page(watching, stack, "workers", "Workers")
-    expect(watching.get_by_text("Nothing is planned, queued or running.")).to_be_visible(timeout=PATIENCE)
+    expect(watching.get_by_text("Nothing is planned, queued or running.")).to_be_visible()
     dialog = open_plan_of_everything(page)
     expect(dialog.get_by_text("21 · Somebody cancelled it.")).to_be_visible()
     dialog.get_by_role("button", name="Reopen them").click()
-    expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled(timeout=PATIENCE)
+    expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled()
     dialog.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_text(re.compile("Retry of 21 items started")).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text(re.compile("Retry of 21 items started")).first).to_be_visible()
 
-    expect(watching.get_by_text("21 items are planned, queued or running.")).to_be_visible(timeout=PATIENCE)  # without a reload
+    expect(watching.get_by_text("21 items are planned, queued or running.")).to_be_visible()  # without a reload
     watching.get_by_role("button", name="Cancel everything").click()
     dialog = watching.get_by_role("dialog")
     dialog.get_by_label("In your own words").fill("the journey ends")
@@ -103,27 +110,29 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
     wait_for(lambda: states_of(stack) == {"cancelled": 42}, what="everything to be cancelled")
 
 
-@pytest.mark.model(latency_seconds=1.5)
+@pytest.mark.model(latency_seconds=HELD)
 def test_a_task_is_followed_live_and_tells_the_same_after_a_reload(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
     retry_small(page, 21)
     task_id = stack.query("select task_id from ops.items limit 1")[0][0]
     open_page(page, stack, f"tasks?task={task_id}", "Tasks")
-    expect(page.get_by_text("Processing").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Processing").first).to_be_visible()
+    stack.model.latency_seconds = 0.5
 
-    expect(page.get_by_text("Task ended: completed")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Task ended: completed")).to_be_visible()
 
     expect(page.get_by_text("21 of 21 done")).to_be_visible()
     log = page.locator(".st-key-task-log").inner_text()
     assert log.count("succeeded") == 21
     page.reload()
-    expect(page.get_by_text("Task ended: completed")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("Task ended: completed")).to_be_visible()
+    settle(page)
     assert page.locator(".st-key-task-log").inner_text() == log
     photograph(page, "task-completed")
 
 
-@pytest.mark.model(latency_seconds=40.0)
-@pytest.mark.set_up(REDRIVE_FORCE_STOP_SECONDS="2", REDRIVE_LEASE_SECONDS="300")  # frozen for as long as a busy machine needs
+@pytest.mark.model(latency_seconds=HELD)
+@pytest.mark.set_up(REDRIVE_FORCE_STOP_SECONDS="2", **FROZEN)
 def test_a_worker_that_does_not_stop_is_stopped_by_force_and_what_is_innocent_goes_on(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={AGENTS}", "Problems")
     retry_small(page, 21)
@@ -133,17 +142,19 @@ def test_a_worker_that_does_not_stop_is_stopped_by_force_and_what_is_innocent_go
 
     with frozen_work(stack):
         open_page(page, stack, f"tasks?task={task_id}", "Tasks")
-        expect(page.get_by_role("button", name="Cancel selected items")).to_be_visible(timeout=PATIENCE)
-        # The boxes of the table are drawn on a canvas: the first row is chosen by where it is.
-        page.locator("[data-testid=stDataFrame]").last.click(position={"x": 16, "y": 52})
+        expect(page.get_by_role("button", name="Cancel selected items")).to_be_visible()
+        settle(page)
+        table = page.get_by_test_id("stDataFrame").last
+        expect(table.locator("[role=gridcell]").first).to_be_attached()
+        table.click(position={"x": 16, "y": 52})  # its boxes are drawn on a canvas: the first row is chosen by where it is
         page.get_by_role("button", name="Cancel 1 item", exact=True).click()
         page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
         wait_for(lambda: stack.query("select 1 from ops.items where item_id = %s and cancel_requested_at is not null", item_id),
                  what="the item to be told to stop")
-        page.get_by_role("button", name="Force stop 1 item").click(timeout=PATIENCE)
+        page.get_by_role("button", name="Force stop 1 item").click()
         page.get_by_role("dialog").get_by_label("In your own words").fill("it hangs")
         page.get_by_role("dialog").get_by_role("button", name="Stop by force").click()
-        expect(page.get_by_text("1 item stopped by force").first).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("1 item stopped by force").first).to_be_visible()
         assert stack.query("select state from ops.items where item_id = %s", item_id)[0][0] == "cancelled"
         photograph(page, "force-stopped")
 
