@@ -16,6 +16,7 @@ from backend.settings import Settings
 from backend.storage.migrate import migrate
 from tests.chaos.stack import impatient
 from tests.memory_folder import memory_folder
+from tests.model_server import HELD
 
 IS_LONG = os.environ.get("REDRIVE_CHAOS") == "long"
 _numbers = itertools.count(1)
@@ -79,14 +80,15 @@ def database(servers: PrivateServers) -> Iterator[str]:
 def settings(database: str, servers: PrivateServers, tmp_path: Path) -> Settings:
     """Everything ten times as quick as by default, so that a fault and its end fit into a test.
 
-    No canary goes ahead: all items are in the queues when the fault comes, so it can meet each of them.
+    No canary goes ahead: all items are in the queues when the fault comes, so it can meet each of them. Leases are long: a full
+    machine robs nobody who lives. A test may hold up the model for as long as it needs.
     """
     return Settings(
         database_url=SecretStr(database), redis_url=SecretStr(servers.redis_url), state_dir=tmp_path / "state",
         openai_api_key=None, openai_base_url=None, offline_delay_seconds=0, offline_faults="", object_store=None,
-        heartbeat_seconds=0.5, lease_seconds=3, resend_seconds=1, save_patience_seconds=1, breaker_failures=5, breaker_seconds=1,
+        heartbeat_seconds=0.5, lease_seconds=30, resend_seconds=1, save_patience_seconds=1, breaker_failures=5, breaker_seconds=1,
         stop_seconds=4, force_stop_seconds=0.5, concurrency=4, interactive_items=20, maximum_attempts_per_day=1000,
-        model_timeout_seconds=5, model_retries=1, armed_seconds=0, canary_items=0, log_format="json",
+        model_timeout_seconds=HELD, model_retries=1, armed_seconds=0, canary_items=0, log_format="json",
         painters="model", image_model="loopback-painter", cover_calls_per_person="", cover_calls="")
 
 

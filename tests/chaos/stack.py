@@ -71,7 +71,7 @@ class Stack:
         if time.monotonic() >= self._servers_back_at:
             self._servers.watch()
 
-    def wait_for(self, condition: Callable[[], Found], *, seconds: float = 90.0, what: str = "the condition") -> Found:
+    def wait_for(self, condition: Callable[[], Found], *, seconds: float = 180.0, what: str = "the condition") -> Found:
         """What the condition gives once it is true; while a server is away it is not. Raises AssertionError after the deadline."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

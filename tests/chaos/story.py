@@ -68,7 +68,7 @@ class Story:
         progress = operations.progress(self.redrive, self.operation_id)
         return progress if progress and progress.state in (OperationState.COMPLETED, OperationState.CANCELLED) else None
 
-    def wait_until_done(self, *, seconds: float = 120.0) -> operations.Progress:
+    def wait_until_done(self, *, seconds: float = 180.0) -> operations.Progress:
         return self.stack.wait_for(self.done, seconds=seconds, what="the operation to complete")
 
     def evidence(self) -> Evidence:

@@ -12,12 +12,14 @@ from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import repeated_calls
 from tests.chaos.stack import Stack, mark_of
 from tests.chaos.story import retry_all, with_model
-from tests.model_server import ModelServer
+from tests.model_server import HELD, ModelServer
 
 # (where, who is killed there, how many whole texts may be asked for again)
 MOMENTS = [("before_claim", "work-horse", 0), ("after_claim", "worker", 0), ("after_model", "work-horse", 1), ("after_save", "worker", 0)]
 MORE_MOMENTS = [
     ("before_claim", "worker", 0), ("after_claim", "work-horse", 0), ("after_model", "worker", 1), ("after_save", "work-horse", 0)]
+
+STOP_SECONDS = 8  # half of it for texts that are nearly done
 
 
 @pytest.mark.parametrize(("point", "victim", "most_repeated"), [*MOMENTS, *(MORE_MOMENTS if IS_LONG else [])])
@@ -30,7 +32,7 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(servers, settin
         story = retry_all(stack, server, concepts=2)
         horse = stack.wait_for(lambda: mark.exists() and mark.read_text(), what=f"a work-horse at {point}")
         stack.kill(int(horse) if victim == "work-horse" else stack.pids("worker")[0])
-        stack.wait_for(lambda: not is_alive(int(horse)), seconds=5, what="the work-horse to end, with its worker too")
+        stack.wait_for(lambda: not is_alive(int(horse)), what="the work-horse to end, with its worker too")
         progress = story.wait_until_done()
         found = story.evidence()
 
@@ -46,11 +48,12 @@ def is_alive(pid: int) -> bool:
 
 
 def test_a_worker_killed_within_the_transaction_that_saves_leaves_nothing_half_done(servers, settings):
-    with ModelServer(latency_seconds=0.5) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
         story = retry_all(stack, server, concepts=2)
         story.wait_until_running(4)
         with stack.redrive.engine.connect() as holder:
             holder.exec_driver_sql("select 1 from roadmap_metadata for update")
+            server.latency_seconds = 0.0
             stack.wait_for(lambda: waiting_for_locks(stack) >= 2, what="savers to wait for the roadmap")
             stack.wait_for(lambda: len(stack.redrive.objects.paths("spills/")) == len(story.item_rows(ItemState.RUNNING)),
                            what="their texts to be spilled beside that")
@@ -69,15 +72,15 @@ def waiting_for_locks(stack) -> int:
 
 
 def test_a_worker_told_to_stop_saves_what_it_can_and_gives_the_rest_back_uncounted(servers, settings):
-    latency = {0: 1.0, 1: 30.0}  # seconds; half of stop_seconds is 2
-    with ModelServer(latency_seconds=lambda concept: latency[int(concept[-1]) % 2]) as server, \
-            Stack(servers, with_model(settings, server, model_timeout_seconds=60), interactive=1) as stack:
+    with ModelServer(latency_seconds=HELD) as server, \
+            Stack(servers, with_model(settings, server, stop_seconds=STOP_SECONDS), interactive=1) as stack:
         story = retry_all(stack, server, concepts=4)
         story.wait_until_running(4)
-        server.wait_for(lambda requests: len(requests) >= 4, timeout_seconds=30)
+        server.wait_for(lambda requests: len(requests) >= 4)
         horse = stack.work_horses()[0]
         started = time.monotonic()
         stack.kill(stack.pids("worker")[0], signal.SIGTERM)
+        server.latency_seconds = lambda concept: HELD if int(concept[-1]) % 2 else 0.0
         stack.wait_for(lambda: horse not in stack.work_horses(), what="the work-horse to end")
         seconds = time.monotonic() - started
         saved, given_back = story.item_rows(ItemState.SUCCEEDED), [item for item in story.item_rows() if item.returned_count]
@@ -85,7 +88,7 @@ def test_a_worker_told_to_stop_saves_what_it_can_and_gives_the_rest_back_uncount
         story.wait_until_done()
         found = story.evidence()
 
-    assert seconds < settings.stop_seconds
+    assert seconds < STOP_SECONDS
     assert saved
     assert given_back
     assert all(item.attempt - item.returned_count == 1 for item in found.items)  # no try was lost

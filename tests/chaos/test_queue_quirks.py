@@ -16,7 +16,7 @@ from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import key_of
 from tests.chaos.stack import Stack, mark_of
 from tests.chaos.story import ADMIN, retry_all, with_model
-from tests.model_server import ModelServer
+from tests.model_server import HELD, ModelServer, held_but
 
 REDIS_AWAY_SECONDS = 40.0 if IS_LONG else 3.0  # RQ's own worker exits after 13 to 19 s when it is busy
 QUEUE_KEY = f"rq:queue:{queue_name(Priority.INTERACTIVE)}"
@@ -54,13 +54,12 @@ def test_a_job_that_two_workers_get_is_done_once(servers, settings):
 
 
 def test_an_orphan_that_finishes_after_another_began_changes_nothing(servers, settings):
-    patient = settings.model_copy(update={"model_timeout_seconds": 60})  # else its client asks once more as soon as it goes on
-
-    with ModelServer(latency_seconds=1.0) as server, Stack(servers, with_model(patient, server), interactive=2) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server, lease_seconds=3), interactive=2) as stack:
         story = retry_all(stack, server, concepts=1)
-        server.wait_for(lambda requests: len(requests) == 3, timeout_seconds=30)
+        server.wait_for(lambda requests: len(requests) == 3)
         orphan, = stack.work_horses()
         stack.kill(orphan, signal.SIGSTOP)  # silent for longer than its lease: it is taken for dead
+        server.latency_seconds = 0.0
         progress = story.wait_until_done()
         stack.kill(orphan, signal.SIGCONT)
         stack.wait_for(lambda: orphan not in stack.work_horses(), what="the orphan to end")
@@ -72,14 +71,15 @@ def test_an_orphan_that_finishes_after_another_began_changes_nothing(servers, se
 
 @pytest.mark.timeout(300)
 def test_a_job_that_ends_while_redis_is_away_is_not_run_again(servers, settings):
-    with ModelServer(latency_seconds=0.5) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
         story = retry_all(stack, server, concepts=10)
         story.wait_until_running(8)
         stack.stop_servers(stack.valkey_pid, away_seconds=600)
+        server.latency_seconds = 0.2
         progress = story.wait_until_done()  # PostgreSQL is all that a work-horse needs
         stack.watch_for(REDIS_AWAY_SECONDS)
         stack.let_servers_back()
-        stack.wait_for(lambda: len(stack.redrive.queue.workers()) >= 2, seconds=60, what="both workers, or others in their place")
+        stack.wait_for(lambda: len(stack.redrive.queue.workers()) >= 2, what="both workers, or others in their place")
         stack.wait_for(lambda: not stack.work_horses() and not stack.redrive.queue.length(Priority.BULK), what="RQ to come to rest")
         found = story.evidence()
 
@@ -88,14 +88,15 @@ def test_a_job_that_ends_while_redis_is_away_is_not_run_again(servers, settings)
 
 @pytest.mark.timeout(300)
 def test_a_worker_that_is_busy_outlasts_a_redis_that_is_away(servers, settings):
-    patient = settings.model_copy(update={"model_timeout_seconds": 120})
-    with ModelServer(latency_seconds=REDIS_AWAY_SECONDS + 3) as server, \
-            Stack(servers, with_model(patient, server), interactive=1) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
         story = retry_all(stack, server, concepts=1)
         story.wait_until_running(3)
         before = stack.pids("worker")
         stack.stop_servers(stack.valkey_pid, away_seconds=REDIS_AWAY_SECONDS)
-        progress = story.wait_until_done(seconds=REDIS_AWAY_SECONDS + 60)
+        stack.watch_for(REDIS_AWAY_SECONDS)
+        stack.wait_for(stack.redrive.redis.ping, what="Redis to be back")
+        server.latency_seconds = 0.0
+        progress = story.wait_until_done()
         after = stack.pids("worker")
         found = story.evidence()
 
@@ -104,7 +105,7 @@ def test_a_worker_that_is_busy_outlasts_a_redis_that_is_away(servers, settings):
 
 
 def test_a_worker_that_exits_while_redis_is_away_is_replaced(servers, settings):
-    with ModelServer(latency_seconds=20) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server), interactive=1) as stack:
         story = retry_all(stack, server, concepts=1)
         story.wait_until_running(3)
         stack.stop_servers(stack.valkey_pid, away_seconds=4)
@@ -118,11 +119,13 @@ def test_a_worker_that_exits_while_redis_is_away_is_replaced(servers, settings):
 
 
 def test_redis_emptied_in_the_middle_of_a_bulk_loses_and_doubles_nothing(servers, settings):
-    with ModelServer(latency_seconds=0.3) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
+    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
         story = retry_all(stack, server, roadmaps=2, concepts=15)
-        for done in (5, 30):
+        for done in (5, 15):
+            server.latency_seconds = held_but(done)
             stack.wait_for(lambda done=done: story.counts()[ItemState.SUCCEEDED] >= done, what=f"{done} items to be done")
             stack.redrive.redis.flushall()
+        server.latency_seconds = 0.0
         progress = story.wait_until_done()
         found = story.evidence()
 

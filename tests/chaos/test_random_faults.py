@@ -62,7 +62,7 @@ def play(servers, settings: Settings, seed: int) -> Round:
     waits = random.Random(seed)
     with ModelServer(latency_seconds=lambda concept: 0.3 + random.Random(concept).random(), slow_seconds=8) as server:
         patience = by_default(settings) if IS_LONG else {}  # recovery is told in heartbeats: those of production where there is time
-        live = with_model(settings, server, port=free_port(), **patience)
+        live = with_model(settings, server, port=free_port(), model_timeout_seconds=5, **{"lease_seconds": 3, **patience})
         with Stack(servers, live, bulk=2, interactive=1, maintenance=2, web=True) as stack:
             scene = Scene(stack, server, make_platform(stack.redrive.engine, roadmaps=ROADMAPS, with_covers=True, novels=NOVELS), seed)
             before = problems_now(stack.redrive, scene.platform)
