@@ -39,17 +39,26 @@ def is_behind(as_of: datetime) -> bool:
 
 
 def show_header(as_of: datetime, crew: Crew) -> None:
-    """As of when, by whom it would be written, and the banners."""
+    """As of when, by whom it would be written, and the banners.
+
+    All of it in one block: one more banner at the top of the page would make the browser draw all that is below it anew, and
+    who chooses by keys would lose their place.
+    """
+    with st.container():
+        _show_as_of(as_of, crew)
+        if is_behind(as_of):
+            st.warning(_("This list is {span} behind: changes since {time} have not been looked at yet.").format(
+                span=span((utc_now() - as_of).total_seconds()), time=clock_time(as_of)), icon=":material/history:")
+        show_banners(crew)
+        show_notices()
+
+
+def _show_as_of(as_of: datetime, crew: Crew) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption(_("As of {time}").format(time=clock_time(as_of)), width="content")
         if crew.is_offline_writer:
             st.badge(_("Offline writer: retries write sample text"), icon=":material/science:", color="orange", help=_(
                 "No model is configured (OPENAI_API_KEY, OPENAI_BASE_URL), so a built-in writer makes sample text."))
-    if is_behind(as_of):
-        st.warning(_("This list is {span} behind: changes since {time} have not been looked at yet.").format(
-            span=span((utc_now() - as_of).total_seconds()), time=clock_time(as_of)), icon=":material/history:")
-    show_banners(crew)
-    show_notices()
 
 
 def show_banners(crew: Crew) -> None:

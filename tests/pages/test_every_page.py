@@ -28,6 +28,26 @@ def test_a_page_tells_as_of_when_it_is_true_and_who_would_write(open_page: OpenP
     assert "Offline writer" in words_of(page)
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_banner_leaves_all_that_is_below_it_in_its_place(open_page: OpenPage, redrive, name):
+    """Or the browser would draw it anew: a text that grows, the focus of who chooses by keys."""
+    add_broken(redrive)
+    page = open_page(name)
+    before = places(page)
+
+    with redrive.engine.begin() as connection:
+        connection.execute(heartbeats.delete())
+    forget_reads()
+    page.run()
+
+    assert "Maintenance is silent" in words_of(page)
+    assert places(page) == before
+
+
+def places(page) -> dict[int, str]:
+    return {place: part.type for place, part in page.main.children.items()}
+
+
 @pytest.mark.parametrize(("name", "words"), [
     ("overview", "Nothing is broken."), ("problems", "Nothing is broken"), ("roadmap", "There is no roadmap"),
     ("operations", "Nothing has been retried yet"), ("cause", "Choose a cause in the list of causes."),
