@@ -14,7 +14,12 @@ class NotConfigured(Exception):
     """A server is not named; str() says the next step."""
 
 
-def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS) -> Redrive:
+def connect_work_horse(settings: Settings) -> Redrive:
+    """For a chunk of items: a connection for each thread, and statements that are the same for every item. Raises as `connect`."""
+    return connect(settings, pool_size=settings.worker_connections, keeps_plans=True)
+
+
+def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS, keeps_plans: bool = False) -> Redrive:
     """Cheap: nothing is opened before its first use.
 
     Raises NotConfigured when a server is not named, ValueError when an address or a time of the day makes no sense.
@@ -24,7 +29,7 @@ def connect(settings: Settings, *, pool_size: int = MAINTENANCE_CONNECTIONS) -> 
     redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=2)
     made = Redrive(
         settings,
-        make_engine(settings.database_url.get_secret_value(), pool_size=pool_size),
+        make_engine(settings.database_url.get_secret_value(), pool_size=pool_size, keeps_plans=keeps_plans),
         redis,
         JobQueue(redis),
         Objects(settings.object_store or (settings.state_dir.absolute() / "objects").as_uri()),

@@ -1,6 +1,6 @@
 """What RQ calls: the allow-listed function, and nothing else."""
 
-from backend.bootstrap import connect
+from backend.bootstrap import connect_work_horse
 from backend.settings import load
 from workers.chunk import run_chunk
 
@@ -11,7 +11,7 @@ def run_items(item_ids: list[int]) -> dict[str, int]:
     Nothing is decided here: which items exist was decided when the plan was confirmed.
     """
     settings = load()
-    redrive = connect(settings, pool_size=settings.worker_connections)
+    redrive = connect_work_horse(settings)
     try:
         return run_chunk(redrive, item_ids)
     finally:

@@ -24,8 +24,14 @@ def psycopg_url(database_url: str):
     return url.set(drivername="postgresql+psycopg")
 
 
-def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: float = 10.0) -> Engine:
-    """An engine that holds at most `pool_size` connections and tests each before it lends it."""
+def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: float = 10.0, keeps_plans: bool = False) -> Engine:
+    """An engine that holds at most `pool_size` connections and tests each before it lends it.
+
+    With `keeps_plans` each connection parses and plans a statement once, whatever it is asked with: for who asks the same few
+    statements about single rows again and again.
+    """
+    options = f"-c timezone=UTC -c idle_in_transaction_session_timeout={1000 * IDLE_IN_TRANSACTION_SECONDS}"
+    planning = {"prepare_threshold": 0, "options": f"{options} -c plan_cache_mode=force_generic_plan"} if keeps_plans else {}
     return create_engine(
         psycopg_url(database_url),
         pool_size=pool_size,
@@ -33,8 +39,7 @@ def make_engine(database_url: str, *, pool_size: int, pool_timeout_seconds: floa
         pool_timeout=pool_timeout_seconds,
         pool_pre_ping=True,
         pool_recycle=1800,
-        connect_args={"application_name": APPLICATION, "connect_timeout": 5,
-                      "options": f"-c timezone=UTC -c idle_in_transaction_session_timeout={1000 * IDLE_IN_TRANSACTION_SECONDS}"},
+        connect_args={"application_name": APPLICATION, "connect_timeout": 5, "options": options} | planning,
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from backend import logs
 from backend.actions import dispatcher, retry
 from backend.actions.actors import Actor, Role
-from backend.bootstrap import connect
+from backend.bootstrap import connect, connect_work_horse
 from backend.clock import utc_now
 from backend.content.scopes import Scope
 from backend.content.status import ItemAction
@@ -89,7 +89,7 @@ def main() -> None:
     trusted()
     settings = load()
     logs.configure_logging(settings)
-    redrive = connect(settings, pool_size=settings.worker_connections)  # as in workers.jobs
+    redrive = connect_work_horse(settings)  # as in workers.jobs
     try:
         with redrive.engine.connect() as connection:
             item_ids = list(connection.scalars(text("select item_id from ops.items where state = 'queued' order by item_id")))

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from backend import logs
 from backend.actions import dispatcher, retry
 from backend.actions.actors import Actor, Role
-from backend.bootstrap import connect
+from backend.bootstrap import connect, connect_work_horse
 from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.content.scopes import ProblemFilter, Scope
@@ -149,7 +149,7 @@ def main() -> None:
     trusted()
     settings = load()
     logs.configure_logging(settings)
-    redrive = connect(settings, pool_size=settings.worker_connections)
+    redrive = connect_work_horse(settings)
     try:
         with redrive.engine.connect() as connection:
             item_ids = list(connection.scalars(text("select item_id from ops.items where state = 'queued' order by item_id")))
