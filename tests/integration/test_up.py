@@ -92,7 +92,7 @@ class Up:
         return (self.state / "complained").read_text()
 
     def wait_until_said(self, text: str) -> None:
-        wait_until(lambda: text in self.said or self.process.poll() is not None, seconds=20)
+        wait_until(lambda: text in self.said or self.process.poll() is not None, seconds=60)
         assert text in self.said, self.complained
 
     def wait_until_ready(self) -> None:
@@ -144,7 +144,7 @@ def start(state: Path) -> Iterator[Callable[..., Up]]:
         if up.process.poll() is None:
             up.process.kill()
             up.process.wait()
-    wait_until(lambda: not processes_of(state), seconds=5)
+    wait_until(lambda: not processes_of(state), seconds=30)
 
 
 def _hear_every_signal() -> None:
@@ -165,7 +165,7 @@ def processes_of(state: Path) -> list[psutil.Process]:
     return [*servers, *marked_children(state)]
 
 
-def wait_until(is_so: Callable[[], object], *, seconds: float = 10.0) -> None:
+def wait_until(is_so: Callable[[], object], *, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, f"not so after {seconds} s"
@@ -191,7 +191,7 @@ def test_its_servers_are_announced_while_it_runs_and_no_longer(start: Callable[.
     with psycopg.connect(libpq_url(announced["database_url"])) as connection:
         answer = connection.execute("select 1").fetchone()
     up.process.terminate()
-    up.process.wait(10)
+    up.process.wait(30)
 
     assert (answer, announced["pid"]) == ((1,), up.process.pid)
     assert not (state / "urls.json").exists()
@@ -236,7 +236,7 @@ def test_asked_to_stop_it_ends_with_0_and_leaves_no_process(
 
     up.process.send_signal(number)
 
-    assert up.process.wait(10) == 0
+    assert up.process.wait(30) == 0
     assert not processes_of(state)
 
 
@@ -248,7 +248,7 @@ def test_killed_it_leaves_no_process_after_five_seconds(start: Callable[..., Up]
     up.process.kill()
     up.process.wait()
 
-    wait_until(lambda: not processes_of(state), seconds=5)
+    wait_until(lambda: not processes_of(state), seconds=30)
 
 
 def test_stopped_while_it_prepares_it_ends_with_0_and_leaves_no_process(start: Callable[..., Up], state: Path) -> None:
@@ -257,7 +257,7 @@ def test_stopped_while_it_prepares_it_ends_with_0_and_leaves_no_process(start: C
 
     up.process.terminate()
 
-    assert up.process.wait(10) == 0
+    assert up.process.wait(30) == 0
     assert not processes_of(state)
 
 
@@ -268,7 +268,7 @@ def test_a_child_that_ignores_the_request_is_killed_in_the_end(start: Callable[.
 
     up.process.terminate()
 
-    assert up.process.wait(10) == 0
+    assert up.process.wait(30) == 0
     assert "child does not stop, killing it" in up.complained
     assert not processes_of(state)
 
@@ -297,7 +297,7 @@ def test_one_request_that_arrives_twice_still_lets_running_work_end(start: Calla
     up.process.terminate()
     up.process.terminate()  # make hands on what the whole group got already
 
-    assert up.process.wait(10) == 0
+    assert up.process.wait(30) == 0
     assert "work is done" in (state / "logs/stand-in-1.log").read_text()
 
 
@@ -309,7 +309,7 @@ def test_it_ends_with_the_process_that_started_it_when_told_so(start: Callable[.
 
     up.process.kill()  # the shell in between, as make would be
 
-    wait_until(lambda: not processes_of(state), seconds=5)
+    wait_until(lambda: not processes_of(state), seconds=30)
 
 
 def test_a_second_one_beside_it_is_refused_and_the_first_one_goes_on(start: Callable[..., Up], state: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_second_one_beside_it_is_refused_and_the_first_one_goes_on(start: Call
 
     second = start(SLEEPS)
 
-    assert second.process.wait(10) == 2
+    assert second.process.wait(30) == 2
     assert f"runs already on {state} (process {first.process.pid})" in second.complained
     assert before <= {process.pid for process in processes_of(state)}
 
@@ -331,7 +331,7 @@ def test_a_port_that_is_taken_is_one_line_that_names_the_setting(start: Callable
 
         up = start(port=taken.getsockname()[1])
 
-        assert up.process.wait(20) == 2
+        assert up.process.wait(30) == 2
     assert len(up.complained.splitlines()) == 1
     assert "REDRIVE_PORT" in up.complained
     assert not processes_of(state)
