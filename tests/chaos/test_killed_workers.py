@@ -27,12 +27,14 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(servers, settin
     failpoint, mark = mark_of(tmp_path, point)
     one_by_one = settings.model_copy(update={"concurrency": 1})  # so that no other text is on its way
 
-    with ModelServer(latency_seconds=0.3) as server, \
+    with ModelServer(latency_seconds=2.0) as server, \
             Stack(servers, with_model(one_by_one, server), failpoint=failpoint, interactive=1) as stack:
         story = retry_all(stack, server, concepts=2)
         horse = stack.wait_for(lambda: mark.exists() and mark.read_text(), what=f"a work-horse at {point}")
+        server.latency_seconds = HELD  # the next one, which has begun, gets no answer before the blow
         stack.kill(int(horse) if victim == "work-horse" else stack.pids("worker")[0])
         stack.wait_for(lambda: not is_alive(int(horse)), what="the work-horse to end, with its worker too")
+        server.latency_seconds = 0.3
         progress = story.wait_until_done()
         found = story.evidence()
 
