@@ -11,7 +11,7 @@ from tests.journeys.steps import confirm_by_keys, open_page, open_plan_of_everyt
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph, show
 from tests.model_answers import Behaviour
-from tests.model_server import Faults
+from tests.model_server import HELD, Faults
 from tests.processes import wait_for
 
 CANARY, WINDOW = 3, 20
@@ -82,7 +82,7 @@ def test_an_outage_in_the_middle_of_three_hundred_stops_the_operation_by_itself(
 
 
 @pytest.mark.set_up(**BULK)
-@pytest.mark.model(latency_seconds=600)  # until the limits are changed
+@pytest.mark.model(latency_seconds=HELD)  # until the limits are changed
 def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person, stack: Stack):
     page = person()
     open_page(page, stack, "problems", "Problems")
@@ -120,7 +120,7 @@ def test_a_running_operation_shows_its_groups_and_its_limits_are_changed(person,
 
 
 @pytest.mark.set_up(**BULK)
-@pytest.mark.model(latency_seconds=600)  # until both are confirmed
+@pytest.mark.model(latency_seconds=HELD)  # until both are confirmed
 def test_two_people_who_confirm_overlapping_scopes_have_the_union_done_once(person, stack: Stack):
     first, second = person(), person()
     open_page(second, stack, "problems", "Problems")

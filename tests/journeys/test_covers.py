@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.integration.test_covers_with_workers import most_at_once
 from tests.journeys.conftest import BULK, Stack
 from tests.journeys.steps import open_page, press, settle, type_count
+from tests.model_server import HELD
 from tests.processes import wait_for
 
 RUST = "rust-in-practice"  # its cover failed
@@ -70,7 +71,7 @@ def test_a_failed_cover_is_retried_compared_replaced_and_replaced_by_an_upload(p
     assert stack.query("select count(*) from ops.audit_log where action in ('choose_cover', 'upload_cover')") == [(2,)]
 
 
-@pytest.mark.model(latency_seconds=600)  # until the store is away
+@pytest.mark.model(latency_seconds=HELD)  # until the store is away
 @pytest.mark.set_up(**IMAGES)
 def test_a_store_that_is_away_in_the_middle_never_yields_a_success_without_its_picture(page: Page, stack: Stack):
     store = stack.state_dir / "objects"
@@ -97,7 +98,7 @@ def test_a_store_that_is_away_in_the_middle_never_yields_a_success_without_its_p
 HUNDRED, AT_ONCE = 100, 6
 
 
-@pytest.mark.model(latency_seconds=600)  # until the page has told what it began
+@pytest.mark.model(latency_seconds=HELD)  # until the page has told what it began
 @pytest.mark.set_up(REDRIVE_CONCURRENCY=str(AT_ONCE), **BULK, **IMAGES)
 def test_a_hundred_covers_in_one_action_leave_the_page_quick_and_what_is_there_untouched(page: Page, stack: Stack):
     _add_hundred(stack)
@@ -117,7 +118,7 @@ def test_a_hundred_covers_in_one_action_leave_the_page_quick_and_what_is_there_u
     expect(page.get_by_text("Triggered 97, skipped 3 already successful (hundred-007, hundred-042, hundred-099)").first).to_be_visible()
     stack.model.latency_seconds = 0.6
     stack.model.wait_for(lambda requests: len(_painted(requests)) > 2 * AT_ONCE)
-    stack.model.latency_seconds = 600  # no card goes away under the pointer
+    stack.model.latency_seconds = HELD  # no card goes away under the pointer
     press(page.get_by_text(re.compile(r"Being made \d+$")))
     expect(page).to_have_url(re.compile("state=making"))
     press(page.get_by_role("button", name=re.compile("^Open the cover of Hundred")).first)
