@@ -46,8 +46,14 @@ def type_count(dialog: Locator, count: int) -> None:
 def retry_small(page: Page, count: int) -> None:
     """Press "Retry everything that is broken" in a small scope: it starts without a dialog, and says how many."""
     press(page.get_by_role("button", name="Retry everything that is broken"))
-    expect(page.get_by_text(re.compile(f"Retry of {count} items (started|starts in)")).first).to_be_visible()
+    expect_started(page, count)
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def expect_started(page: Page, count: int) -> None:
+    """The page says how many: in a notice that is gone after some seconds, and where the operation itself stands."""
+    words = re.compile(rf"Retry of {count} items (started|starts in)|of {count} done|\b{count} retried")
+    expect(page.get_by_text(words).first).to_be_visible()
 
 
 def retry_large(page: Page, count: int) -> None:
@@ -69,7 +75,7 @@ def confirm_by_keys(dialog: Locator) -> None:
 
 def expect_outcome(page: Page, words: str) -> None:
     """The finished operation says what became of it: "21 retried, 21 healthy"."""
-    expect(page.get_by_text(re.compile(words))).to_be_visible()
+    expect(page.get_by_text(re.compile(words))).to_be_visible(timeout=2 * PATIENCE)  # workers may only be starting
 
 
 def items_done(page: Page) -> int:

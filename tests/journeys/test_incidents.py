@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import expect_outcome, open_page, open_plan_of_everything, retry_small, type_count
+from tests.journeys.steps import expect_outcome, open_page, open_plan_of_everything, press, retry_small, type_count
 
 AGENTS = "agent-performance-optimization"
 SIBLING = "postgresql-in-production"
@@ -61,7 +61,7 @@ def test_the_save_that_took_everything_down_is_repaired_and_written_in_one_actio
     dialog = open_plan_of_everything(page)
     expect(dialog.get_by_text("30 items only need their status put right")).to_be_visible()
     type_count(dialog, 102)
-    dialog.get_by_role("button", name="Confirm").click()
+    press(dialog.get_by_role("button", name="Confirm"))
 
     expect_outcome(page, "102 retried, 102 healthy")
     assert requests_of(stack) - asked == 72

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import BULK, Stack
-from tests.journeys.steps import expect_outcome, open_page, retry_large, retry_small, settle
+from tests.journeys.steps import expect_outcome, open_page, press, retry_large, retry_small, settle
 from tests.journeys.test_incidents import AGENTS, SAVE_FAILURE, good_tutorials, requests_of
 from tests.journeys.test_screens import photograph, show
 from tests.model_server import Faults
@@ -35,7 +35,7 @@ def test_one_click_and_undo_in_time_asks_no_model_and_leaves_everything_as_befor
     retry_small(page, 21)
     expect(page.get_by_text("of 21 done, starts in")).to_be_visible()
     photograph(page, "armed")
-    page.get_by_role("button", name="Undo").click()
+    press(page.get_by_role("button", name="Undo"))
 
     expect(page.get_by_text("nothing was begun, 21 items taken back").first).to_be_visible()
     stack.query("update ops.operations set starts_at = now()")
@@ -51,7 +51,7 @@ def test_one_click_and_undo_in_time_asks_no_model_and_leaves_everything_as_befor
 
 def download(page: Page, name: str) -> str:
     with page.expect_download() as downloaded:
-        page.get_by_role("button", name=name, exact=True).click()
+        press(page.get_by_role("button", name=name, exact=True))
     return Path(downloaded.value.path()).read_text()
 
 
@@ -60,7 +60,7 @@ def download(page: Page, name: str) -> str:
 def test_a_retry_of_many_of_which_some_fail_has_a_ledger_that_adds_up(page: Page, stack: Stack):
     open_page(page, stack, f"problems?owner={SAVE_FAILURE}", "Problems")
     retry_large(page, 102)
-    page.get_by_role("link", name="Open").first.click()
+    press(page.get_by_role("link", name="Open").first)
     expect(page.get_by_role("heading", name="Operations", exact=True, level=1)).to_be_visible()
     expect(page.get_by_text("102 items in the scope, each once:")).to_be_visible()
 
@@ -84,10 +84,10 @@ def test_a_retry_of_many_of_which_some_fail_has_a_ledger_that_adds_up(page: Page
 
     stack.model.faults = None
     asked = requests_of(stack)
-    page.get_by_role("button", name="Retry only those that failed again").click()
-    expect_outcome(page, f"Retry of {len(failed)} items started")
+    press(page.get_by_role("button", name="Retry only those that failed again"))
     ended = "select count(*) from ops.operations where state = 'completed'"
     wait_for(lambda: stack.query(ended)[0][0] == 2, what="the rest to be written")
+    assert stack.query("select planned_count from ops.operations order by created_at desc limit 1") == [(len(failed),)]
     assert problems_of(stack, SAVE_FAILURE) == []
     assert requests_of(stack) - asked == len(failed)
     assert good_tutorials(stack, SAVE_FAILURE) == 34

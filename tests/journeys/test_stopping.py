@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack
-from tests.journeys.steps import open_page, open_plan_of_everything, retry_small, settle
+from tests.journeys.steps import expect_started, open_page, open_plan_of_everything, press, retry_small, settle
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph
 from tests.model_server import HELD
@@ -73,10 +73,10 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
     assert statuses_of(stack, AGENTS) != before
 
     with frozen_work(stack):
-        page.get_by_role("button", name="Cancel", exact=True).click()
+        press(page.get_by_role("button", name="Cancel", exact=True))
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("In your own words").fill("wrong roadmap")
-        dialog.get_by_role("button", name="Cancel it").click()
+        press(dialog.get_by_role("button", name="Cancel it"))
         expect(dialog).to_be_hidden()
         expect(page.get_by_text(re.compile(r"\d+ cancelling"))).to_be_visible()
         expect(page.get_by_text(re.compile("Waiting for .* to stop"))).to_be_visible()
@@ -96,16 +96,16 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
     expect(watching.get_by_text("Nothing is planned, queued or running.")).to_be_visible()
     dialog = open_plan_of_everything(page)
     expect(dialog.get_by_text("21 · Somebody cancelled it.")).to_be_visible()
-    dialog.get_by_role("button", name="Reopen them").click()
+    press(dialog.get_by_role("button", name="Reopen them"))
     expect(dialog.get_by_role("button", name="Confirm")).to_be_enabled()
-    dialog.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_text(re.compile("Retry of 21 items started")).first).to_be_visible()
+    press(dialog.get_by_role("button", name="Confirm"))
+    expect_started(page, 21)
 
     expect(watching.get_by_text("21 items are planned, queued or running.")).to_be_visible()  # without a reload
-    watching.get_by_role("button", name="Cancel everything").click()
+    press(watching.get_by_role("button", name="Cancel everything"))
     dialog = watching.get_by_role("dialog")
     dialog.get_by_label("In your own words").fill("the journey ends")
-    dialog.get_by_role("button", name="Cancel it").click()
+    press(dialog.get_by_role("button", name="Cancel it"))
     expect(dialog).to_be_hidden()
     wait_for(lambda: states_of(stack) == {"cancelled": 42}, what="everything to be cancelled")
 
@@ -147,15 +147,16 @@ def test_a_worker_that_does_not_stop_is_stopped_by_force_and_what_is_innocent_go
         table = page.get_by_test_id("stDataFrame").last
         expect(table.locator("[role=gridcell]").first).to_be_attached()
         table.click(position={"x": 16, "y": 52})  # its boxes are drawn on a canvas: the first row is chosen by where it is
-        page.get_by_role("button", name="Cancel 1 item", exact=True).click()
-        page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+        press(page.get_by_role("button", name="Cancel 1 item", exact=True))
+        press(page.get_by_role("dialog").get_by_role("button", name="Cancel it"))
         wait_for(lambda: stack.query("select 1 from ops.items where item_id = %s and cancel_requested_at is not null", item_id),
                  what="the item to be told to stop")
-        page.get_by_role("button", name="Force stop 1 item").click()
+        press(page.get_by_role("button", name="Force stop 1 item"))
         page.get_by_role("dialog").get_by_label("In your own words").fill("it hangs")
-        page.get_by_role("dialog").get_by_role("button", name="Stop by force").click()
-        expect(page.get_by_text("1 item stopped by force").first).to_be_visible()
-        assert stack.query("select state from ops.items where item_id = %s", item_id)[0][0] == "cancelled"
+        press(page.get_by_role("dialog").get_by_role("button", name="Stop by force"))
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        wait_for(lambda: stack.query("select state from ops.items where item_id = %s", item_id) == [("cancelled",)],
+                 what="the item to be stopped by force")
         photograph(page, "force-stopped")
 
     wait_for(lambda: states_of(stack).get("running", 0) >= 8, what="the innocent items to be written again")
