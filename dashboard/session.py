@@ -250,6 +250,7 @@ class Drawn:
     is_maintained: bool = True
     has_workers: bool = True
     held_providers: tuple[str, ...] = ()
+    unserved_queues: frozenset[str] = frozenset()
     has_armed: bool = False
 
 

@@ -77,6 +77,13 @@ class Crew:
     model: str
     held: tuple[Held, ...] = ()  # providers that are out: nothing is sent to them in vain; the one of texts first
 
+    @property
+    def unserved(self) -> dict[Priority, int]:
+        """Queues in which jobs wait and that no living worker serves, with how many wait. None while workers are starting."""
+        served = {worker.queue.rpartition("-")[2] for worker in self.workers or ()}
+        waiting = {} if self.is_starting else self.waiting_jobs or {}
+        return {priority: count for priority, count in waiting.items() if count and priority not in served}
+
 
 def overview(redrive: Redrive) -> Overview:
     everything = ProblemFilter()

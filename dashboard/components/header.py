@@ -105,13 +105,11 @@ def _last_error(held: Held) -> str:
 
 
 def _show_unserved(crew: Crew) -> None:
-    """A queue in which something waits and that no living worker serves."""
-    for priority, waiting in (crew.waiting_jobs or {}).items():
-        if waiting and not any(worker.queue.endswith(f"-{priority}") for worker in crew.workers or ()):
-            sentence = ngettext("**No worker serves the queue {queue}, where {count} job waits.**",
-                                "**No worker serves the queue {queue}, where {count} jobs wait.**", waiting)
-            st.warning(f"{sentence} {_('Start one: `redrive worker --queue {queue}`.')}".format(
-                queue=priority, count=waiting), icon=":material/engineering:")
+    for priority, waiting in crew.unserved.items():
+        sentence = ngettext("**No worker serves the queue {queue}, where {count} job waits.**",
+                            "**No worker serves the queue {queue}, where {count} jobs wait.**", waiting)
+        st.warning(f"{sentence} {_('Start one: `redrive worker --queue {queue}`.')}".format(
+            queue=priority, count=waiting), icon=":material/engineering:")
 
 
 def show_notices() -> None:

@@ -48,7 +48,7 @@ def _look() -> tuple[session.Drawn, Crew | None]:
         return session.Drawn(frozenset(), is_database_up=False), None
     return session.Drawn(
         reads.ids_of_active(operations), True, crew.workers is not None, crew.is_maintained, bool(crew.workers) or crew.is_starting,
-        tuple(held.provider for held in crew.held), reads.has_armed(operations)), crew
+        tuple(held.provider for held in crew.held), frozenset(crew.unserved), reads.has_armed(operations)), crew
 
 
 def crew_lines(crew: Crew) -> list[Look]:

@@ -12,7 +12,7 @@ from backend.content.status import FindingKind, Priority
 from backend.jobs.queue import DeadLetter, JobQueue, WorkerSeen
 from backend.storage import breakers, findings
 from backend.storage.objects import Objects, StoreUnreachable
-from backend.storage.ops_tables import audit_log, items
+from backend.storage.ops_tables import audit_log, heartbeats, items
 from tests.factories import add_item, add_operation, ago
 from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
 
@@ -41,12 +41,22 @@ def test_queues_workers_and_what_they_do_are_told(open_page: OpenPage, redrive, 
 
 
 def test_a_queue_that_nobody_serves_is_named_with_the_jobs_that_wait_in_it(open_page: OpenPage, redrive, monkeypatch):
+    with redrive.engine.begin() as connection:  # its workers are not on their way any more
+        connection.execute(heartbeats.update().values(started_at=ago(minutes=5)))
     monkeypatch.setattr(JobQueue, "workers", lambda self: (WorkerSeen("w1", "redrive-interactive", False, utc_now(), "box", 42, ""),))
     redrive.queue.send(Priority.BULK, {"j1": [1, 2], "j2": [3]})
 
-    [banner] = [found.value for found in open_page("workers").warning if "serves" in found.value]
+    page = open_page("workers")
 
+    [banner] = [found.value for found in page.warning if "serves" in found.value]
     assert banner == "**No worker serves the queue bulk, where 2 jobs wait.** Start one: `redrive worker --queue bulk`."
+    assert page.session_state["drawn"].unserved_queues == {"bulk"}  # when it changes, the page is drawn again
+
+    monkeypatch.setattr(JobQueue, "workers", lambda self: (WorkerSeen("w2", "redrive-bulk", False, utc_now(), "box", 43, ""),))
+    forget_cached_reads()
+    page.run()
+    assert not page.session_state["drawn"].unserved_queues
+    assert not [found for found in page.warning if "serves" in found.value]
 
 
 def test_an_idle_platform_is_told_in_words(open_page: OpenPage):
