@@ -15,10 +15,14 @@ from dashboard.components.permission import may_retry, retry_help
 
 
 def show_offer() -> None:
-    """Once for each visit: what is missing can be made now."""
-    count = cover_reads.missing_count()
-    if not count or session.is_answered(cover_callbacks.OFFER):
-        return
+    """Once for each visit: what is missing can be made now. In a block of its own: the gallery stays in its place when it is answered."""
+    with st.container():
+        count = cover_reads.missing_count()
+        if count and not session.is_answered(cover_callbacks.OFFER):
+            _offer_missing(count)
+
+
+def _offer_missing(count: int) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small", key="cover-offer"):
         st.markdown(":material/add_photo_alternate: " + ngettext(
             "**{count} roadmap has no cover.**", "**{count} roadmaps have no cover.**", count).format(count=f"{count:,}"), width="content")
@@ -29,15 +33,16 @@ def show_offer() -> None:
 
 
 def show_bar(asked: AskedCovers, found: CoverPage, chosen: tuple[ContentKey, ...]) -> None:
-    """Retry what is chosen; all that is broken in the states shown; all that is missing."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="cover-bar"):
-        if chosen:
-            retry_bar.offer_chosen(chosen, {ContentKey(ContentKind.COVER, card.roadmap_id) for card in found.rows})
-        else:
-            st.caption(_("Choose covers by their boxes, or retry all."), width="content")
-        st.space("stretch")
-        _offer_all(asked, found)
-    _tell_limit(len(chosen) or sum(found.counts[state] for state in PROBLEM_STATES))
+    """Retry what is chosen; all that is broken in the states shown; all that is missing; and how long calls have to wait, in one block."""
+    with st.container(gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="cover-bar"):
+            if chosen:
+                retry_bar.offer_chosen(chosen, {ContentKey(ContentKind.COVER, card.roadmap_id) for card in found.rows})
+            else:
+                st.caption(_("Choose covers by their boxes, or retry all."), width="content")
+            st.space("stretch")
+            _offer_all(asked, found)
+        _tell_limit(len(chosen) or sum(found.counts[state] for state in PROBLEM_STATES))
 
 
 def _offer_all(asked: AskedCovers, found: CoverPage) -> None:

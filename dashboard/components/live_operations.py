@@ -41,17 +41,19 @@ def show_live(*, empty_words: str = "", has_ended: bool = True, is_armed_only: b
     """Running operations, then with `has_ended` those that ended in the last minutes. `empty_words` are said when there is none.
 
     `is_armed_only`: of the running ones those that can still be undone. `without`: the operation that the page shows anyway.
+    All of it in one block, as the header: what is below stays in its place.
     """
-    drawn = session.drawn()
-    is_polled = drawn is not None and bool(drawn.active_operations)
-    st.fragment(_live, run_every=poll_seconds(drawn.has_armed) if is_polled else None)(is_armed_only, without)
-    hidden = session.hidden_operations()
-    operations = reads.active_operations()
-    ended = [found for found in operations if not found.is_active and found.operation_id not in hidden]
-    for progress in ended[:SHOWN_ENDED] if has_ended else ():
-        _show_operation(progress)
-    if not operations and empty_words:
-        st.caption(empty_words)
+    with st.container():
+        drawn = session.drawn()
+        is_polled = drawn is not None and bool(drawn.active_operations)
+        st.fragment(_live, run_every=poll_seconds(drawn.has_armed) if is_polled else None)(is_armed_only, without)
+        hidden = session.hidden_operations()
+        operations = reads.active_operations()
+        ended = [found for found in operations if not found.is_active and found.operation_id not in hidden]
+        for progress in ended[:SHOWN_ENDED] if has_ended else ():
+            _show_operation(progress)
+        if not operations and empty_words:
+            st.caption(empty_words)
 
 
 def poll_seconds(is_armed: bool) -> int:

@@ -94,6 +94,11 @@ def forget_cached_reads() -> None:
             read.clear()
 
 
+def places(page: AppTest) -> dict[int, str]:
+    """What stands at each place of a page: by it Streamlit knows a part again, and what moves is made anew, without its focus."""
+    return {place: part.type for place, part in page.main.children.items()}
+
+
 def words_of(page: AppTest) -> str:
     """Everything that the page says in words."""
     elements = [*page.title, *page.subheader, *page.markdown, *page.caption, *page.info, *page.warning, *page.error, *page.success,

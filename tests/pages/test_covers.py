@@ -18,7 +18,7 @@ from dashboard.components.cover_gallery import gallery_data
 from dashboard.components.cover_words import COVER_STATES, VERSION_STATES, credit, image
 from tests.factories import add, add_roadmap
 from tests.integration.test_covers import COVER, add_bare, begin_one, painted, row_of, versions
-from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, words_of
+from tests.pages.conftest import OpenPage, button, forget_cached_reads, has_button, places, words_of
 
 
 def confirmed(redrive) -> list[tuple[str, int]]:
@@ -96,9 +96,11 @@ def test_what_is_missing_is_offered_once_and_made_by_one_click(open_page: OpenPa
 def test_an_offer_that_is_waved_away_stays_away_and_leaves_its_button(open_page: OpenPage, redrive):
     add_bare(redrive, "r1")
     page = open_page("covers")
+    before = places(page)
 
     button(page, "Not now").click().run()
 
+    assert places(page) == before
     assert "has no cover" not in words_of(page)
     assert has_button(page, "Generate all that are missing")
     assert confirmed(redrive) == []

@@ -2,12 +2,13 @@
 
 import pytest
 
+from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.content.scopes import ProblemFilter
 from backend.storage.ops_tables import dirty, heartbeats
 from backend.views.listing import cause_rows
 from tests.factories import add_item, add_novel, add_operation, add_roadmap, ago, concept
-from tests.pages.conftest import OpenPage, button, forget_cached_reads, forget_reads, has_button, words_of
+from tests.pages.conftest import OpenPage, button, forget_cached_reads, forget_reads, has_button, places, words_of
 
 PAGES = ("overview", "problems", "operations", "roadmap", "tasks", "workers", "cause", "automatic", "covers", "novels", "chapter")
 
@@ -44,8 +45,18 @@ def test_a_banner_leaves_all_that_is_below_it_in_its_place(open_page: OpenPage, 
     assert places(page) == before
 
 
-def places(page) -> dict[int, str]:
-    return {place: part.type for place, part in page.main.children.items()}
+@pytest.mark.parametrize("name", ["overview", "problems", "roadmap", "cause", "covers", "novels", "chapter"])  # which tell what ended
+def test_an_operation_that_ended_leaves_all_that_is_below_it_in_its_place(open_page: OpenPage, redrive, name):
+    add_broken(redrive)
+    page = open_page(name)
+    before = places(page)
+
+    add_operation(redrive.engine, "over", state="completed", settled_at=utc_now(), outcome={"healthy": 1, "problems": {}})
+    forget_reads()
+    page.run()
+
+    assert has_button(page, "Hide")
+    assert places(page) == before
 
 
 @pytest.mark.parametrize(("name", "words"), [
