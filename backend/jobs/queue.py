@@ -16,6 +16,7 @@ from rq import Queue, Worker
 from rq.command import PUBSUB_CHANNEL_TEMPLATE, send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
 from rq.job import Job
 
 from backend.clock import utc_now
@@ -27,6 +28,7 @@ JOB_TIMEOUT_SECONDS = 4 * 3600        # a chunk may wait long on a slow model; s
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 24 * 3600
 WORKER_SILENCE = timedelta(seconds=20)  # a worker beats every 5 s, busy or idle
+TAKEN_AT_MOST = timedelta(seconds=3)    # from a job taken to a job begun: some milliseconds, more on a full machine
 
 
 class QueueDown(Exception):
@@ -69,6 +71,15 @@ def _process_of(name: str) -> ProcessName | None:
     return ProcessName(host, int(rest)) if rest.isdigit() else None
 
 
+def _just_taken(taken: IntermediateQueue) -> set[str]:
+    """Job ids between waiting and running. One that stays there for seconds has lost its worker: its items are sent again."""
+    job_ids = taken.get_job_ids()
+    for job_id in job_ids:
+        taken.set_first_seen(job_id)  # in Redis, as RQ does; it is never put off
+    since_at = utc_now() - TAKEN_AT_MOST
+    return {job_id for job_id in job_ids if (first_at := taken.get_first_seen(job_id)) and first_at > since_at}
+
+
 class JobQueue:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -101,17 +112,17 @@ class JobQueue:
             raise QueueDown(str(exc)) from exc
 
     def standing(self, priority: Priority) -> set[str]:
-        """Job ids of this queue that wait or run. Raises QueueDown.
+        """Job ids of this queue that wait or run, or were taken by a worker just now. Raises QueueDown.
 
-        Read in the order that a job moves, so that none slips through. A job that a dead worker had taken and not
-        yet begun is in neither list: its items are sent again.
+        Read in the order that a job moves, so that none slips through.
         """
         queue = self._queue(priority)
         try:
             waiting = set(queue.get_job_ids())
+            taken = _just_taken(queue.intermediate_queue)
             started = queue.started_job_registry
             alive = self._redis.zrangebyscore(started.key, time.time(), "+inf")  # the score is when a silent job expires
-            return waiting | {started.parse_job_id(entry) for entry in alive}
+            return waiting | taken | {started.parse_job_id(entry) for entry in alive}
         except (RedisError, OSError) as exc:
             raise QueueDown(str(exc)) from exc
 

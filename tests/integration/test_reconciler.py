@@ -14,7 +14,7 @@ from backend.content.problems import ProblemKind
 from backend.content.scopes import Scope
 from backend.content.status import FindingKind, ItemState, Priority
 from backend.content.stopping import CancelReason, CancelScope
-from backend.jobs.queue import queue_name, worker_name
+from backend.jobs.queue import TAKEN_AT_MOST, queue_name, worker_name
 from backend.processes import ProcessName, this_host, this_process
 from backend.redrive import Redrive
 from backend.storage import dispatching, items, stopping, task_records
@@ -74,13 +74,28 @@ def test_several_jobs_that_go_to_the_front_keep_their_order(broken):
     assert broken.queue.waiting(Priority.BULK) == ["first", "second", "later"]
 
 
-def take_job(redrive: Redrive, process: ProcessName) -> str:
+def take_job(redrive: Redrive, process: ProcessName, *, is_begun: bool = True) -> str:
     """A worker of that process takes the next job, and goes no further."""
     worker = ItemWorker([queue_name(Priority.INTERACTIVE)], name=worker_name(process), connection=redrive.redis, serializer="json")
     worker.register_birth()
     job, _queue = worker.dequeue_job_and_maintain_ttl(None)
-    worker.prepare_execution(job)
+    if is_begun:
+        worker.prepare_execution(job)
     return job.id
+
+
+def test_a_job_that_was_taken_just_now_is_not_sent_again_and_one_that_stays_so_is(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    job_id = take_job(broken, this_process(), is_begun=False)
+    execute(broken, "update ops.items set queued_at = now() - interval '1 hour'")  # it waited for its worker
+
+    assert reconciler.resend_lost(broken) == 0
+    assert item_row(broken, item_id).job_id == job_id
+
+    later = utc_now() + TAKEN_AT_MOST
+    monkeypatch.setattr("backend.jobs.queue.utc_now", lambda: later)
+    assert reconciler.resend_lost(broken) == 1
+    assert item_row(broken, item_id).job_id != job_id
 
 
 def test_a_job_whose_worker_died_before_it_began_any_item_is_sent_again_at_once(broken, operator):
