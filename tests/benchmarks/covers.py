@@ -1,5 +1,6 @@
 """(o) 100 covers against a model that takes 500 ms for each picture, and the gallery of 5,000."""
 
+import asyncio
 import json
 import math
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import psutil
+import uvloop
 from sqlalchemy import text
 
 from backend import logs
@@ -16,6 +18,7 @@ from backend.bootstrap import connect, connect_work_horse
 from backend.clock import utc_now
 from backend.content.keys import ContentKind
 from backend.content.scopes import ProblemFilter, Scope
+from backend.content.written import CoverBrief
 from backend.host.commands import web_command
 from backend.host.web_address import is_healthy
 from backend.redrive import Redrive
@@ -27,6 +30,10 @@ from tests.benchmarks.platform import Platform
 from tests.benchmarks.sessions import free_port
 from tests.benchmarks.stand import Stand, measured_apart, process, timed, wait_until
 from tests.benchmarks.table import Figure, median
+from workers.chunk import run_chunk
+from workers.generators.certificates import trusted
+from workers.generators.painters.model import ModelPainter
+from workers.turns import Turn
 
 COVERS = 100
 LATENCY_SECONDS = 0.5
@@ -35,6 +42,7 @@ ROUNDS = 3
 GALLERY = Platform(5_000, broken_share=0.0)
 SESSIONS = 20
 MODULE = "tests.benchmarks.covers"
+ALONE = "alone"  # argument of a child
 
 
 def run() -> Iterator[Figure]:
@@ -52,13 +60,16 @@ def _painting(stand: Stand) -> Iterator[Figure]:
         settings = stand.settings(
             database_url, openai_base_url=model_log.read_text().strip(), image_model="gpt-image-loopback", concurrency=CONCURRENCY,
             same_cause_window=3 * CONCURRENCY)
-        rounds = [_round(settings) for _number in range(ROUNDS)]
+        rounds, alone = zip(*((_round(settings), measured_apart(settings, "-m", MODULE, ALONE)) for _number in range(ROUNDS)), strict=True)
     ideal_seconds = math.ceil(COVERS / CONCURRENCY) * LATENCY_SECONDS
     seconds = median([measured["seconds"] for measured in rounds])
     cpu_seconds = median([measured["cpu_seconds"] for measured in rounds])
     yield Figure(f"(o) {COVERS} covers, {CONCURRENCY} at a time, seconds (ideal {ideal_seconds:.2g})", seconds, "s")
     yield Figure(f"(o) {COVERS} covers, CPU of the worker for one", 1000 * cpu_seconds / COVERS, "ms")
     yield Figure(f"(o) {COVERS} covers, {CONCURRENCY} at a time, share of ideal", ideal_seconds / seconds, "", 0.9, is_at_least=True)
+    alone_seconds = median([measured["seconds"] for measured in alone])
+    yield Figure("(o) the same pictures by the painter alone, nothing kept", alone_seconds, "s")
+    yield Figure("(o) the painter alone, share of ideal: what this machine can do", ideal_seconds / alone_seconds, "")
 
 
 def _round(settings: Settings) -> dict[str, float]:
@@ -142,13 +153,16 @@ def _memory_bytes(pid: int) -> int:
 
 
 def main() -> None:
-    """The child: one chunk of covers, as a work-horse runs it. Imports are done and certificates read, as they are before RQ forks."""
-    from workers.chunk import run_chunk
-    from workers.generators.certificates import trusted
-
+    """A child. Imports are done and certificates read, as they are before RQ forks."""
     trusted()
     settings = load()
     logs.configure_logging(settings)
+    measured = _paint_alone(settings) if sys.argv[1:] == [ALONE] else _run_chunk(settings)
+    print(json.dumps(measured))
+
+
+def _run_chunk(settings: Settings) -> dict[str, float]:
+    """One chunk of covers, as a work-horse runs it."""
     redrive = connect_work_horse(settings)
     try:
         with redrive.engine.connect() as connection:
@@ -160,7 +174,26 @@ def main() -> None:
         redrive.close()
     if outcomes != {"succeeded": COVERS}:
         raise RuntimeError(f"not every cover was made: {outcomes}")
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds}))
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds}
+
+
+def _paint_alone(settings: Settings) -> dict[str, float]:
+    """The same pictures asked for and worked up, as many at a time: without items, servers or a store."""
+    async def paint_all() -> None:
+        painter, places = ModelPainter(settings), asyncio.Semaphore(CONCURRENCY)
+
+        async def paint(number: int) -> None:
+            async with Turn(places) as turn:
+                await painter.paint(CoverBrief(str(number), f"Roadmap {number}", "en", ()), answered=turn.end)
+        try:
+            await asyncio.gather(*(paint(number) for number in range(COVERS)))
+        finally:
+            await painter.close()
+
+    started = time.perf_counter()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(paint_all())
+    return {"seconds": time.perf_counter() - started}
 
 
 if __name__ == "__main__":
