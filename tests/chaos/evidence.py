@@ -14,17 +14,18 @@ from backend.actions.spills import SET_ASIDE, SPILLED
 from backend.clock import utc_now
 from backend.content.detector import judge_owner
 from backend.content.keys import ContentKey, ContentKind
-from backend.content.problems import KeyState, ProblemKind, Verdict
+from backend.content.problems import KeyState, Problem, ProblemKind, Verdict
 from backend.content.status import ItemAction, ItemState, OperationState, TaskStatus
 from backend.redrive import Redrive
 from backend.storage.facts import load_facts
 from backend.storage.ops_tables import items, operations
-from backend.views.detection import counts_and_problems
+from backend.views.detection import Detection, counts_and_problems
 from tests.chaos.platform import Platform
 from tests.model_answers import Behaviour
 from tests.model_pictures import GENERATIONS
 from tests.model_server import ModelServer
 from tests.model_wire import Request
+from tests.processes import wait_for
 
 # Answers that are a whole text or picture: what comes after them is ours to answer for.
 WHOLE = frozenset({Behaviour.OK, Behaviour.FENCED, Behaviour.HUGE})
@@ -97,8 +98,18 @@ def problems_now(redrive: Redrive, platform: Platform) -> dict[ContentKey, Probl
         return {key: verdict.problem.kind for key, verdict in _verdicts(redrive, connection, platform).items() if verdict.problem}
 
 
+def problems_listed(redrive: Redrive) -> tuple[Problem, ...]:
+    """The kept list, once all that has changed until now is in it: maintenance may be looking at some of that."""
+    since = utc_now()
+
+    def complete() -> Detection | None:
+        found = counts_and_problems(redrive)
+        return found if found.as_of >= since else None
+    return wait_for(complete, what="the list of problems to be complete").problems
+
+
 def gather(redrive: Redrive, platform: Platform, server: ModelServer) -> Evidence:
-    listed = {problem.key: problem.kind for problem in counts_and_problems(redrive).problems}
+    listed = {problem.key: problem.kind for problem in problems_listed(redrive)}
     with redrive.engine.connect() as connection:
         saved = tuple(row for row in connection.execute(text(_SAVED)) if _key_of_row(row) in platform.keys)
         return Evidence(

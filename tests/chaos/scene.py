@@ -95,7 +95,7 @@ class Scene:
             self.person(self.retry_all)
 
     def wait_for_people_to_pause(self) -> None:
-        self.stack.wait_for(lambda: all(act.done() for act in self._acting), seconds=60, what="what people do")
+        self.stack.wait_for(lambda: all(act.done() for act in self._acting), what="what people do")
 
     def planned_and_not_done(self) -> list[str]:
         """Keys that an operation got and its plan did not hold, or the other way round."""

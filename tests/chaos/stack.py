@@ -147,6 +147,12 @@ def impatient(redis_url: str) -> Redis:
     return Redis.from_url(redis_url, socket_timeout=2, retry=None)
 
 
+def is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -11,10 +11,11 @@ from tests.chaos.evidence import repeated_calls
 from tests.chaos.scene import is_back
 from tests.chaos.stack import Stack, mark_of
 from tests.chaos.story import by_default, retry_all, with_model
-from tests.model_server import HELD, Faults, ModelServer, held_but
+from tests.model_server import HELD, Faults, ModelServer
 
-LEASES = 20 if IS_LONG else 5  # of silence of the model
-SHORT_LEASE_SECONDS = 4.0      # above it a busy machine may be late with a heartbeat
+LEASES = 20 if IS_LONG else 3  # of silence of the model
+SHORT_LEASE_SECONDS = 8.0      # below it a busy machine may be late with a heartbeat
+RQ_TELLS_SECONDS = 15.0        # after a worker died RQ lists its job as running for so long
 
 
 def test_texts_that_arrive_while_postgresql_is_away_are_saved_later_without_the_model(servers, settings):
@@ -32,18 +33,18 @@ def test_texts_that_arrive_while_postgresql_is_away_are_saved_later_without_the_
 
 
 def test_a_power_cut_in_the_middle_of_a_bulk_loses_nothing_that_was_saved(servers, settings):
-    with ModelServer(latency_seconds=held_but(6)) as server, Stack(servers, with_model(settings, server), bulk=2) as stack:
+    with ModelServer(script=["ok"] * 6, faults=Faults({"slow": 1.0}), slow_seconds=HELD) as server, \
+            Stack(servers, with_model(settings, server), bulk=2) as stack:
         story = retry_all(stack, server, concepts=12)
-        stack.wait_for(lambda: story.counts()[ItemState.SUCCEEDED] >= 6, what="6 items to be done")
-        done = story.counts()[ItemState.SUCCEEDED]
+        stack.wait_for(lambda: story.counts()[ItemState.SUCCEEDED] == 6, what="all to be saved that was answered")
         stack.kill_all()
-        server.latency_seconds = 0.0
+        server.faults, server.slow_seconds = None, 0.0
         stack.stop_servers(stack.postmaster_pid, stack.valkey_pid, away_seconds=0.5)
         kept = stack.wait_for(lambda: story.counts()[ItemState.SUCCEEDED], what="PostgreSQL to be back")
         progress = story.wait_until_done()
         found = story.evidence()
 
-    assert kept >= done
+    assert kept >= 6
     assert progress.counts[ItemState.SUCCEEDED] == 36
     assert len(found.calls) <= 36 + 2 * settings.concurrency
 
@@ -60,10 +61,10 @@ def test_a_model_that_is_down_fails_few_items_and_the_rest_waits_for_it(servers,
         closed = breaker_of(stack).state
         story.evidence()
 
-    assert counts[ItemState.FAILED] <= 3
     assert counts[ItemState.SUCCEEDED] == 0
     assert probes >= 1
-    assert progress.counts[ItemState.SUCCEEDED] == 36 - counts[ItemState.FAILED]
+    assert progress.counts[ItemState.FAILED] <= 3
+    assert progress.counts[ItemState.SUCCEEDED] == 36 - progress.counts[ItemState.FAILED]
     assert closed is BreakerState.CLOSED
 
 
@@ -88,7 +89,7 @@ def test_a_slow_worker_that_lives_is_never_robbed(servers, settings):
     assert {item.attempt for item in found.items} == {1}
 
 
-def test_a_job_whose_worker_dies_before_its_first_item_is_sent_again_within_two_heartbeats(servers, settings, tmp_path, tell):
+def test_a_job_whose_worker_dies_before_its_first_item_is_sent_again_before_rq_misses_it(servers, settings, tmp_path, tell):
     default, (failpoint, mark) = by_default(settings), mark_of(tmp_path, "before_claim")
 
     with ModelServer() as server, Stack(
@@ -103,11 +104,11 @@ def test_a_job_whose_worker_dies_before_its_first_item_is_sent_again_within_two_
         found = story.evidence()
 
     tell.append(f"sent again, by default settings: {seconds:.1f} s after a worker died that had not begun its job")
-    assert seconds <= 2 * default["heartbeat_seconds"]
+    assert seconds < RQ_TELLS_SECONDS
     assert len(found.calls) == 6
 
 
-def test_what_a_dead_process_held_is_sent_again_within_two_heartbeats(servers, settings, tell):
+def test_what_a_dead_process_held_is_sent_again_before_rq_misses_it(servers, settings, tell):
     default = by_default(settings)
     took: dict[str, float] = {}
 
@@ -125,5 +126,5 @@ def test_what_a_dead_process_held_is_sent_again_within_two_heartbeats(servers, s
         found = story.evidence()
 
     tell.append("sent again, by default settings: " + ", ".join(f"{seconds:.1f} s after the {who} died" for who, seconds in took.items()))
-    assert max(took.values()) <= 2 * default["heartbeat_seconds"]
+    assert max(took.values()) < RQ_TELLS_SECONDS
     assert repeated_calls(found) == {}

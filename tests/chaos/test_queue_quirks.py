@@ -14,7 +14,7 @@ from backend.jobs.queue import queue_name
 from backend.views.detection import counts_and_problems
 from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import key_of
-from tests.chaos.stack import Stack, mark_of
+from tests.chaos.stack import Stack, is_alive, mark_of
 from tests.chaos.story import ADMIN, retry_all, with_model
 from tests.model_server import HELD, ModelServer, held_but
 
@@ -109,7 +109,9 @@ def test_a_worker_that_exits_while_redis_is_away_is_replaced(servers, settings):
         story = retry_all(stack, server, concepts=1)
         story.wait_until_running(3)
         stack.stop_servers(stack.valkey_pid, away_seconds=4)
+        horse, = stack.work_horses()
         stack.kill(stack.pids("worker")[0])
+        stack.wait_for(lambda: not is_alive(horse), what="its work-horse to end too")
         server.latency_seconds = 0.0
         progress = story.wait_until_done()
         found = story.evidence()

@@ -405,7 +405,7 @@ def test_what_has_an_ignored_cause_is_left_out_until_it_is_reopened_or_named(bro
 
 
 @pytest.mark.parametrize("state", CauseState)
-@pytest.mark.parametrize("until_at", [None, ago(seconds=1), ago(hours=-1)])
+@pytest.mark.parametrize("until_at", [None, ago(seconds=1), ago(days=-1)])
 def test_a_plan_leaves_out_what_the_rule_of_triage_does(broken, state, until_at):
     execute(broken, f"update ops.causes set state = '{state}', ignored_until_at = " + (f"'{until_at.isoformat()}'" if until_at else "null"))
 
