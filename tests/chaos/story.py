@@ -17,8 +17,7 @@ from backend.settings import Settings
 from backend.storage.objects import SPILLED
 from backend.storage.ops_tables import items
 from backend.views import operations
-from backend.views.detection import counts_and_problems
-from tests.chaos.evidence import Evidence, gather, problems_now, violations
+from tests.chaos.evidence import Evidence, gather, problems_listed, problems_now, violations
 from tests.chaos.platform import Platform, make_platform
 from tests.chaos.stack import Stack
 from tests.model_server import ModelServer
@@ -84,7 +83,7 @@ def retry_all(stack: Stack, server: ModelServer, *, roadmaps: int = 1, concepts:
     """A platform of 3 items for each concept; all of them are planned."""
     platform = make_platform(stack.redrive.engine, roadmaps=roadmaps, concepts=concepts)
     before = problems_now(stack.redrive, platform)
-    counts_and_problems(stack.redrive)
+    problems_listed(stack.redrive)
     confirmed = retry.confirm(stack.redrive, retry.plan(stack.redrive, Scope.everything(), ADMIN), ADMIN)
     assert confirmed.item_count == len(platform.keys) == len(before)
     return Story(stack, server, platform, before, confirmed.operation_id)

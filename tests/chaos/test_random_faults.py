@@ -18,7 +18,6 @@ from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, OperationState
 from backend.settings import Settings
 from backend.storage.ops_tables import operations
-from backend.views.detection import counts_and_problems
 from tests.chaos.conftest import IS_LONG
 from tests.chaos.evidence import Evidence, doubled_count, gather, problems_listed, problems_now, thrown_away_calls, violations
 from tests.chaos.faults import FAULTS, resume_all, shuffled
@@ -66,7 +65,7 @@ def play(servers, settings: Settings, seed: int) -> Round:
         with Stack(servers, live, bulk=2, interactive=1, maintenance=2, web=True) as stack:
             scene = Scene(stack, server, make_platform(stack.redrive.engine, roadmaps=ROADMAPS, with_covers=True, novels=NOVELS), seed)
             before = problems_now(stack.redrive, scene.platform)
-            counts_and_problems(stack.redrive)
+            problems_listed(stack.redrive)
             scene.trouble_model(SMALL_FAULTS)
             server.script.extend(waits.sample(sorted(SMALL_FAULTS), len(SMALL_FAULTS)))  # each at least once
             start(scene)
