@@ -21,6 +21,7 @@ from tests.model_answers import Behaviour
 from tests.model_wire import Handler, Request
 
 Latency = Callable[[str], float]  # seconds before the answer, by the concept, novel or roadmap
+Pace = Callable[[int], float]     # seconds after a piece, by how many were sent
 HELD = 3600.0                     # seconds: until a test lets go what it holds up
 
 
@@ -56,8 +57,8 @@ class ModelServer(ThreadingHTTPServer):
     request_queue_size = 256  # a burst of a whole worker pool connects at once
 
     def __init__(
-        self, port: int = 0, *, latency_seconds: float | Latency = 0.0, piece_seconds: float = 0.0, slow_seconds: float = 30.0,
-        tokens_per_second: float | None = None,
+        self, port: int = 0, *, latency_seconds: float | Latency = 0.0, piece_seconds: float | Pace = 0.0,
+        slow_seconds: float = 30.0, tokens_per_second: float | None = None,
         retry_after_seconds: float = 0.2, faults: Faults | None = None, script: Iterable[str] = (),
         texts: Callable[[str], str | None] = lambda _prompt: None,
     ) -> None:
@@ -85,7 +86,7 @@ class ModelServer(ThreadingHTTPServer):
             return tuple(self._requests)
 
     def wait_for(
-        self, condition: Callable[[tuple[Request, ...]], object], *, timeout_seconds: float = 60.0,
+        self, condition: Callable[[tuple[Request, ...]], object], *, timeout_seconds: float = 120.0,
     ) -> tuple[Request, ...]:
         """The requests, as soon as they fulfil the condition. Raises TimeoutError."""
         with self._changed:
@@ -95,6 +96,9 @@ class ModelServer(ThreadingHTTPServer):
 
     def latency_of(self, subject: str) -> float:
         return self.latency_seconds(subject) if callable(self.latency_seconds) else self.latency_seconds
+
+    def pause_after(self, sent: int) -> float:
+        return self.piece_seconds(sent) if callable(self.piece_seconds) else self.piece_seconds
 
     def next_behaviour(self) -> Behaviour:
         with self._changed:

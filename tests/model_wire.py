@@ -39,13 +39,13 @@ class Policy(Protocol):
     """What the handler asks its server."""
 
     slow_seconds: float
-    piece_seconds: float
     tokens_per_second: float | None
     retry_after_seconds: float
     stopping: threading.Event
     texts: Callable[[str], str | None]
 
     def latency_of(self, subject: str) -> float: ...
+    def pause_after(self, sent: int) -> float: ...
     def next_behaviour(self) -> Behaviour: ...
     def note_start(self, request: Request) -> int: ...
     def note_end(self, index: int, *, status: int) -> None: ...
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
             if rate := self.server.tokens_per_second:
                 self._wait(lambda due=sent / rate: due, began)
             else:
-                self._wait(lambda: self.server.piece_seconds)
+                self._wait(lambda sent=sent: self.server.pause_after(sent))
         if behaviour in (Behaviour.STALLED, Behaviour.CUT, Behaviour.CUT_AT_THE_END):
             return self._break_off(behaviour)
         if behaviour is Behaviour.ERROR_EVENT:

@@ -22,8 +22,15 @@ def written(prompt: str) -> str:
     return json.dumps({"title": "The dark light", "content": content, "options": OPTIONS}, ensure_ascii=False)
 
 
-SLOWLY, AT_ONCE = 0.5, 0.0  # seconds after each of some 200 pieces: what is to be seen growing does, until it is let go
-slowly = pytest.mark.model(piece_seconds=SLOWLY, texts=written)
+AT_ONCE = 0.0  # seconds after each of some 200 pieces
+
+
+def ever_slower(sent: int) -> float:
+    """A chapter that grows for longer than any has time for: what is to be seen growing does, until it is let go."""
+    return sent / 25
+
+
+slowly = pytest.mark.model(piece_seconds=ever_slower, texts=written)
 
 
 def add_harbour(stack: Stack, novel_id: str, *, failed: int, has_choice: bool = True, has_failed: bool = True) -> None:
@@ -128,7 +135,7 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     open_chapter(page, stack, "first", 1)
     expect_published(page)
 
-    stack.model.piece_seconds = SLOWLY
+    stack.model.piece_seconds = ever_slower
     add_harbour(stack, "flushed", failed=2)
     open_chapter(page, stack, "flushed", 2)
     press(page.get_by_role("button", name="Write it again"))
@@ -139,7 +146,7 @@ def test_a_chapter_outlives_its_watchers_a_flushed_redis_and_a_cancelled_try(per
     stack.model.piece_seconds = AT_ONCE
     expect_published(page)
 
-    stack.model.piece_seconds = SLOWLY
+    stack.model.piece_seconds = ever_slower
     add_harbour(stack, "cancelled", failed=2)
     open_chapter(page, stack, "cancelled", 2)
     press(page.get_by_role("button", name="Write it again"))
