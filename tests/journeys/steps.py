@@ -84,7 +84,7 @@ def confirm_by_keys(dialog: Locator) -> None:
 
 def expect_outcome(page: Page, words: str) -> None:
     """The finished operation says what became of it: "21 retried, 21 healthy"."""
-    expect(page.get_by_text(re.compile(words))).to_be_visible(timeout=2 * PATIENCE)  # workers may only be starting
+    expect(page.get_by_text(re.compile(words)).first).to_be_visible(timeout=2 * PATIENCE)  # workers may only be starting
 
 
 def items_done(page: Page) -> int:

@@ -82,10 +82,12 @@ def test_a_bulk_is_cancelled_shown_as_cancelling_then_cancelled_and_its_content_
         expect(page.get_by_text(re.compile("Waiting for .* to stop"))).to_be_visible()
         photograph(page, "cancelling")
 
-    expect(page.get_by_text("0 retried, 21 cancelled")).to_be_visible()
+    expect(page.get_by_text("0 retried, 21 cancelled").first).to_be_visible()
     expect(page.get_by_text("failed again")).to_have_count(0)
     assert states_of(stack) == {"cancelled": 21}
     assert statuses_of(stack, AGENTS) == before
+    wait_for(lambda: stack.query("select count(*) from ops.problems where owner_id = %s", AGENTS) == [(21,)],
+             what="the detector to see them")
     assert stack.query("select status from tasks where task_type = 'retry_tutorial' order by created_at desc limit 1")[0][0] == "cancelled"
     asked = requests_of(stack)
 
