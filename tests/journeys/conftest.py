@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.processes import ROOT, wait_for
 
 ARTIFACTS = ROOT / "artifacts"
 READY_SECONDS = 180
+GIVEN_AWAY_FROM = 32_768  # the first port that Linux gives away by itself (ip_local_port_range); other systems begin above
 PATIENCE = 120_000  # milliseconds, of each step and each expectation: one that is met in time costs nothing
 BULK, AUTOMATIC = {"REDRIVE_WORKERS_BULK": "1"}, {"REDRIVE_WORKERS_AUTOMATIC": "1"}  # @pytest.mark.set_up(**BULK): large retries
 
@@ -162,9 +164,11 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
 
 
 def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+    """One that no server of another test is given by chance before web takes it."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port := random.randrange(20_000, GIVEN_AWAY_FROM)))
+            return port
 
 
 def _stop(process: subprocess.Popen) -> None:
