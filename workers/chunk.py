@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,7 @@ class Chunk:
         except Exception as exc:  # boundary: a defect fails one item, named as such
             await self._notes.aborted(attempt)
             return await self._defect(attempt, exc, bound)
+        answered_at = time.monotonic()
         failpoints.reach("after_model")
         try:
             outcome = await self._safekeeping.save(attempt, written, bound)
@@ -177,7 +179,7 @@ class Chunk:
         except Exception as exc:  # boundary
             outcome = await self._defect(attempt, exc, bound)
         failpoints.reach("after_save")
-        await self._notes.answered(attempt)  # a finished text comes first
+        await self._notes.answered(attempt, answered_at)  # a finished text comes first
         return outcome
 
     async def _write(self, attempt: Attempt) -> WrittenContent:
@@ -233,7 +235,7 @@ class Chunk:
             await self._notes.aborted(attempt)
             return await self._fail(attempt, error, bound)
         if error.kind not in MODEL_OUTAGES:
-            await self._notes.answered(attempt)
+            await self._notes.answered(attempt, time.monotonic())
             return await self._fail(attempt, error, bound)
         spent = self._running[attempt.item.item_id].spent
         if not (isinstance(error, NotAsked) or await self._notes.failed(attempt, error, spent.calls)):

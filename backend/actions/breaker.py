@@ -4,6 +4,7 @@ Asked before an item is begun and before anything is sent; told how each answer 
 workers, the dispatcher and the pages see the same one.
 """
 
+import time
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -77,10 +78,14 @@ def _lost_probes(redrive: Redrive, now: datetime) -> datetime:
     return now - timedelta(seconds=settings.model_timeout_seconds * (settings.model_retries + 1) + settings.lease_seconds)
 
 
-def note_success(redrive: Redrive, kind: ContentKind = ContentKind.TUTORIAL) -> bool:
-    """The model answered. True: the breaker had been open, and is closed now."""
+def note_success(redrive: Redrive, kind: ContentKind = ContentKind.TUTORIAL, answered_at: float | None = None) -> bool:
+    """The model answered, then on the monotonic clock or just now. True: the breaker had been open, and is closed now.
+
+    What it failed at after that answer counts on: to save a text may take longer than an outage to begin.
+    """
     with redrive.engine.begin() as connection:
-        return breakers.note_success(connection, provider_of(redrive, kind), utc_now())
+        seconds_ago = time.monotonic() - answered_at if answered_at is not None else 0.0
+        return breakers.note_success(connection, provider_of(redrive, kind), seconds_ago=seconds_ago)
 
 
 def note_failure(redrive: Redrive, error: ItemError, kind: ContentKind = ContentKind.TUTORIAL, calls: int = 1) -> bool:

@@ -1,4 +1,7 @@
-"""ops.breakers: one circuit breaker for each provider of a model. Each change of state is one guarded UPDATE."""
+"""ops.breakers: one circuit breaker for each provider of a model. Each change of state is one guarded UPDATE.
+
+`changed_at` is by the clock of PostgreSQL: what came first is told alike on all hosts.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +60,7 @@ def _breaker(row) -> Breaker:
 def begin_probe(connection: Connection, provider: str, now: datetime, *, silent_since: datetime) -> bool:
     """open -> half_open once its time has come; or another probe in place of one that was lost. True: the caller is the probe."""
     return connection.execute(text(
-        "update ops.breakers set state = 'half_open', probe_at = :now, changed_at = :now where provider = :provider "
+        "update ops.breakers set state = 'half_open', probe_at = :now, changed_at = clock_timestamp() where provider = :provider "
         "and (state = 'open' and retry_at <= :now or state = 'half_open' and probe_at < :silent_since)"),
         {"provider": provider, "now": now, "silent_since": silent_since}).rowcount == 1
 
@@ -65,18 +68,20 @@ def begin_probe(connection: Connection, provider: str, now: datetime, *, silent_
 def release_probe(connection: Connection, provider: str, now: datetime) -> bool:
     """half_open -> open, and the next probe may go at once: the last one was stopped before its answer."""
     return connection.execute(text(
-        "update ops.breakers set state = 'open', retry_at = :now, probe_at = null, changed_at = :now "
+        "update ops.breakers set state = 'open', retry_at = :now, probe_at = null, changed_at = clock_timestamp() "
         "where provider = :provider and state = 'half_open'"), {"provider": provider, "now": now}).rowcount == 1
 
 
-def note_success(connection: Connection, provider: str, now: datetime) -> bool:
-    """An answer came: closed, whatever it was. True: it was open before."""
+def note_success(connection: Connection, provider: str, *, seconds_ago: float) -> bool:
+    """An answer came so long ago: closed, unless it has failed since then. True: it was open before."""
     row = connection.execute(text(
         "with found as ("
-        "  select provider, state from ops.breakers where provider = :provider and (state <> 'closed' or failures > 0) for update) "
+        "  select provider, state from ops.breakers where provider = :provider and (state <> 'closed' or failures > 0) "
+        "  and changed_at < clock_timestamp() - make_interval(secs => :ago) for update) "
         "update ops.breakers b set state = 'closed', failures = 0, failed_probes = 0, failed_calls = 0, retry_at = null, "
-        "  probe_at = null, changed_at = :now "
-        "from found f where b.provider = f.provider returning f.state as before"), {"provider": provider, "now": now}).one_or_none()
+        "  probe_at = null, changed_at = clock_timestamp() "
+        "from found f where b.provider = f.provider returning f.state as before"),
+        {"provider": provider, "ago": seconds_ago}).one_or_none()
     return row is not None and row.before != BreakerState.CLOSED
 
 
@@ -93,8 +98,8 @@ def note_failure(
         "  changed_at) values ("
         "  :provider, case when :most <= 1 then 'open' else 'closed' end, 1, :calls, :kind, :message, "
         "  case when :most <= 1 then cast(:now as timestamptz) end, "
-        "  case when :most <= 1 then cast(:now as timestamptz) + make_interval(secs => :pause) end, :now) "
-        "on conflict (provider) do update set error_kind = :kind, error_message = :message, changed_at = :now, "
+        "  case when :most <= 1 then cast(:now as timestamptz) + make_interval(secs => :pause) end, clock_timestamp()) "
+        "on conflict (provider) do update set error_kind = :kind, error_message = :message, changed_at = clock_timestamp(), "
         "  failed_calls = b.failed_calls + :calls, "
         "  failures = case when b.state = 'closed' then b.failures + 1 else b.failures end, "
         "  failed_probes = case when b.state = 'half_open' then b.failed_probes + 1 else b.failed_probes end, "

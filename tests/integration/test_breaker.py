@@ -1,9 +1,14 @@
 """The circuit breaker of a model: who opens it, who waits, who tries, and what closes it."""
 
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from backend.actions import attempts, breaker, dispatcher, reconciler, withdrawals
 from backend.actions.attempts import Attempt, NotBegun
@@ -15,10 +20,11 @@ from backend.content.status import BreakerState, ItemState
 from backend.redrive import Redrive
 from backend.storage import breakers
 from tests.factories import add_roadmap, concept
-from tests.integration.test_attempts import begun, item_row, queued
+from tests.integration.test_attempts import QUIZ, begun, item_row, queued, written
 from tests.integration.test_retry_with_workers import with_model
 from tests.model_server import ModelServer
-from workers.chunk import run_chunk
+from tests.processes import wait_for
+from workers.chunk import Chunk, run_chunk
 
 DOWN = ItemError(ErrorKind.MODEL_UNREACHABLE, "http://127.0.0.1:1 cannot be reached.")
 KEYS = [ContentKey(ContentKind.QUIZ, "r1", f"c{number:02}") for number in range(12)]
@@ -59,6 +65,55 @@ def test_failures_in_a_row_open_it_and_an_answer_in_between_starts_the_count_ane
 
     assert (found.state, found.error_kind, flow(troubled)) == (BreakerState.OPEN, ErrorKind.MODEL_UNREACHABLE, Flow.HELD)
     assert (found.retry_at - found.opened_at).total_seconds() == pytest.approx(60)
+
+
+def test_an_answer_that_came_before_the_failures_and_is_noted_after_them_forgets_none(troubled):
+    answered_at = time.monotonic()
+    opened(troubled)
+    before = state(troubled)
+
+    assert not breaker.note_success(troubled, answered_at=answered_at)
+    assert state(troubled) == before
+    assert breaker.note_success(troubled)
+
+
+class OutageWhileItIsSaved:
+    """The quiz of r2 is written, slowly saved, and the model is down for all others from then on."""
+
+    name, is_sample = "outage", True
+
+    def __init__(self) -> None:
+        self.goes_on, self.is_down = threading.Event(), threading.Event()
+
+    async def write_quiz(self, brief, _spent):
+        is_first = brief.roadmap_id == "r2"
+        await asyncio.to_thread((self.goes_on if is_first else self.is_down).wait, 60)
+        if is_first:
+            return written(QUIZ)
+        raise DOWN
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_save_that_takes_longer_than_an_outage_to_begin_does_not_hide_it(troubled, operator):
+    add_roadmap(troubled.engine, "r2", concepts=[concept("c")], unsaved=[(ContentKind.QUIZ, "c")])
+    item_ids = queued(troubled, operator, ContentKey(ContentKind.QUIZ, "r2", "c"), *KEYS[:2])
+    slow, *others = sorted(item_ids, key=lambda item_id: item_row(troubled, item_id).owner_id, reverse=True)
+    model = OutageWhileItIsSaved()
+    with ThreadPoolExecutor(1) as beside, troubled.engine.connect() as holder:
+        working = beside.submit(lambda: asyncio.run(Chunk(troubled, model).run(item_ids)))
+        wait_for(lambda: item_row(troubled, slow).state == ItemState.RUNNING, what="the first to be written")
+        holder.execute(text("select 1 from roadmap_metadata where roadmap_id = 'r2' for update"))
+        model.goes_on.set()
+        wait_for(lambda: troubled.objects.paths("spills/"), what="its save to take long")
+        model.is_down.set()
+        wait_for(lambda: all(item_row(troubled, other).state == ItemState.FAILED for other in others), what="the others to fail")
+        holder.rollback()
+        outcomes = working.result(60)
+
+    assert outcomes == {"succeeded": 1, "failed": 2}
+    assert (state(troubled).failures, state(troubled).failed_calls) == (2, 2)
 
 
 def test_one_failure_is_enough_where_the_setting_says_so(redrive):
