@@ -40,6 +40,7 @@ class Child:
     log_path: Path
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0      # time.monotonic()
+    deaths: int = 0
     quick_deaths: int = 0        # in a row
     next_start_at: float = 0.0   # time.monotonic()
 
@@ -102,6 +103,7 @@ class Supervisor:
 
     def _bury(self, child: Child, now: float) -> None:
         exit_code = child.process.returncode
+        child.deaths += 1
         child.quick_deaths = child.quick_deaths + 1 if now - child.started_at < QUICK_DEATH_SECONDS else 0
         wait = delay_seconds(child.quick_deaths)
         child.next_start_at = now + wait
