@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
@@ -16,9 +16,11 @@ from backend.i18n import _
 from backend.jobs.chapter_feed import Entry, Watcher
 from backend.redrive import Redrive
 from backend.storage import chapters, drafts, items
+from backend.views.availability import DATABASE_ERRORS
 
 SAVED_ID = "saved"           # event id of what was read from PostgreSQL: nothing follows it
 _MENDING_ROUNDS = 3          # a writer that finds its stream gone writes all of it anew, within as many seconds
+_SILENT_ROUNDS = 10          # seconds after which a stream may have lost its writer: PostgreSQL is asked whether it is written still
 _ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}\Z")
 
 
@@ -46,7 +48,8 @@ class _Saved:
     """What PostgreSQL says of it."""
 
     is_completed: bool
-    is_being_written: bool
+    is_generating: bool     # by what its row says
+    is_being_written: bool  # by an item of ours too
     title: str
     content: str
     options: list[dict[str, str]]
@@ -82,18 +85,23 @@ async def _watch(redrive: Redrive, watcher: Watcher, chapter_id: str, after: str
     if entries and entries[-1].is_final:
         return
     last = entries[-1].entry_id if entries else after or "0-0"
-    gone_rounds = 0
+    gone_rounds = silent_rounds = 0
     async with aclosing(watcher.follow(last)) as rounds:
         async for found in rounds:
             for entry in found:
                 yield _event(entry)
                 if entry.is_final:
                     return
-            if found or await watcher.exists():
-                gone_rounds = 0
+            if found:
+                gone_rounds = silent_rounds = 0
                 continue
-            gone_rounds += 1
-            ended = await _ended(redrive, chapter_id, is_begun=bool(entries) or after is not None, gone_rounds=gone_rounds)
+            silent_rounds += 1
+            if await watcher.exists():
+                gone_rounds = 0
+                ended = [] if silent_rounds % _SILENT_ROUNDS else await _left_behind(redrive, chapter_id)
+            else:
+                gone_rounds += 1
+                ended = await _ended(redrive, chapter_id, is_begun=bool(entries) or after is not None, gone_rounds=gone_rounds)
             for event in ended:
                 yield event
             if ended:
@@ -106,6 +114,15 @@ async def _ended(redrive: Redrive, chapter_id: str, *, is_begun: bool, gone_roun
     if saved is not None and saved.is_being_written and (not is_begun or gone_rounds < _MENDING_ROUNDS):
         return []
     return _saved_events(saved, _gone())
+
+
+async def _left_behind(redrive: Redrive, chapter_id: str) -> list[StreamEvent]:
+    """The stream is silent: what PostgreSQL has instead, if its text was saved, or failed, and its writer left without a last event."""
+    with suppress(*DATABASE_ERRORS):  # an outage ends no stream that is there
+        saved = await asyncio.to_thread(_saved, redrive, chapter_id)
+        if saved is None or not saved.is_generating:
+            return _saved_events(saved, _gone())
+    return []
 
 
 async def _from_postgres(redrive: Redrive, chapter_id: str, message: str) -> list[StreamEvent]:
@@ -132,14 +149,15 @@ def _saved(redrive: Redrive, chapter_id: str) -> _Saved | None:
         row = chapters.chapter_by_id(connection, chapter_id)
         if row is not None:
             key = ContentKey(ContentKind.CHAPTER, row.novel_id, str(row.chapter_number))
-            is_live = row.status == ChapterStatus.GENERATING and bool(items.keys_in_work(connection, [key]))
+            is_generating = row.status == ChapterStatus.GENERATING
+            is_live = is_generating and bool(items.keys_in_work(connection, [key]))
             options = [asdict(option) for option in chapters.options_of(connection, chapter_id)]
-            return _Saved(row.status == ChapterStatus.COMPLETED, is_live, row.title, row.content, options, row.error_message)
+            return _Saved(row.status == ChapterStatus.COMPLETED, is_generating, is_live, row.title, row.content, options, row.error_message)
         draft = drafts.find(connection, chapter_id)
     if draft is None:
         return None
-    is_written = draft.state not in (DraftState.GENERATING, DraftState.FAILED)
-    return _Saved(is_written, draft.state is DraftState.GENERATING, draft.title, draft.content,
+    is_generating = draft.state is DraftState.GENERATING
+    return _Saved(not is_generating and draft.state is not DraftState.FAILED, is_generating, is_generating, draft.title, draft.content,
                   [asdict(option) for option in draft.options], draft.error_message)
 
 
