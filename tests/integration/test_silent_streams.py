@@ -29,7 +29,7 @@ def test_a_writer_that_left_without_a_last_word_keeps_nobody_waiting(redrive, mo
         await writer.close()
         with redrive.engine.begin() as connection:
             connection.execute(text(f"update chapters set {saved}"))
-        await asyncio.wait_for(watching, 20)
+        await asyncio.wait_for(watching, 60)
         return screen
 
     screen = asyncio.run(story())
@@ -51,7 +51,7 @@ def test_an_outage_of_postgresql_ends_no_silent_stream(redrive, monkeypatch):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(watching), 3.5)
         await writer.complete(chapter("half, whole"))
-        await asyncio.wait_for(watching, 20)
+        await asyncio.wait_for(watching, 60)
         return screen
 
     screen = asyncio.run(story())
