@@ -65,7 +65,7 @@ def plan(
 
 
 def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKey], now: datetime) -> tuple[Excluded, ...]:
-    """Why keys that were named are no problems: somebody works on them, or they are not broken any more."""
+    """Why the list does not hold keys that were named: somebody works on them, they are not broken any more, or not listed yet."""
     owners = {Owner(key.kind.owner_kind, key.owner_id) for key in keys}
     facts = load_facts(connection, owners, every_key=True) if owners else {}
     verdicts = {verdict.key: verdict for found in facts.values() for verdict in judge_owner(found, now, redrive.limits)}
@@ -79,6 +79,8 @@ def _unlisted(redrive: Redrive, connection: Connection, keys: Sequence[ContentKe
             return ExclusionRule.OWNER_GONE
         if owner.framework_faults and key not in verdicts:
             return ExclusionRule.UNREADABLE
+        if key in verdicts and verdicts[key].state is KeyState.PROBLEM:
+            return ExclusionRule.NOT_LISTED
         return ExclusionRule.ALREADY_MADE if key.kind is ContentKind.COVER else ExclusionRule.NOT_BROKEN
 
     return tuple(Excluded(key, rule(key), key.part or key.owner_id) for key in keys)

@@ -17,6 +17,7 @@ LARGEST_CAUSES = 50
 class ExclusionRule(StrEnum):
     ALREADY_RUNNING = "already_running"    # an item is planned, queued or running, or a platform task lives
     NOT_BROKEN = "not_broken"              # the detector finds nothing wrong with it (any more)
+    NOT_LISTED = "not_listed"              # broken, but the detector has not put it on the list yet
     POISON = "poison"                      # tried too often in the last 24 hours; an admin may override it
     ALREADY_MADE = "already_made"          # a cover that is there is never made again by a batch
     OWNER_GONE = "owner_gone"              # its roadmap or novel is unknown, or was deleted

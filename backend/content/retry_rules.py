@@ -42,6 +42,7 @@ _SOON, _LATER, _RARELY = timedelta(minutes=1), timedelta(minutes=10), timedelta(
 LOOK_AGAIN: dict[ExclusionRule, timedelta | None] = {
     ExclusionRule.ALREADY_RUNNING: _SOON,
     ExclusionRule.NOT_BROKEN: _SOON,
+    ExclusionRule.NOT_LISTED: _SOON,
     ExclusionRule.POISON: _RARELY,  # tries of the last 24 hours are counted: it passes
     ExclusionRule.ALREADY_MADE: _SOON,
     ExclusionRule.OWNER_GONE: _SOON,

@@ -79,6 +79,7 @@ FINDING_KINDS = {
 EXCLUSION_RULES = {
     ExclusionRule.ALREADY_RUNNING: _("Already being worked on."),
     ExclusionRule.NOT_BROKEN: _("Not broken any more."),
+    ExclusionRule.NOT_LISTED: _("Broken, but not listed yet: try again in a moment."),
     ExclusionRule.POISON: _("Poison: tried too often in the last 24 hours. An admin may override this with a reason."),
     ExclusionRule.ALREADY_MADE: _("Already successful: a cover that is there is not made again."),
     ExclusionRule.OWNER_GONE: _("Its roadmap or novel is unknown, or was deleted."),
@@ -96,6 +97,7 @@ EXCLUSION_RULES = {
 SKIPPED = {
     ExclusionRule.ALREADY_RUNNING: _("already being worked on"),
     ExclusionRule.NOT_BROKEN: _("not broken any more"),
+    ExclusionRule.NOT_LISTED: _("not listed yet"),
     ExclusionRule.POISON: _("tried too often today"),
     ExclusionRule.ALREADY_MADE: _("already successful"),
     ExclusionRule.OWNER_GONE: _("unknown or deleted"),

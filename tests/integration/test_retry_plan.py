@@ -213,6 +213,22 @@ def test_a_chosen_key_that_is_healthy_by_now_is_left_out(broken):
     assert (excluded(found), names(found.keys)) == ({QUIZ_A: ExclusionRule.NOT_BROKEN}, names([QUIZ_B]))
 
 
+@pytest.mark.parametrize(("statement", "key"), [
+    ("delete from tutorial_metadata where concept_id = 'a'", ContentKey(ContentKind.TUTORIAL, "r1", "a")),
+    ("update roadmap_cover_images set generation_status = 'failed', cover_image_url = null where roadmap_id = 'r1'",
+     ContentKey(ContentKind.COVER, "r1"))])
+def test_a_chosen_key_that_the_list_does_not_hold_yet_is_not_called_whole(broken, statement, key):
+    execute(broken, statement)
+
+    found = plan(broken, Scope.of(key))
+
+    assert excluded(found) == {key: ExclusionRule.NOT_LISTED}
+    with pytest.raises(NothingToRetry, match="not listed yet"):
+        retry.confirm(broken, found, OPERATOR)
+    drain(broken)
+    assert excluded(plan(broken, Scope.of(key))) == {}
+
+
 def test_a_key_tried_too_often_today_is_left_out(broken):
     limit = broken.settings.maximum_attempts_per_day
     execute(broken, *(

@@ -26,7 +26,7 @@ from tests.factories import ago
 
 TUTORIAL = ContentKey(ContentKind.TUTORIAL, "r1", "a")
 RULES_OF_WORKERS = {
-    ExclusionRule.NOT_BROKEN,  # of keys that the list does not hold: tests/integration/test_retry_plan.py
+    ExclusionRule.NOT_BROKEN, ExclusionRule.NOT_LISTED,  # of keys that the list does not hold: tests/integration/test_retry_plan.py
     ExclusionRule.CHANGED,     # when the worker looks again: tests/integration/test_retry_plan.py
     ExclusionRule.ALREADY_MADE, ExclusionRule.OWNER_GONE,  # of what was named and is no problem: tests/integration/test_covers.py
 }
