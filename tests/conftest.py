@@ -107,12 +107,15 @@ def database(servers: PrivateServers | GivenServers, administrator: psycopg.Conn
 
 @pytest.fixture
 def settings(database: str, servers: PrivateServers | GivenServers, tmp_path: Path) -> Settings:
-    """Settings of a test: its own database, an empty Redis, an offline writer without delay, short patience."""
+    """Settings of a test: its own database, an empty Redis, an offline writer without delay, short patience.
+
+    Not with what lives: on a full machine a worker may be silent for seconds.
+    """
     Redis.from_url(servers.redis_url).flushall()
     return Settings(
         database_url=SecretStr(database), redis_url=SecretStr(servers.redis_url), state_dir=tmp_path / "state",
         openai_api_key=None, openai_base_url=None, offline_delay_seconds=0, offline_faults="", object_store=None,
-        heartbeat_seconds=0.5, lease_seconds=3, resend_seconds=2, armed_seconds=0,
+        heartbeat_seconds=0.5, lease_seconds=30, resend_seconds=2, armed_seconds=0,
         cover_calls_per_person="", cover_calls="")  # Redis outlives a test: one would use up what the next may have made
 
 

@@ -1,14 +1,19 @@
 """Real worker and maintenance processes for a test, stopped at its end."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+import psycopg
+
+from backend.host.given_servers import libpq_url
 from backend.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +56,36 @@ MAINTENANCE = ("workers.maintenance",)
 
 def worker(queue: str) -> tuple[str, ...]:
     return ("workers.main", "--queue", queue)
+
+
+@contextmanager
+def frozen(database_url: str, *processes: psutil.Process) -> Iterator[None]:
+    """They hold still until the block ends, none of them within a transaction: its locks would stand in everybody's way."""
+    wait_for(lambda: _hold_still(database_url, processes), what="them to hold still outside of a transaction")
+    try:
+        yield
+    finally:
+        _send(processes, signal.SIGCONT)
+
+
+def _hold_still(database_url: str, processes: Sequence[psutil.Process]) -> bool:
+    """False: one was in the middle of a transaction; they go on."""
+    _send(processes, signal.SIGSTOP)
+    time.sleep(0.1)  # for what they sent last to begin
+    with psycopg.connect(libpq_url(database_url), autocommit=True) as connection:
+        stopped_at = connection.execute("select clock_timestamp()").fetchone()[0]
+        begun_before = "select 1 from pg_stat_activity where datname = current_database() and xact_start < %s and pid <> pg_backend_pid()"
+        with suppress(AssertionError):
+            wait_for(lambda: not connection.execute(begun_before, [stopped_at]).fetchone(), seconds=3, what="others to end theirs")
+            return True
+    _send(processes, signal.SIGCONT)
+    return False
+
+
+def _send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # stopped by force
+            process.send_signal(number)
 
 
 def wait_for(condition: Callable[[], Found], *, seconds: float = 120.0, what: str = "the condition") -> Found:

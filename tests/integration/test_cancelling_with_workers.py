@@ -1,14 +1,15 @@
 """Cancelling what real worker processes write: the model call is broken off, the others of the same job go on."""
 
-import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import psutil
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from sqlalchemy import select
 
 from backend.actions import cancel
@@ -21,9 +22,9 @@ from backend.jobs.queue import queue_name
 from backend.storage.ops_tables import items
 from tests.factories import add_roadmap, concept
 from tests.integration.test_retry_with_workers import INTERACTIVE, completed, confirmed, with_model
-from tests.model_server import ModelServer
+from tests.model_server import HELD, ModelServer, held_but
 from tests.model_wire import CLIENT_GONE
-from tests.processes import MAINTENANCE, started, wait_for
+from tests.processes import MAINTENANCE, frozen, started, wait_for
 
 KEYS = [ContentKey(ContentKind.TUTORIAL, "r1", f"c{number}") for number in range(6)]
 REASON = CancelReason.NOT_NEEDED
@@ -49,9 +50,10 @@ def horse_of(worker: psutil.Process) -> psutil.Process:
 
 def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(redrive, settings, operator):
     add_broken(redrive)
-    with ModelServer(piece_seconds=0.5) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE):
+    with ModelServer(piece_seconds=HELD) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE):
         operation_id = confirmed(redrive, operator, Scope.everything())
         wait_for(lambda: all_running(redrive), what="all to run")
+        server.wait_for(lambda found: len(found) == len(KEYS))
         began = time.monotonic()
         done = cancel.cancel_items(redrive, CancelScope.of(*KEYS[:2]), operator, REASON)
         wait_for(lambda: list(states(redrive).values()).count(ItemState.CANCELLED) == 2, what="both to be confirmed")
@@ -69,24 +71,25 @@ def test_a_cancelled_item_stops_at_the_model_and_the_others_of_its_job_go_on(red
 @pytest.mark.parametrize("is_redis_emptied", [False, True])
 def test_a_work_horse_that_hangs_is_stopped_by_force_and_nothing_brings_its_job_back(redrive, settings, operator, is_redis_emptied):
     add_broken(redrive)
-    with ModelServer(piece_seconds=0.5) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE) as children:
+    with ModelServer(piece_seconds=HELD) as server, started(with_model(settings, server), MAINTENANCE, INTERACTIVE) as children:
         operation_id = confirmed(redrive, operator, Scope.everything())
         wait_for(lambda: all_running(redrive), what="all to run")
         horse = horse_of(psutil.Process(children[1].pid))
-        os.kill(horse.pid, signal.SIGSTOP)  # it neither beats nor listens
         with redrive.engine.connect() as connection:
             guilty = connection.execute(select(items).where(items.c.part == KEYS[0].part)).one()
-        cancel.cancel_items(redrive, CancelScope.of(KEYS[0]), operator, REASON)
-        if is_redis_emptied:  # nobody knows any more whose job it is
-            redrive.redis.flushall()
-        impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-        done = force_stop(impatient, [guilty.item_id], operator, "it hangs")
-        psutil.wait_procs([horse], timeout=10)
+        with frozen(settings.database_url.get_secret_value(), horse):  # it neither beats nor listens
+            cancel.cancel_items(redrive, CancelScope.of(KEYS[0]), operator, REASON)
+            if is_redis_emptied:  # nobody knows any more whose job it is
+                redrive.redis.flushall()
+            impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
+            done = force_stop(impatient, [guilty.item_id], operator, "it hangs")
+            psutil.wait_procs([horse], timeout=60)
         server.piece_seconds = 0.0
         failed = Queue(queue_name(Priority.INTERACTIVE), connection=Redis.from_url(
             settings.redis_url.get_secret_value()), serializer="json").failed_job_registry
         for job_id in failed.get_job_ids(cleanup=False):  # what "requeue all failed" of other dashboards does
-            failed.requeue(job_id)
+            with suppress(NoSuchJobError, InvalidJobOperation):  # dropped just now
+                failed.requeue(job_id)
         progress = completed(redrive, operation_id)
 
     assert (done.cancelled_count, done.is_complete) == (1, True)
@@ -141,12 +144,13 @@ def test_a_worker_that_is_told_to_end_before_its_job_has_begun_gives_it_back(red
 
 def test_a_pause_outlasts_a_restart_of_everything_and_the_rest_goes_on_when_it_is_resumed(redrive, settings, operator):
     add_broken(redrive)
-    with ModelServer(latency_seconds=0.5) as server:
+    with ModelServer(latency_seconds=held_but(1)) as server:
         given = with_model(settings, server).model_copy(update={"concurrency": 1, "stop_seconds": 2.0})
         with started(given, MAINTENANCE, INTERACTIVE):
             operation_id = confirmed(redrive, operator, Scope.everything())
             wait_for(lambda: ItemState.SUCCEEDED in states(redrive).values(), what="the first item to be done")
             cancel.pause(redrive, operation_id, operator)
+            server.latency_seconds = 0.0
             wait_for(lambda: ItemState.RUNNING not in states(redrive).values(), what="what runs to finish")
         done, asked = list(states(redrive).values()).count(ItemState.SUCCEEDED), len(server.requests)
         redrive.redis.flushall()

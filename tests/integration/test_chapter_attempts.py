@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import threading
 from dataclasses import replace
 
@@ -27,7 +25,7 @@ from backend.views.chapter_stream import EventKind, chapter_stream
 from tests.factories import add_novel
 from tests.integration.test_chapters import CHAPTER, FAILED, begun, queued, view, written
 from tests.model_server import ModelServer
-from tests.processes import MAINTENANCE, started, wait_for, worker
+from tests.processes import MAINTENANCE, frozen, started, wait_for, worker
 from workers.chunk import run_chunk
 
 
@@ -181,14 +179,14 @@ def test_a_chapter_that_is_stopped_by_force_keeps_what_its_watchers_saw(settings
         with started(given, MAINTENANCE, worker("interactive")) as children:
             wait_for(lambda: len(told(redrive.redis, generation.chapter_id)[1]) > 40, what="some text to be told")
             horse = psutil.Process(children[1].pid).children()[0]
-            os.kill(horse.pid, signal.SIGSTOP)  # it neither listens nor writes on
-            _title, seen = told(redrive.redis, generation.chapter_id)
-            cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
-            with redrive.engine.connect() as connection:
-                item_id = connection.scalar(select(items.c.item_id).where(items.c.state == ItemState.RUNNING))
-            impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
-            done = force_stop(impatient, [item_id], operator, "it hangs")
-            psutil.wait_procs([horse], timeout=10)
+            with frozen(settings.database_url.get_secret_value(), horse):  # it neither listens nor writes on
+                _title, seen = told(redrive.redis, generation.chapter_id)
+                cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
+                with redrive.engine.connect() as connection:
+                    item_id = connection.scalar(select(items.c.item_id).where(items.c.state == ItemState.RUNNING))
+                impatient = replace(redrive, settings=redrive.settings.model_copy(update={"force_stop_seconds": 0.0}))
+                done = force_stop(impatient, [item_id], operator, "it hangs")
+                psutil.wait_procs([horse], timeout=60)
 
     assert (done.cancelled_count, done.is_complete) == (1, True)
     assert not horse.is_running() or horse.status() == psutil.STATUS_ZOMBIE

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 
 from backend.actions import retry
 from backend.bootstrap import connect
+from backend.clock import utc_now
 from backend.content.keys import ContentKey, ContentKind
 from backend.content.scopes import ProblemFilter, Scope
 from backend.content.status import ItemState, OperationState
@@ -26,11 +27,12 @@ INTERACTIVE = worker("interactive")
 
 
 def confirmed(redrive, operator, scope: Scope) -> str:
-    counts_and_problems(redrive)
+    since = utc_now()
+    wait_for(lambda: counts_and_problems(redrive).as_of >= since, what="maintenance to have looked, where it is looking")
     return retry.confirm(redrive, retry.plan(redrive, scope, operator), operator).operation_id
 
 
-def completed(redrive, operation_id: str, *, seconds: float = 60) -> operations.Progress:
+def completed(redrive, operation_id: str, *, seconds: float = 300) -> operations.Progress:
     def found():
         progress = operations.progress(redrive, operation_id)
         return progress if progress.state is OperationState.COMPLETED else None
@@ -107,7 +109,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(redrive, settin
             wait_for(lambda: not any(horse.is_running() and horse.status() != psutil.STATUS_ZOMBIE for horse in horses),
                      what="the work-horse to die with its worker")
             with started(configured, INTERACTIVE):
-                progress = completed(redrive, operation_id, seconds=90)
+                progress = completed(redrive, operation_id)
 
     assert progress.counts[ItemState.SUCCEEDED] == 12
     assert saved_counts(redrive)["resources"] == 12

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
-from sqlalchemy.engine import make_url
 
+from backend.host.given_servers import libpq_url
 from tests.journeys.browser import FLAGS, NO_BROWSER, executable
 from tests.model_server import ModelServer
 from tests.processes import ROOT, wait_for
@@ -42,11 +42,13 @@ class Stack:
     def urls(self) -> dict[str, Any]:
         return json.loads((self.state_dir / "urls.json").read_text())
 
+    @property
+    def database_url(self) -> str:
+        return next(value for name, value in self.urls.items() if name.lower() == "database_url")
+
     def query(self, statement: str, *parameters: object) -> list[tuple]:
         """Ask the database itself, past the dashboard."""
-        database_url = next(value for name, value in self.urls.items() if name.lower() == "database_url")
-        url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(libpq_url(self.database_url), autocommit=True) as connection:
             cursor = connection.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 

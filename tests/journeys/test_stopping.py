@@ -1,10 +1,8 @@
 """Stop means stop: a bulk is cancelled from the page, and its content is what it was before."""
 
 import re
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -15,7 +13,7 @@ from tests.journeys.steps import expect_started, open_page, open_plan_of_everyth
 from tests.journeys.test_incidents import AGENTS, requests_of
 from tests.journeys.test_screens import photograph
 from tests.model_server import HELD
-from tests.processes import wait_for
+from tests.processes import frozen, wait_for
 
 FROZEN = {"REDRIVE_LEASE_SECONDS": "900"}  # work-horses hold still for as long as a busy machine needs
 
@@ -37,30 +35,8 @@ def frozen_work(stack: Stack) -> Iterator[None]:
     workers = [child for child in psutil.Process(stack.process.pid).children() if "workers.main" in " ".join(child.cmdline())]
     horses = [horse for worker in workers for horse in worker.children()]
     assert horses
-    wait_for(lambda: _is_frozen(stack, horses), what="the work-horses to hold still outside of a transaction")
-    try:
+    with frozen(stack.database_url, *horses):
         yield
-    finally:
-        _send(horses, signal.SIGCONT)
-
-
-def _is_frozen(stack: Stack, horses: list[psutil.Process]) -> bool:
-    """False: one was in the middle of a transaction, and would keep its locks for ever; they go on."""
-    _send(horses, signal.SIGSTOP)
-    time.sleep(0.1)  # for what they sent last to begin
-    stopped_at = stack.query("select clock_timestamp()")[0][0]
-    begun_before = "select 1 from pg_stat_activity where datname = current_database() and xact_start < %s and pid <> pg_backend_pid()"
-    with suppress(AssertionError):
-        wait_for(lambda: not stack.query(begun_before, stopped_at), seconds=3, what="others to end theirs")
-        return True
-    _send(horses, signal.SIGCONT)
-    return False
-
-
-def _send(horses: list[psutil.Process], number: signal.Signals) -> None:
-    for horse in horses:
-        with suppress(psutil.NoSuchProcess):  # stopped by force
-            horse.send_signal(number)
 
 
 @pytest.mark.model(latency_seconds=HELD)
