@@ -5,10 +5,11 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -43,6 +44,18 @@ class Slow:
 
     async def close(self) -> None:
         pass
+
+
+class Held(Slow):
+    """A generator that writes until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.let_go = threading.Event()
+
+    async def write_quiz(self, brief, spent):
+        await asyncio.to_thread(self.let_go.wait, 120)
+        return await super().write_quiz(brief, spent)
 
 
 @pytest.fixture
@@ -103,7 +116,7 @@ def stopped(chunk: Chunk, item_ids: list[int], *, after: threading.Event) -> dic
         chunk._stop_softly()
         return await working
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_an_item_that_begins_after_the_others_were_broken_off_is_given_back_too(broken, operator, monkeypatch):
@@ -112,14 +125,15 @@ def test_an_item_that_begins_after_the_others_were_broken_off_is_given_back_too(
 
     def slow(redrive, item_id):
         is_beginning.set()
-        time.sleep(1.0)  # longer than half the time to stop
+        wait_for(lambda: chunk._is_broken_off, what="half the time to stop to be over")
         return begin(redrive, item_id)
 
     monkeypatch.setattr(attempts, "begin", slow)
     short = replace(broken, settings=broken.settings.model_copy(update={"stop_seconds": 0.4}))
     generator = Slow(60)
+    chunk = Chunk(short, generator)
 
-    assert stopped(Chunk(short, generator), item_ids, after=is_beginning) == {"given_back": 1}
+    assert stopped(chunk, item_ids, after=is_beginning) == {"given_back": 1}
     assert (generator.asked, item_row(broken, item_ids[0]).state) == (0, ItemState.QUEUED)
 
 
@@ -128,7 +142,7 @@ def test_items_that_begin_leave_threads_to_those_that_are_saved(broken, operator
     begin, save, is_saving = attempts.begin, attempts.save, threading.Event()
 
     def begin_once_one_is_saved(redrive, item_id):
-        assert item_id == item_ids[0] or is_saving.wait(5)
+        assert item_id == item_ids[0] or is_saving.wait(60)
         return begin(redrive, item_id)
 
     def tell_and_save(redrive, attempt, content):
@@ -208,6 +222,7 @@ class Dear(Slow):
         self.then = then
 
     async def write_quiz(self, brief, spent):
+        self.asked += 1
         spent.calls, spent.prompt_tokens, spent.completion_tokens = 3, 100, 20
         if self.then is None:
             await asyncio.sleep(3600)
@@ -240,15 +255,16 @@ def test_what_the_attempts_of_an_item_cost_is_added_up(broken, operator):
 
 def test_an_item_that_was_cancelled_tells_what_it_cost(broken, operator):
     item_id, = queued(broken, operator, KEYS[0])
+    generator = Dear(None)
 
     async def cancelled() -> None:
-        working = asyncio.create_task(Chunk(broken, Dear(None)).run([item_id]))
-        while item_row(broken, item_id).state != ItemState.RUNNING:
+        working = asyncio.create_task(Chunk(broken, generator).run([item_id]))
+        while not generator.asked:
             await asyncio.sleep(0.01)
         cancel.cancel_items(broken, CancelScope.of(KEYS[0]), operator, CancelReason.TOO_EXPENSIVE)
         await working
 
-    asyncio.run(asyncio.wait_for(cancelled(), 20))
+    asyncio.run(asyncio.wait_for(cancelled(), 60))
 
     assert (item_row(broken, item_id).state, costs(item_row(broken, item_id))) == (ItemState.CANCELLED, (3, 100, 20))
 
@@ -274,15 +290,17 @@ def test_a_worker_that_was_frozen_for_long_looks_before_it_asks_the_model(broken
 
 def test_a_text_whose_saving_takes_long_is_spilled_and_forgotten_once_it_is_saved(broken, operator):
     item_id, = queued(broken, operator, KEYS[0])
+    generator = Held()
 
     with ThreadPoolExecutor(1) as beside, broken.engine.connect() as holder:
-        working = beside.submit(lambda: asyncio.run(Chunk(broken, Slow(0.5)).run([item_id])))
+        working = beside.submit(lambda: asyncio.run(Chunk(broken, generator).run([item_id])))
         wait_for(lambda: item_row(broken, item_id).state == ItemState.RUNNING, what="the item to run")
         holder.execute(text("select 1 from roadmap_metadata for update"))
+        generator.let_go.set()
         wait_for(lambda: broken.objects.paths("spills/"), what="the text to be spilled")
         assert spills.save_spilled(broken) == []  # the row is held: it is left alone, and nobody waits for it
         holder.rollback()
-        outcomes = working.result(20)
+        outcomes = working.result(60)
 
     assert outcomes == {"succeeded": 1}
     assert (broken.objects.paths("spills/"), broken.objects.paths("spills-set-aside/")) == ([], [])
@@ -319,13 +337,18 @@ def test_a_text_that_finds_the_pool_dry_is_saved_later_without_the_model(broken,
     url = broken.settings.database_url.get_secret_value()
     narrow = replace(broken, engine=make_engine(url, pool_size=1, pool_timeout_seconds=0.1),
                      settings=broken.settings.model_copy(update={"save_patience_seconds": 0.5}))
-    generator = Slow(0.5)
+    generator = Held()
+
+    def only_connection() -> Connection | None:
+        with suppress(PoolTimeout):  # the worker looks whether it is to stop
+            return narrow.engine.connect()
 
     with ThreadPoolExecutor(1) as beside:
         working = beside.submit(lambda: asyncio.run(Chunk(narrow, generator).run([item_id])))
         wait_for(lambda: item_row(broken, item_id).state == ItemState.RUNNING, what="the item to run")
-        with narrow.engine.connect():  # the only one
-            outcomes = working.result(20)
+        with wait_for(only_connection, what="the only connection"):
+            generator.let_go.set()
+            outcomes = working.result(60)
     narrow.engine.dispose()
 
     assert outcomes == {"spilled": 1}

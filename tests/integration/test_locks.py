@@ -27,8 +27,8 @@ QUIZ_1, QUIZ_2 = (ContentKey(ContentKind.QUIZ, owner_id, "a") for owner_id in ("
 
 @pytest.fixture
 def broken(redrive: Redrive) -> Redrive:
-    """One quiz is missing in each of two roadmaps; who waits for a lock in vain fails after 3 s."""
-    execute(redrive, f"alter database {redrive.engine.url.database} set lock_timeout = '3s'")
+    """One quiz is missing in each of two roadmaps; who waits for a lock in vain fails after 20 s."""
+    execute(redrive, f"alter database {redrive.engine.url.database} set lock_timeout = '20s'")
     redrive.engine.dispose()
     for owner_id in ("r1", "r2"):
         add_roadmap(redrive.engine, owner_id, concepts=[concept("a", quiz_status="failed")], unsaved=[(ContentKind.QUIZ, "a")])
@@ -81,7 +81,10 @@ def test_a_save_that_waits_for_a_lock_keeps_no_other_item_from_beating(broken, o
         taken_back = reconciler.take_back_lost(broken)
 
     assert (saved.result(), taken_back) == (True, 0)
-def test_a_spilled_text_and_a_worker_that_begins_its_item_do_not_wait_for_each_other(broken, operator, beside):
+
+
+def test_a_spilled_text_and_a_worker_that_begins_its_item_do_not_wait_for_each_other(broken, operator, beside, monkeypatch):
+    monkeypatch.setattr(spills, "LONGEST_WAIT_SECONDS", 30.0)
     item_id, = queued(broken, operator, QUIZ_1)
     first = begun(broken, item_id)
     withdrawals.give_back(broken, first.item)

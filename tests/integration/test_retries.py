@@ -48,6 +48,20 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(retries, "_FIRST_PAUSE_SECONDS", 0.1)
 
 
+@pytest.fixture
+def failing_together(monkeypatch):
+    """None of the eight asks again before all of them have failed."""
+    take, all_failed = retries.Allowance.take, asyncio.Barrier(8)
+
+    async def take_together(allowance: retries.Allowance, wanted_seconds: float | None = None) -> bool:
+        if allowance.left and not allowance.taken:
+            await all_failed.wait()
+        return await take(allowance, wanted_seconds)
+
+    monkeypatch.setattr(retries.Allowance, "take", take_together)
+
+
+@pytest.mark.usefixtures("failing_together")
 @pytest.mark.parametrize("kind", [TUTORIAL, QUIZ])
 def test_of_a_model_that_is_out_one_text_asks_again_for_all(kind):
     spent = [Spent() for _text in range(8)]
@@ -60,6 +74,7 @@ def test_of_a_model_that_is_out_one_text_asks_again_for_all(kind):
     assert len(server.requests) == 10
 
 
+@pytest.mark.usefixtures("failing_together")
 def test_what_comes_after_them_is_not_asked_for_but_a_probe_is():
     after = [Spent(), Spent(is_probe=True), Spent()]
     with ModelServer(faults=OUT) as server:
@@ -70,6 +85,7 @@ def test_what_comes_after_them_is_not_asked_for_but_a_probe_is():
     assert [found.calls for found in after] == [0, 1, 0]
 
 
+@pytest.mark.usefixtures("failing_together")
 def test_an_answer_to_a_probe_ends_that():
     after = [Spent(is_probe=True), Spent()]
     with ModelServer(script=["500"] * 10) as server:
@@ -78,6 +94,7 @@ def test_an_answer_to_a_probe_ends_that():
     assert errors == [None, None]
 
 
+@pytest.mark.usefixtures("failing_together")
 def test_any_answer_ends_that():
     after = [Spent(is_probe=True), Spent()]
     with ModelServer(script=["500"] * 10 + ["400"]) as server:
@@ -87,6 +104,7 @@ def test_any_answer_ends_that():
     assert errors[1] is None
 
 
+@pytest.mark.usefixtures("failing_together")
 def test_they_are_heeded_as_long_as_a_breaker_waits_for_its_probe(monkeypatch):
     monkeypatch.setattr(retries, "_LEAST_HEEDED_SECONDS", 0)
     after = [Spent(), Spent()]
@@ -104,11 +122,12 @@ def test_texts_that_fail_one_after_the_other_have_all_their_tries():
     assert [found.calls for found in after] == [3, 3, 3, 1]
 
 
+@pytest.mark.usefixtures("failing_together")
 @pytest.mark.parametrize("behaviour", ["500", "503", "429", "slow"])
 def test_a_moment_of_outage_fails_nothing(behaviour):
     kinds = [*CONCEPT_KINDS, *CONCEPT_KINDS, QUIZ, QUIZ]
-    with ModelServer(script=[behaviour] * 9, slow_seconds=1.0) as server:
-        errors, _after = together(server, kinds, model_timeout_seconds=0.3)
+    with ModelServer(script=[behaviour] * 9) as server:
+        errors, _after = together(server, kinds, model_timeout_seconds=2.0 if behaviour == "slow" else 30.0)
 
     assert errors == [None] * 8
     assert len(server.requests) == 8 + 2 + 7  # all, twice the one that asks for all, the others
