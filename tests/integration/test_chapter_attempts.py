@@ -51,8 +51,8 @@ def test_a_cut_stream_begins_anew_and_nothing_is_glued_together(settings, redriv
         writing = with_model(settings, server)
         working = threading.Thread(target=run_chunk, args=(writing, queued(redrive)))
         working.start()
-        asyncio.run(asyncio.wait_for(watch(), 20))
-        working.join(20)
+        asyncio.run(asyncio.wait_for(watch(), 120))
+        working.join(120)
         writing.close()
 
     assert [event.kind for event in events].count(EventKind.RESTART) >= 1
@@ -72,7 +72,7 @@ def test_a_cancel_in_the_middle_keeps_the_partial_text(settings, redrive, operat
         working.start()
         wait_for(lambda: "content" in kinds_in_stream(redrive, generation.chapter_id), what="the first words")
         cancel_operation(redrive, generation.operation_id, operator, CancelReason.NOT_NEEDED)
-        working.join(20)
+        working.join(120)
         writing.close()
 
     found = view(redrive, 2)

@@ -47,13 +47,19 @@ class Served:
     async def __aexit__(self, *_exc: object) -> None:
         await self._client.aclose()
         self._server.should_exit = True
-        await asyncio.wait_for(self._running, 10)
+        await asyncio.wait_for(self._running, 60)
 
 
 async def lines_of(client: httpx2.AsyncClient, url: str, **headers: str) -> list[str]:
     async with client.stream("GET", url, headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()
         return [line async for line in answer.aiter_lines()]
+
+
+async def accepted(events: ChapterEvents, count: int) -> None:
+    """So many watchers are there."""
+    while events._count < count:
+        await asyncio.sleep(0.01)
 
 
 def told(lines: list[str]) -> list[tuple[str, dict]]:
@@ -158,7 +164,7 @@ def test_silence_is_filled_with_heartbeats_and_one_who_leaves_frees_the_place(re
             again = await client.get(address())
         return busy, again
 
-    busy, again = run(lambda client: asyncio.wait_for(story(client), 10), events)
+    busy, again = run(lambda client: asyncio.wait_for(story(client), 60), events)
 
     assert busy == 503
     assert "complete" in again.text
@@ -181,18 +187,19 @@ def test_fifty_watch_at_once_without_a_thread_each(redrive):
     being_written(redrive)
     pieces = ["piece of the text "] * 60
     threads: list[int] = []
+    events = ChapterEvents(watching(redrive))
 
     async def story(client):
         before = threading.active_count()
         watchers = [asyncio.create_task(lines_of(client, address())) for _watcher in range(50)]
-        await asyncio.sleep(0.5)
+        await accepted(events, 50)
         threads.append(threading.active_count() - before)
         writing = asyncio.create_task(write_pieces(redrive, pieces, 0.01))
-        found = await asyncio.wait_for(asyncio.gather(*watchers), 30)
+        found = await asyncio.wait_for(asyncio.gather(*watchers), 120)
         await writing
         return [told(lines) for lines in found]
 
-    for messages in run(story, ChapterEvents(watching(redrive))):
+    for messages in run(story, events):
         assert text_of(messages) == "".join(pieces)
         assert messages[-1][1]["kind"] == "complete"
     assert threads[0] < 12, threads
@@ -204,9 +211,9 @@ def test_the_end_of_the_process_ends_every_stream(redrive):
 
     async def story(client):
         watcher = asyncio.create_task(lines_of(client, address()))
-        await asyncio.sleep(0.5)
+        await accepted(events, 1)
         events.stop()
-        await asyncio.wait_for(watcher, 3)
+        await asyncio.wait_for(watcher, 30)
         return (await client.get(address())).status_code
 
     assert run(story, events) == 503

@@ -11,6 +11,7 @@ from backend.host import checkup
 from backend.host.errors import HostError
 from backend.host.given_servers import libpq_url
 from backend.settings import Settings
+from tests.processes import wait_for
 
 
 @pytest.fixture
@@ -27,10 +28,15 @@ def allow(settings: Settings, count: int) -> None:
 
 @contextmanager
 def held(settings: Settings, count: int, name: str) -> Iterator[None]:
+    """Connections of that name; when it ends PostgreSQL has seen all of them go."""
+    url = libpq_url(settings.database_url.get_secret_value())
     with ExitStack() as stack:
         for _number in range(count):
-            stack.enter_context(psycopg.connect(libpq_url(settings.database_url.get_secret_value()), application_name=name))
+            stack.enter_context(psycopg.connect(url, application_name=name))
         yield
+    listed = "select 1 from pg_stat_activity where datname = current_database() and application_name = %s"
+    with psycopg.connect(url, autocommit=True, application_name="redrive test") as connection:
+        wait_for(lambda: not connection.execute(listed, [name]).fetchone(), what="them to be gone")
 
 
 def test_the_sum_counts_every_pool_of_every_process_on_every_machine(small):

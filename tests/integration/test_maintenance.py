@@ -23,6 +23,7 @@ def queued_count(redrive: Redrive) -> int:
 def bulk(redrive: Redrive, operator: Actor, monkeypatch: pytest.MonkeyPatch) -> Redrive:
     """Twelve planned items, of which a round of the dispatcher takes two."""
     monkeypatch.setattr(dispatcher, "TAKEN_ITEMS", 2)
+    monkeypatch.setattr(maintenance, "DISPATCH_SECONDS", 60.0)
     add_roadmap(redrive.engine, "r", concepts=[concept(f"c{number}") for number in range(4)], saved=())
     drain(redrive)
     retry.confirm(redrive, retry.plan(redrive, Scope.everything(), operator), operator)
@@ -34,9 +35,7 @@ def dispatch_turn(redrive: Redrive) -> bool:
     return duty.do(redrive)
 
 
-def test_a_turn_sends_a_bulk_in_as_many_rounds_as_it_takes(bulk: Redrive, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(maintenance, "DISPATCH_SECONDS", 60.0)
-
+def test_a_turn_sends_a_bulk_in_as_many_rounds_as_it_takes(bulk: Redrive):
     more_waits = dispatch_turn(bulk)
 
     assert not more_waits

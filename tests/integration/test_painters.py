@@ -26,7 +26,7 @@ BRIEF = CoverBrief("r1", "Tides and moons", "en", ("Orbits", "Coasts"), note="wa
 
 def settings_of(server, **changes):
     values = {
-        "openai_base_url": server.base_url, "openai_api_key": KEY, "image_model": "loopback-painter", "model_timeout_seconds": 5.0,
+        "openai_base_url": server.base_url, "openai_api_key": KEY, "image_model": "loopback-painter", "model_timeout_seconds": 30.0,
         "model_retries": 0, "unsplash_base_url": server.base_url.removesuffix("/v1"), "offline_delay_seconds": 0.0, "offline_faults": ""}
     return Settings(**(values | changes))
 
@@ -101,7 +101,7 @@ FAILURES = [
     ("40-mb", ErrorKind.CONTENT_PICTURE_SIZE, "more than 20 MB"),
     ("small", ErrorKind.CONTENT_PICTURE_SIZE, "64 x 64 pixels"),
     ("at-huge-url", ErrorKind.CONTENT_PICTURE_SIZE, "more than 20 MB"),
-    ("at-slow-url", ErrorKind.MODEL_TIMEOUT, "no picture within 0.3 seconds"),
+    ("at-slow-url", ErrorKind.MODEL_TIMEOUT, "no picture within 2 seconds"),
     ("at-private-url", ErrorKind.CONTENT_NO_PICTURE, "not a public"),
     ("at-private-redirect", ErrorKind.CONTENT_NO_PICTURE, "not a public"),
     ("at-file", ErrorKind.CONTENT_NO_PICTURE, "not a public"),
@@ -111,7 +111,7 @@ FAILURES = [
 @pytest.mark.parametrize(("behaviour", "kind", "words"), FAILURES, ids=[behaviour for behaviour, _kind, _words in FAILURES])
 def test_a_failure_of_the_model_has_its_kind_and_says_what_happened(behaviour, kind, words):
     spent = Spent()
-    seconds = 0.3 if "slow" in behaviour or behaviour == "stalled" else 5.0
+    seconds = {"slow": 0.3, "stalled": 0.3, "at-slow-url": 2.0}.get(behaviour, 30.0)
     with ModelServer(script=[behaviour]) as server:
         error = error_of(server, model_timeout_seconds=seconds, spent=spent)
 
@@ -174,7 +174,7 @@ def test_unsplash_looks_for_the_topics_when_it_has_nothing_for_the_title():
     (["slow"], ErrorKind.MODEL_TIMEOUT, "within 0.3 seconds")], ids=lambda value: value[0] if isinstance(value, list) else "")
 def test_a_failure_of_unsplash_has_its_kind_and_says_what_happened(script, kind, words):
     with ModelServer(script=script) as server:
-        error = error_of(server, **UNSPLASH, model_timeout_seconds=0.3 if "slow" in script else 5.0)
+        error = error_of(server, **UNSPLASH, model_timeout_seconds=0.3 if "slow" in script else 30.0)
 
     assert error.kind is kind
     assert words in error.message

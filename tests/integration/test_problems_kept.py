@@ -281,7 +281,7 @@ def test_drains_at_once_of_owners_that_are_all_due_do_not_wait_for_each_other_fo
 
 def test_a_writer_of_the_platform_never_waits_for_a_drain(redrive, broken_roadmap):
     def write_hastily() -> None:
-        execute(redrive.engine, "set local statement_timeout = 500",
+        execute(redrive.engine, "set local lock_timeout = 500",
                 "update roadmap_metadata set title = title", "update quiz_metadata set questions = '[]'",
                 "delete from tutorial_metadata where concept_id = 'b'", "insert into novels (id, user_id, title) values ('n', 'u', 't')")
 
@@ -300,7 +300,7 @@ def test_a_drain_never_waits_for_a_writer_of_the_platform(redrive, broken_roadma
         writer.execute(text("delete from quiz_metadata"))
         kept.mark_all_dirty(redrive.engine)
         with redrive.engine.begin() as connection:
-            connection.execute(text("set local statement_timeout = 500"))
+            connection.execute(text("set local lock_timeout = 500"))
             kept.refresh(connection, [R1], utc_now(), redrive.limits)
         seen_meanwhile = listed(redrive, "part, owner_title")
 

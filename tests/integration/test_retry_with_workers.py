@@ -20,7 +20,7 @@ from backend.storage.ops_tables import items
 from backend.views import operations
 from backend.views.detection import counts_and_problems
 from tests.factories import add_roadmap, concept
-from tests.model_server import ModelServer
+from tests.model_server import HELD, ModelServer
 from tests.processes import MAINTENANCE, started, wait_for, worker
 
 INTERACTIVE = worker("interactive")
@@ -154,14 +154,15 @@ def heartbeat(redrive):
 def test_small_retries_of_people_do_not_wait_behind_a_bulk(redrive, settings, operator):
     add_roadmap(redrive.engine, "big", concepts=[concept(f"c{n}", status=None) for n in range(60)], saved=(ContentKind.TUTORIAL,))
     add_roadmap(redrive.engine, "small", concepts=[concept("a")], saved=(ContentKind.TUTORIAL, ContentKind.RESOURCES))
-    slow = settings.model_copy(update={"offline_delay_seconds": 0.5, "concurrency": 2})
 
-    with started(slow, MAINTENANCE, worker("bulk"), INTERACTIVE):
+    with ModelServer(latency_seconds=lambda subject: 0.0 if subject == "Concept a" else HELD) as server, \
+            started(with_model(settings, server), MAINTENANCE, worker("bulk"), INTERACTIVE):
         bulk = confirmed(redrive, operator, Scope.matching(ProblemFilter(owner_id="big")))
         wait_for(lambda: operations.progress(redrive, bulk).counts[ItemState.RUNNING], what="the bulk to run")
         small = confirmed(redrive, operator, Scope.matching(ProblemFilter(owner_id="small")))
         completed(redrive, small)
         behind = operations.progress(redrive, bulk)
+        server.latency_seconds = 0.0
 
     assert behind.counts[ItemState.SUCCEEDED] < behind.total
 

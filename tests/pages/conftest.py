@@ -32,6 +32,7 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("DATABASE_URL", settings.database_url.get_secret_value())
     monkeypatch.setenv("REDIS_URL", settings.redis_url.get_secret_value())
     monkeypatch.setenv("REDRIVE_STATE_DIR", str(settings.state_dir))
+    monkeypatch.setenv("REDRIVE_ARMED_SECONDS", "50")  # what can be undone can still be undone when a slow machine looks
     forget_reads()
     yield monkeypatch
     forget_reads()
@@ -70,7 +71,7 @@ def open_page(environment: pytest.MonkeyPatch, redrive: Redrive) -> OpenPage:
     def open_(name: str, **query: str | list[str]) -> AppTest:
         problems.drain(redrive.engine, utc_now, redrive.limits)
         forget_cached_reads()
-        page = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=30).run()
+        page = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=120).run()
         if name != "overview":
             page.switch_page(str(ROOT / "pages" / f"{name}.py"))
         for parameter, value in query.items():

@@ -40,7 +40,7 @@ def test_a_small_retry_starts_with_one_click_and_says_how_to_undo_it(open_page: 
     button(page, EVERYTHING).click().run()
 
     assert not has_button(page, "Confirm")
-    assert page.toast[0].value.replace("\\", "") == "Retry of 2 items starts in 5 s: everything that is broken. Undo takes it back."
+    assert page.toast[0].value.replace("\\", "") == "Retry of 2 items starts in 50 s: everything that is broken. Undo takes it back."
     assert [(found.state, found.planned_count) for found in stored(redrive)] == [("armed", 2)]
     assert "0 of 2 done, starts in " in words_of(page)
     assert has_button(page, "Undo")

@@ -73,7 +73,7 @@ def test_a_cell_shows_its_error_and_is_retried_at_once(open_page: OpenPage, redr
 
     with redrive.engine.connect() as connection:
         assert [(row.kind, row.part) for row in connection.execute(select(items))] == [("tutorial", "a")]
-    assert "Retry of 1 item starts in 5 s: Tutorial of Concept a, in Deep learning" in page.toast[0].value.replace("\\", "")
+    assert "Retry of 1 item starts in 50 s: Tutorial of Concept a, in Deep learning" in page.toast[0].value.replace("\\", "")
     assert button(page, "Retry tutorial").disabled
 
 
@@ -107,7 +107,7 @@ def test_all_of_a_roadmap_is_planned_as_such(open_page: OpenPage, redrive):
 
     button(page, "Retry all of this roadmap").click().run()
 
-    assert "Retry of 2 items starts in 5 s" in page.toast[0].value
+    assert "Retry of 2 items starts in 50 s" in page.toast[0].value
     assert "Deep learning" in page.toast[0].value
     with redrive.engine.connect() as connection:
         assert {(row.kind, row.owner_id, row.part) for row in connection.execute(select(items))} == {
