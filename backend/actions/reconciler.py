@@ -115,10 +115,8 @@ def take_back_orphans(redrive: Redrive) -> int:
 
 
 def _take_back(redrive: Redrive, lost: Sequence[StoredItem], silent_since: datetime | None) -> int:
-    if not lost or not _are_spills_saved(redrive):
-        return 0
     taken_back = []
-    for item in lost:
+    for item in _without_text(redrive, lost):
         outcome = withdrawals.take_back(redrive, item, silent_since)
         if outcome is not None:
             taken_back.append(item.key)
@@ -126,14 +124,20 @@ def _take_back(redrive: Redrive, lost: Sequence[StoredItem], silent_since: datet
     return _found(redrive, FindingKind.RUNNING_WITHOUT_HEARTBEAT, taken_back)
 
 
-def _are_spills_saved(redrive: Redrive) -> bool:
-    """What a lost worker had finished is saved before it would be written again. False: the object store cannot tell now."""
+def _without_text(redrive: Redrive, lost: Sequence[StoredItem]) -> list[StoredItem]:
+    """Those of which nothing is there: what a lost worker had finished is saved before it would be written again.
+
+    A text that cannot be saved now, because somebody holds its row, keeps its item; an object store that cannot tell keeps all.
+    """
+    if not lost:
+        return []
     try:
         save_spilled(redrive)
+        written = spills.standing(redrive, lost)
     except StoreUnreachable as exc:
         log.warning("object_store_away", error=str(exc))
-        return False
-    return True
+        return []
+    return [item for item in lost if item.item_id not in written]
 
 
 def mend_tasks(redrive: Redrive) -> int:

@@ -7,7 +7,7 @@ first settles the item. And one that came too late for its item.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,6 +51,12 @@ def spill(redrive: Redrive, item: StoredItem, written: Written) -> str:
 def forget(redrive: Redrive, item: StoredItem) -> None:
     """Its text is saved by now. Raises StoreUnreachable; the reconciler finds it then."""
     redrive.objects.delete(_path(item))
+
+
+def standing(redrive: Redrive, found: Sequence[StoredItem]) -> set[int]:
+    """Ids of those items whose text is spilled and not saved yet, because somebody holds a row of it. Raises StoreUnreachable."""
+    paths = set(redrive.objects.paths(f"{SPILLED}/"))
+    return {item.item_id for item in found if _path(item) in paths}
 
 
 def _path(item: StoredItem) -> str:

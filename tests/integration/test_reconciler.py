@@ -264,6 +264,26 @@ def test_a_spilled_text_settles_an_item_that_was_taken_back_in_the_meantime(brok
     assert item_row(broken, item_id).state == ItemState.SUCCEEDED
 
 
+def test_an_item_whose_text_cannot_be_saved_now_is_not_written_again(broken, operator, monkeypatch):
+    item_id, = queued(broken, operator, QUIZ_A)
+    spills.spill(broken, begun(broken, item_id).item, written(QUIZ))
+    execute(broken, "update ops.items set heartbeat_at = now() - interval '1 hour'")
+    save_spilled, holder = spills.save_spilled, broken.engine.connect()
+    holder.execute(text("select 1 from roadmap_metadata for update"))
+
+    def just_too_early(redrive):
+        saved = save_spilled(redrive)
+        holder.close()  # lets go of the row
+        return saved
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spills, "save_spilled", just_too_early)
+        assert reconciler.take_back_lost(broken) == 0
+    assert item_row(broken, item_id).state == ItemState.RUNNING
+    assert reconciler.take_back_lost(broken) == 0
+    assert (item_row(broken, item_id).state, item_row(broken, item_id).attempt) == (ItemState.SUCCEEDED, 1)
+
+
 def test_a_spilled_text_of_an_item_that_another_worker_writes_again_waits(broken, operator):
     item_id, = queued(broken, operator, QUIZ_A)
     first = begun(broken, item_id)
