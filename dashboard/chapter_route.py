@@ -7,7 +7,7 @@ Each message is {"kind", ...} with its event id: summary, content, restart, comp
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import structlog
 from starlette.datastructures import QueryParams
@@ -25,6 +25,7 @@ Watch = Callable[[str, str | None], AsyncGenerator[StreamEvent, None]]  # text_i
 
 MOST_WATCHERS = 200           # of this process: each holds one connection to Redis
 HEARTBEAT_SECONDS = 10.0      # a silent stream shows that it lives, and learns that nobody listens any more
+CANCEL_SECONDS = 0.1          # a wait for the next event ends as soon as it is cancelled
 RETRY_MILLISECONDS = 1500     # the browser comes back after so long
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 
@@ -101,10 +102,9 @@ class ChapterEvents:
                 coming = None
                 yield event
         finally:
-            if coming is not None and not coming.done():
-                coming.cancel()
-                with suppress(asyncio.CancelledError, StopAsyncIteration):
-                    await coming
+            while coming is not None and not coming.done():
+                coming.cancel()  # again and again: one that meets Redis being connected to is lost there
+                await asyncio.wait({coming}, timeout=CANCEL_SECONDS)
 
 
 def _message(event_id: str, kind: str, data: dict[str, object]) -> bytes:

@@ -210,10 +210,31 @@ def test_the_end_of_the_process_ends_every_stream(redrive):
     events = ChapterEvents(watching(redrive), heartbeat_seconds=0.1)
 
     async def story(client):
-        watcher = asyncio.create_task(lines_of(client, address()))
-        await accepted(events, 1)
-        events.stop()
-        await asyncio.wait_for(watcher, 30)
+        writer = telling(redrive)
+        writer.begin()
+        writer.tell("T", "text")
+        async with client.stream("GET", address()) as answer:
+            lines = answer.aiter_lines()
+            while "text" not in await anext(lines):
+                pass
+            events.stop()
+            async with asyncio.timeout(30):
+                async for _line in lines:
+                    pass
+        await writer.close()
         return (await client.get(address())).status_code
 
     assert run(story, events) == 503
+
+
+def test_the_end_of_the_process_ends_a_stream_that_has_just_begun(redrive):
+    being_written(redrive)
+    events = ChapterEvents(watching(redrive), heartbeat_seconds=0.1)
+
+    async def story(client):
+        watcher = asyncio.create_task(lines_of(client, address()))
+        await accepted(events, 1)
+        events.stop()  # it is about to connect to Redis
+        return await asyncio.wait_for(watcher, 30)
+
+    assert told(run(story, events)) == []
