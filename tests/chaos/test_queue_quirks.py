@@ -1,7 +1,6 @@
 """What RQ and Redis do that a queue should not do. Each was seen; none may lose or double an item."""
 
-import signal
-
+import psutil
 import pytest
 from rq import Queue
 from rq.registry import FailedJobRegistry
@@ -17,6 +16,7 @@ from tests.chaos.evidence import key_of
 from tests.chaos.stack import Stack, is_alive, mark_of
 from tests.chaos.story import ADMIN, retry_all, with_model
 from tests.model_server import HELD, ModelServer, held_but
+from tests.processes import frozen
 
 REDIS_AWAY_SECONDS = 40.0 if IS_LONG else 3.0  # RQ's own worker exits after 13 to 19 s when it is busy
 QUEUE_KEY = f"rq:queue:{queue_name(Priority.INTERACTIVE)}"
@@ -54,16 +54,18 @@ def test_a_job_that_two_workers_get_is_done_once(servers, settings):
 
 
 def test_an_orphan_that_finishes_after_another_began_changes_nothing(servers, settings):
-    with ModelServer(latency_seconds=HELD) as server, Stack(servers, with_model(settings, server, lease_seconds=3), interactive=2) as stack:
-        story = retry_all(stack, server, concepts=1)
-        server.wait_for(lambda requests: len(requests) == 3)
-        orphan, = stack.work_horses()
-        stack.kill(orphan, signal.SIGSTOP)  # silent for longer than its lease: it is taken for dead
-        server.latency_seconds = 0.0
-        progress = story.wait_until_done()
-        stack.kill(orphan, signal.SIGCONT)
-        stack.wait_for(lambda: orphan not in stack.work_horses(), what="the orphan to end")
-        found = story.evidence()
+    with ModelServer(latency_seconds=HELD) as server:
+        live = with_model(settings, server, lease_seconds=8)
+        with Stack(servers, live, interactive=1) as stack:
+            story = retry_all(stack, server, concepts=1)
+            server.wait_for(lambda requests: len(requests) == 3)
+            orphan, = stack.work_horses()
+            # Silent for longer than its lease: it is taken for dead.
+            with frozen(live.database_url.get_secret_value(), psutil.Process(orphan)), Stack(servers, live, interactive=1, maintenance=0):
+                server.latency_seconds = 0.0
+                progress = story.wait_until_done()
+            stack.wait_for(lambda: orphan not in stack.work_horses(), what="the orphan to end")
+            found = story.evidence()
 
     assert progress.counts[ItemState.SUCCEEDED] == 3
     assert {item.attempt for item in found.items} == {2}
