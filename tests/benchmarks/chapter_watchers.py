@@ -17,11 +17,11 @@ from backend.host.web_address import is_healthy
 from backend.jobs.chapter_feed import Feed
 from backend.redrive import Redrive
 from backend.settings import Settings
-from tests.benchmarks.sessions import free_port
 from tests.benchmarks.stand import Stand, process, wait_until
 from tests.benchmarks.table import Figure, percentile
 from tests.factories import add_item, add_novel
 from tests.journeys.browser import FLAGS, executable
+from tests.ports import free_port
 from workers.chapter_telling import ChapterTelling
 
 CHUNKS, CHUNK, CHUNK_SECONDS = 500, "four ", 0.02

@@ -27,9 +27,9 @@ from backend.storage import problems
 from backend.views import covers
 from tests.benchmarks import platform
 from tests.benchmarks.platform import Platform
-from tests.benchmarks.sessions import free_port
 from tests.benchmarks.stand import Stand, measured_apart, process, timed, wait_until
 from tests.benchmarks.table import Figure, median
+from tests.ports import free_port
 from workers.chunk import run_chunk
 from workers.generators.certificates import trusted
 from workers.generators.painters.model import ModelPainter

@@ -1,6 +1,5 @@
 """(r) 10,000 failed items: "Requeue All" of rq-dashboard, and a retry of Redrive that is accepted and queued, on the same machine."""
 
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from tests.benchmarks import platform
 from tests.benchmarks.platform import Platform
 from tests.benchmarks.stand import Stand, process, wait_until
 from tests.benchmarks.table import Figure, median
+from tests.ports import free_port
 
 ITEMS, ROUNDS, TIMES_FASTER = 10_000, 3, 10
 PLATFORM = Platform(4_000, broken_share=0.1)  # 36,000 problems: another 10,000 for each round
@@ -50,7 +50,7 @@ def run() -> Iterator[Figure]:
 
 def _their_rounds(stand: Stand, settings: Settings) -> Iterator[float]:
     redis_url = f"{settings.redis_url.get_secret_value().partition('?')[0]}?db={THEIR_DATABASE}"
-    redis, port = Redis.from_url(redis_url), _free_port()
+    redis, port = Redis.from_url(redis_url), free_port()
     address = f"http://127.0.0.1:{port}"
     with process(settings, "-m", "rq_dashboard", "--bind", "127.0.0.1", "--port", str(port), "--redis-url", redis_url,
                  log_path=stand.folder / "rq-dashboard.log"):
@@ -124,12 +124,6 @@ def _all_sent(redrive: Redrive, operation_id: str, jobs_before: int) -> bool:
 def _is_maintained(redrive: Redrive) -> bool:
     with redrive.engine.connect() as connection:
         return bool(connection.scalar(text("select exists (select 1 from ops.heartbeats)")))
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
 
 
 def _answers(address: str) -> bool:

@@ -1,7 +1,6 @@
 """(f) 200 sessions that poll a running operation every 2 s against one web process."""
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +21,7 @@ from tests.benchmarks import platform
 from tests.benchmarks.platform import Platform
 from tests.benchmarks.stand import Stand, measured_apart, process, wait_until
 from tests.benchmarks.table import Figure
+from tests.ports import free_port
 
 SESSIONS = 200
 SECONDS = 30
@@ -87,9 +87,3 @@ def _check_still_running(settings: Settings, operation_id: str) -> None:
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

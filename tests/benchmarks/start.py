@@ -14,9 +14,9 @@ from pathlib import Path
 from backend.host.lifelines import tied_to_this_process
 from backend.host.project import ROOT
 from backend.host.web_address import is_healthy
-from tests.benchmarks.sessions import free_port
 from tests.benchmarks.stand import wait_until
 from tests.benchmarks.table import Figure, median
+from tests.ports import free_port
 
 ROUNDS = 3
 HOST = "127.0.0.1"

@@ -23,10 +23,11 @@ from tests.chaos.evidence import Evidence, doubled_count, gather, problems_liste
 from tests.chaos.faults import FAULTS, resume_all, shuffled
 from tests.chaos.platform import make_platform
 from tests.chaos.scene import SMALL_FAULTS, Injected, Scene
-from tests.chaos.stack import LOOK_SECONDS, Stack, free_port
+from tests.chaos.stack import LOOK_SECONDS, Stack
 from tests.chaos.story import by_default, with_model
 from tests.chaos.table import Needless, Round, table_of
 from tests.model_server import ModelServer
+from tests.ports import free_port
 
 FAULTS_OF_A_ROUND = 75 if IS_LONG else 32
 ROADMAPS = 12 if IS_LONG else 6       # of 20 concepts: 60 items each, and a cover

@@ -1,7 +1,6 @@
 """Processes that are started one by one: what is not right is one line with the next step and exit code 2, before any work."""
 
 import itertools
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from backend.demo.load import NotTheDemo, load_demo
 from backend.settings import Settings
 from backend.storage import heartbeats
 from tests.conftest import database_url
+from tests.ports import free_port
 from tests.processes import ROOT, environment, started, wait_for
 
 COMMANDS = [("web",), ("worker", "--queue", "bulk"), ("maintenance",)]
@@ -33,9 +33,7 @@ def unmigrated(settings: Settings, servers) -> Iterator[Settings]:
 
 @pytest.fixture
 def port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return str(free_port())
 
 
 def administer(servers, *statements: str) -> None:

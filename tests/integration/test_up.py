@@ -23,6 +23,7 @@ from backend.host.children import LONGEST_DELAY_SECONDS, delay_seconds
 from backend.host.given_servers import libpq_url
 from backend.host.orphans import MARK, marked_children, servers_in
 from backend.host.project import ROOT
+from tests.ports import free_port
 
 STAND_IN_UP = """
     import sys, time
@@ -156,12 +157,6 @@ def _hear_every_signal() -> None:
     """Tests that run in the background of a shell inherit signals that are ignored."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def processes_of(state: Path) -> list[psutil.Process]:

@@ -2,14 +2,12 @@
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,11 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sy
 from backend.host.given_servers import libpq_url
 from tests.journeys.browser import FLAGS, NO_BROWSER, executable
 from tests.model_server import ModelServer
+from tests.ports import free_port
 from tests.processes import ROOT, wait_for
 
 ARTIFACTS = ROOT / "artifacts"
 READY_SECONDS = 180
-GIVEN_AWAY_FROM = 32_768  # the first port that Linux gives away by itself (ip_local_port_range); other systems begin above
 PATIENCE = 120_000  # milliseconds, of each step and each expectation: one that is met in time costs nothing
 BULK, AUTOMATIC = {"REDRIVE_WORKERS_BULK": "1"}, {"REDRIVE_WORKERS_AUTOMATIC": "1"}  # @pytest.mark.set_up(**BULK): large retries
 
@@ -125,7 +123,7 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def _started(folder: Path, of_model: dict[str, Any], more: dict[str, str]) -> Iterator[Stack]:
     state_dir = folder / "state"
     with ModelServer(**of_model) as model:
-        port = _free_port()
+        port = free_port()
         environment = _environment(state_dir, port, model) | more
         with _up(f"http://127.0.0.1:{port}", state_dir, model, environment) as running:
             wait_for(lambda: not running.query("select 1 from ops.dirty limit 1"), what="the detector to have looked")
@@ -163,14 +161,6 @@ def _environment(state_dir: Path, port: int, model: ModelServer) -> dict[str, st
         "REDRIVE_ARMED_SECONDS": "0", "REDRIVE_MODEL_TIMEOUT_SECONDS": "3600",  # a test may hold up the model
         # Starting a worker takes 3 s of a core: the one of small retries is always there, the others where a journey has work for them.
         "REDRIVE_WORKERS_INTERACTIVE": "1", "REDRIVE_WORKERS_BULK": "0", "REDRIVE_WORKERS_AUTOMATIC": "0"}
-
-
-def _free_port() -> int:
-    """One that no server of another test is given by chance before web takes it."""
-    while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port := random.randrange(20_000, GIVEN_AWAY_FROM)))
-            return port
 
 
 def _stop(process: subprocess.Popen) -> None:

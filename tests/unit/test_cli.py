@@ -20,6 +20,7 @@ from backend.host.log_files import LIMIT_BYTES, last_line, set_large_logs_aside
 from backend.host.project import ROOT, state_folder
 from backend.host.web_address import address, require_free_port, require_loopback
 from backend.settings import Settings
+from tests.ports import free_port
 
 DOWN = "postgresql://anna:hunter22@127.0.0.1:1/platform"
 REDIS_DOWN = "redis://:hunter22@127.0.0.1:1/0"
@@ -274,9 +275,3 @@ def model_finding(**given: str) -> checkup.Finding:
     """What `redrive check` finds about the model, with servers that are down."""
     settings = Settings(database_url=DOWN, redis_url=REDIS_DOWN, **given)
     return {finding.subject: finding for finding in checkup.checkup(settings)}["model"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
