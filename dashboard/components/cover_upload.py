@@ -15,7 +15,7 @@ _component = st.components.v2.component("redrive_cover_upload", js=Path(__file__
 
 
 def show_upload(found: CoverView, *, is_live: bool) -> None:
-    """The field empties itself once a picture was taken: its key counts the versions; and as soon as another one is chosen."""
+    """The field empties itself once a picture was taken: its key counts the versions. None is published while another is on its way."""
     _component(key="cover-upload")
     roadmap_id = found.card.roadmap_id
     file_key, alt_key = f"cover-file-{roadmap_id}-{len(found.versions)}", f"cover-alt-{roadmap_id}"

@@ -30,6 +30,7 @@ from backend.views.detection import counts_and_problems
 from tests.factories import add, add_roadmap
 from tests.integration.test_attempts import COVER, begun
 from tests.integration.test_covers import add_bare, begin_one, painted, row_of, versions
+from tests.integration.test_retry_plan import execute
 from tests.model_pictures import encoded
 
 VIEWER = Actor("viewer", Role.VIEWER)
@@ -323,6 +324,9 @@ def test_an_upload_is_brought_to_both_sizes(covered, operator):
 
 def test_what_cannot_be_is_refused_by_name(redrive, operator):
     add_bare(redrive, "r1")
+    with pytest.raises(CoverRefused, match="not listed yet"):
+        covers.regenerate(redrive, operator, "r1")
+    execute(redrive, "update roadmap_metadata set created_at = now(), updated_at = now()")  # nothing is wrong yet
 
     with pytest.raises(CoverRefused, match="generate it instead"):
         covers.regenerate(redrive, operator, "r1")

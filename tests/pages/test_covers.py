@@ -305,9 +305,13 @@ def picture(width=900, height=600):
     return kept.getvalue()
 
 
-def upload(page, content: bytes, alt_text="A teal square"):
+def choose(page, content: bytes, alt_text="A teal square"):
     page.file_uploader[0].set_value(("cover.png", content, "image/png")).run()
     page.text_input(key="cover-alt-r1").input(alt_text).run()
+
+
+def upload(page, content: bytes):
+    choose(page, content)
     return button(page, "Publish this picture").click().run()
 
 
@@ -337,6 +341,18 @@ def test_a_bad_upload_is_told_in_words_and_changes_nothing(open_page: OpenPage, 
     assert any(words in error.value for error in page.error)
     assert versions(redrive) == ()
     assert row_of(redrive) is None or row_of(redrive).generation_status != "success"
+
+
+def test_a_picture_that_was_taken_out_in_the_last_moment_is_missed_in_words(open_page: OpenPage, redrive):
+    add_bare(redrive, "r1")
+    page = open_page("covers", id="r1")
+    choose(page, picture())
+
+    page.file_uploader[0].set_value([])
+    button(page, "Publish this picture").click().run()
+
+    assert "There is no picture yet" in words_of(page)
+    assert versions(redrive) == ()
 
 
 def test_every_state_has_its_look():
