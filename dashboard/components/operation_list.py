@@ -1,5 +1,6 @@
 """All operations, newest first: what each was, who started it and why, and what came of it. The URL is the truth of its filters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -72,7 +73,7 @@ def show_list(page: OperationPage, asked: AskedOperations) -> None:
     if not page.rows:
         _show_nothing(asked)
         return
-    st.fragment(_live_list, run_every=POLL_SECONDS if any(row.is_active for row in page.rows) else None)()
+    st.fragment(_live_list, run_every=POLL_SECONDS if any(row.is_active for row in page.rows) else None)(page.counts)
 
 
 def _show_filters(page: OperationPage, asked: AskedOperations) -> None:
@@ -98,15 +99,15 @@ def turn_to(before: datetime | None) -> None:
     session.want_page()
 
 
-def _live_list() -> None:
-    guarded_part(_list)
+def _live_list(counts: Mapping[OperationState, int]) -> None:
+    guarded_part(lambda: _list(counts))
 
 
-def _list() -> None:
+def _list(counts: Mapping[OperationState, int]) -> None:
     asked = read_filter()
     page = read_page(asked)
-    if not page.rows:
-        st.rerun()
+    if not page.rows or page.counts != counts:
+        st.rerun()  # the filters above say how many there are in each state
     st.dataframe(_frame(page.rows), hide_index=True, key="operations", height=min(ROW_HEIGHT * len(page.rows) + 38, 840),
                  row_height=ROW_HEIGHT, placeholder="", column_order=_order(page.rows), column_config=_columns())
     if asked.before or page.older_than:

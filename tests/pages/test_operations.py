@@ -1,10 +1,14 @@
 """Operations: what runs and what was done; one with a ledger that adds up."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
 from backend.content.keys import ContentKind
+from backend.content.status import OperationState
 from backend.storage.ops_tables import items, operations
+from dashboard import reads
 from tests.factories import add_content, add_item, add_operation, add_roadmap, ago, concept
 from tests.pages.conftest import OpenPage, button, has_button, words_of
 
@@ -76,6 +80,18 @@ def test_filters_of_the_history_live_in_the_url(open_page: OpenPage, redrive):
     button(page, "Clear filters").click().run()
     assert page.query_params == {}
     assert len(table(page)) == 2
+
+
+def test_the_counts_of_the_filters_follow_the_list(open_page: OpenPage, redrive, monkeypatch):
+    add_finished(redrive)
+    read, counts = reads.operation_page, iter([{OperationState.RUNNING: 1}])  # as they were when the page began
+    monkeypatch.setattr(reads, "operation_page", lambda *asked: replace(found := read(*asked), counts=next(counts, found.counts)))
+
+    page = open_page("operations")
+
+    options = " ".join(str(option) for option in page.button_group[0].options)
+    assert "Completed 1" in options
+    assert "Running" not in options
 
 
 @pytest.mark.parametrize("query", [{"state": "nonsense"}, {"before": "soon"}, {"before": "2026-01-01T00:00:00"}])
