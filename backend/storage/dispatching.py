@@ -46,7 +46,7 @@ _STANDING = (
     "    select i.state, i.cause_id from ops.items i where i.operation_id = o.operation_id "
     "    and i.action = 'generate' and (i.state = 'failed' or i.state = 'succeeded' and i.calls is distinct from 0) "
     "    and i.settled_at > coalesce(o.window_since, '-infinity') "
-    "    order by i.settled_at desc limit coalesce((o.limits ->> 'same_cause_window')::int, 0)) l "
+    "    order by i.settled_at desc limit coalesce((o.limits ->> 'same_cause_window')::bigint, 0)) l "
     "  left join ops.cause_aliases a on a.fingerprint = l.cause_id "
     "  where l.state = 'failed' group by coalesce(a.cause_id, l.cause_id)) c) w on true ")
 

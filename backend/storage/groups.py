@@ -219,9 +219,9 @@ def may_call(connection: Connection, item_id: int) -> bool:
     """
     row = connection.execute(text(
         "select i.operation_id, i.group_id, i.canary_round, g.state, g.canary_round as group_round, "
-        "  coalesce((o.limits ->> 'same_cause_window')::int, 0) as looked_at, "
+        "  coalesce((o.limits ->> 'same_cause_window')::bigint, 0) as looked_at, "
         "  coalesce((o.limits ->> 'same_cause_percent')::int, 100) as percent, "
-        "  case when coalesce((o.limits ->> 'same_cause_window')::int, 0) <> 0 "
+        "  case when coalesce((o.limits ->> 'same_cause_window')::bigint, 0) <> 0 "
         "    then pg_advisory_xact_lock(hashtextextended(i.operation_id, 7203005)) is null end as is_alone "
         "from ops.items i join ops.operations o using (operation_id) left join ops.groups g using (group_id) where i.item_id = :item_id"),
         {"item_id": item_id}).one()
@@ -242,6 +242,6 @@ _FITS = text(
     "with o as materialized (select coalesce(window_since, '-infinity') as since from ops.operations where operation_id = :operation_id), "
     "risk as (select " + _MOST.format(of="i.operation_id = :operation_id and i.settled_at > (select since from o)") + " as of_operation, "
     + _MOST.format(of="i.group_id = cast(:group_id as bigint)") + " as of_group) "
-    "select " + _RUNNING.format(of="") + " + of_operation <= :window and of_operation * 100 <= :percent * :window and "
-    + _RUNNING.format(of=" and group_id = cast(:group_id as bigint)") + " + of_group <= :window and of_group * 100 <= :percent * :window "
-    "from risk")
+    "select " + _RUNNING.format(of="") + " + of_operation <= :window and of_operation * 100 <= cast(:percent as bigint) * :window and "
+    + _RUNNING.format(of=" and group_id = cast(:group_id as bigint)")
+    + " + of_group <= :window and of_group * 100 <= cast(:percent as bigint) * :window from risk")

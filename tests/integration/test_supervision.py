@@ -155,6 +155,17 @@ def test_without_a_window_nothing_stops(redrive, stand):
     assert stand.states() == {"failed": 40}
 
 
+@pytest.mark.parametrize("window", [409, 410, 2**31])
+def test_a_wide_window_lets_items_begin(redrive, stand, window):
+    """409 times 80 percent is the last product that PostgreSQL's smallest integers hold."""
+    add_broken(redrive, {REFUSED: 3})
+    stand.confirm(same_cause_window=window)
+
+    stand.run()
+
+    assert stand.states() == {"succeeded": 3}
+
+
 def test_an_item_of_a_stopped_group_that_still_stands_in_a_queue_asks_no_model(redrive, stand):
     add_broken(redrive, {REFUSED: 10})
     stand.confirm()
