@@ -26,9 +26,9 @@ from backend.jobs.queue import RUN_ITEMS, queue_name, worker_name
 from backend.processes import this_process
 from backend.settings import load
 from workers import jobs, shutdown  # noqa: F401  jobs preloads what a job needs before RQ forks: 0.05 s a job instead of 2 s
-from workers.generators.certificates import trusted
 from workers.generators.choose import choose_generator
 from workers.generators.painters.choose import choose_painter
+from workers.generators.transport import read_ahead
 
 log = structlog.get_logger()
 MONITORING_SECONDS = 5
@@ -107,7 +107,7 @@ class BadSetting(click.ClickException):
 def main(priority: str, burst: bool) -> None:
     settings = load()
     logs.configure_logging(settings)
-    _read_certificates()
+    _read_ahead()
     try:  # a bad setting is told now, not by the first item
         connect(settings).close()  # names the servers and the object store; asks none of them
         choose_generator(settings)
@@ -124,10 +124,10 @@ def main(priority: str, burst: bool) -> None:
     worker.work(burst=burst, with_scheduler=False, logging_level="WARNING")
 
 
-def _read_certificates() -> None:
+def _read_ahead() -> None:
     """Here, for all its work-horses. Raises BadSetting."""
     try:
-        trusted()
+        read_ahead()
     except OSError as exc:
         raise BadSetting(_("The certificates cannot be read ({error}). Look at SSL_CERT_FILE and SSL_CERT_DIR.").format(error=exc)) from exc
 

@@ -6,7 +6,7 @@ The bytes are hostile until shown otherwise: format, bytes and pixels are looked
 import io
 import warnings
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, WebPImagePlugin  # noqa: F401  WebP by name, see below
 
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.written import Cover
@@ -24,6 +24,10 @@ _LARGE_WEBP = {"quality": 82, "method": 0}
 _THUMBNAIL_WEBP = {"quality": 78, "method": 1}
 _ORIENTATION = 0x0112  # in EXIF
 _BACKGROUND = "white"  # behind what is transparent
+
+# The other formats. Pillow would do so at the first picture, and import all its 40 plugins (90 ms) to write the first WebP: each
+# work-horse for itself, had its worker not done it before.
+Image.preinit()
 
 
 def make_cover(content: bytes, *, alt_text: str, attribution: str = "", attribution_url: str = "") -> Cover:

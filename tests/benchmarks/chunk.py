@@ -84,9 +84,9 @@ def _figures(concurrency: int, rounds: list[dict[str, float]]) -> Iterator[Figur
 def main() -> None:
     """The child: one chunk, as a work-horse runs it. Imports are done and certificates read, as they are before RQ forks."""
     from workers.chunk import run_chunk
-    from workers.generators.certificates import trusted
+    from workers.generators.transport import read_ahead
 
-    trusted()
+    read_ahead()
     settings = load()
     logs.configure_logging(settings)
     redrive = connect_work_horse(settings)  # as in workers.jobs

@@ -31,8 +31,8 @@ from tests.benchmarks.stand import Stand, measured_apart, process, timed, wait_u
 from tests.benchmarks.table import Figure, median
 from tests.ports import free_port
 from workers.chunk import run_chunk
-from workers.generators.certificates import trusted
 from workers.generators.painters.model import ModelPainter
+from workers.generators.transport import read_ahead
 from workers.turns import Turn
 
 COVERS = 100
@@ -154,7 +154,7 @@ def _memory_bytes(pid: int) -> int:
 
 def main() -> None:
     """A child. Imports are done and certificates read, as they are before RQ forks."""
-    trusted()
+    read_ahead()
     settings = load()
     logs.configure_logging(settings)
     measured = _paint_alone(settings) if sys.argv[1:] == [ALONE] else _run_chunk(settings)

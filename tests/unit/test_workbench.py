@@ -1,6 +1,9 @@
 """Pictures are worked up in as many threads as there are cores."""
 
 import asyncio
+import ctypes
+import subprocess
+import sys
 import threading
 import time
 
@@ -38,3 +41,33 @@ def test_what_is_wrong_with_a_picture_is_raised():
 
     with pytest.raises(ItemError, match="no picture"):
         asyncio.run(work_up(make))
+
+
+# How many pieces of memory of their own glibc keeps for what is larger than its threshold: mallinfo2().hblks.
+_MAPPED = """
+import asyncio, ctypes
+from workers.generators.painters.workbench import work_up
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+libc.mallinfo2.restype = Info
+
+def mapped(megabytes):
+    before = libc.mallinfo2().hblks
+    libc.malloc(megabytes * 1024 ** 2)
+    return libc.mallinfo2().hblks - before
+
+print(mapped(16), end=" ")
+asyncio.run(work_up(lambda: None))
+print(mapped(16), mapped(40))
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the memory of glibc only")
+def test_memory_of_a_picture_is_kept_for_the_next_one():
+    told = subprocess.run([sys.executable, "-c", _MAPPED], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told.split() == ["1", "0", "1"]  # of its own before; then in the heap, but for what is far too large

@@ -20,13 +20,13 @@ from backend.content.keys import ContentKind
 from backend.content.written import Chapter, ChapterBrief, ConceptBrief, ContentT, Quiz, Resources, Spent, Tutorial, Written
 from backend.settings import Settings
 from workers.generators.answer import Answer, content_of
-from workers.generators.certificates import trusted
 from workers.generators.chapter_prompt import write_chapter_prompt
 from workers.generators.endpoint import Endpoint
 from workers.generators.partial import PartialChapter
 from workers.generators.prompt import Prompt, write_prompt
 from workers.generators.protocol import Telling
 from workers.generators.retries import Allowance, Retries
+from workers.generators.transport import trusted
 from workers.generators.wire import Completion, Usage
 
 _PATH = "/chat/completions"  # posted with the client's own verb: its typed call costs 4 ms more for each stream

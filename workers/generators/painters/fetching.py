@@ -16,8 +16,8 @@ import httpx2
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.pictures import check_bytes
 from backend.i18n import _
-from workers.generators.certificates import trusted
 from workers.generators.endpoint import Endpoint
+from workers.generators.transport import trusted
 
 _MOST_REDIRECTS = 3
 _MOST_WORDS_BYTES = 64 * 1024  # of an error's own words

@@ -15,13 +15,13 @@ from backend.content.pictures import MOST_BYTES, check_bytes, make_cover
 from backend.content.written import Cover, CoverBrief, Spent, Written
 from backend.i18n import _
 from backend.settings import Settings
-from workers.generators.certificates import trusted
 from workers.generators.endpoint import Endpoint
 from workers.generators.painters.fetching import Fetching
 from workers.generators.painters.protocol import Answered
 from workers.generators.painters.workbench import work_up
 from workers.generators.prompt import write_cover_prompt
 from workers.generators.retries import Retries
+from workers.generators.transport import trusted
 
 _PATH = "/images/generations"  # posted with the client's own verb: its typed call costs 1 ms more
 _CONNECT_SECONDS = 10.0
