@@ -13,7 +13,7 @@ _WORKER = """
 import asyncio, sys
 import workers.main
 from backend.content.keys import ContentKind
-from backend.content.written import ConceptBrief, CoverBrief, Spent
+from backend.content.written import ChapterBrief, ConceptBrief, CoverBrief, Spent
 from backend.settings import load
 from workers.generators.choose import choose_generator
 from workers.generators.painters.choose import choose_painter
@@ -22,8 +22,9 @@ from workers.making import Makers
 
 async def run(kind):
     settings = load()
-    brief = (CoverBrief("r1", "Tides", "en", ()) if kind is ContentKind.COVER
-             else ConceptBrief("r1", "Tides", "en", "Moons", "Orbits", "c1", "Spring tide"))
+    concept = ConceptBrief("r1", "Tides", "en", "Moons", "Orbits", "c1", "Spring tide")
+    brief = {ContentKind.COVER: CoverBrief("r1", "Tides", "en", ()),
+             ContentKind.CHAPTER: ChapterBrief("n1", "The harbour", "A town by the sea", "en", 1)}.get(kind, concept)
     makers = Makers(choose_generator(settings), lambda: choose_painter(settings))
     await makers.make(kind, brief=brief, spent=Spent())
     await makers.close()
@@ -35,7 +36,7 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
-@pytest.mark.parametrize("kind", ["tutorial", "resources", "quiz", "cover"])
+@pytest.mark.parametrize("kind", ["tutorial", "resources", "quiz", "chapter", "cover"])
 @pytest.mark.parametrize("is_offline", [False, True])
 def test_a_work_horse_imports_nothing_for_itself(kind, is_offline):
     with ModelServer() as server:
