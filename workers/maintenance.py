@@ -76,7 +76,10 @@ class Beside:
         try:
             self._do(redrive)
         except Exception as exc:  # the boundary, as of every duty; it is due again
-            log.error("duty_failed", duty=self._do.__name__, error=str(exc).splitlines()[0] if str(exc) else type(exc).__name__)
+            if is_outage(exc):
+                log.warning("database_away", duty=self._do.__name__, error=in_one_line(exc))
+            else:
+                log.exception("duty_failed", duty=self._do.__name__)
 
     def join(self, seconds: float) -> None:
         if self._thread is not None:

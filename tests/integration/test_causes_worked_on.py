@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select, text
+from structlog.testing import capture_logs
 
 from backend.actions import retry, triage
 from backend.actions.actors import Actor, NotAllowed, Role
@@ -499,6 +500,24 @@ def test_maintenance_groups_anew_beside_its_other_duties_and_a_fault_is_no_end(r
 
     assert threading.main_thread() not in rounds
     assert counted(redrive) == {id_of(POOL): 1}
+
+
+def test_an_outage_is_no_defect_of_a_long_duty(redrive):
+    def lose_connection(given) -> None:
+        with given.engine.connect() as connection:
+            connection.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+    def fail(_given) -> None:
+        raise ValueError("a defect")
+
+    with capture_logs() as told:
+        for do in (lose_connection, fail):
+            beside = maintenance.Beside(do)
+            beside(redrive)
+            beside.join(30)
+
+    assert [(line["event"], line["duty"], "exc_info" in line) for line in told] == [
+        ("database_away", "lose_connection", False), ("duty_failed", "fail", True)]
 
 
 def test_a_long_duty_is_not_begun_twice(redrive):

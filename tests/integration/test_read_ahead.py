@@ -1,12 +1,12 @@
 """A worker loads everything before RQ forks: what a work-horse imports for itself is imported again for each chunk."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
 from tests.model_server import ModelServer
+from tests.processes import ROOT, environment
 
 # As in workers.main up to the fork, then as in a work-horse up to the end of its first text or picture.
 _WORKER = """
@@ -38,12 +38,11 @@ print(*sorted(set(sys.modules) - before))
 
 @pytest.mark.parametrize("kind", ["tutorial", "resources", "quiz", "chapter", "cover"])
 @pytest.mark.parametrize("is_offline", [False, True])
-def test_a_work_horse_imports_nothing_for_itself(kind, is_offline):
+def test_a_work_horse_imports_nothing_for_itself(settings, kind, is_offline):
     with ModelServer() as server:
         model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-loopback", "REDRIVE_IMAGE_MODEL": "gpt-image-loopback"}
         done = subprocess.run(
-            [sys.executable, "-c", _WORKER, kind], capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, "PYTHONPATH": os.getcwd(), "REDRIVE_OFFLINE_DELAY_SECONDS": "0", "REDRIVE_OFFLINE_FAULTS": "",
-                 **({} if is_offline else model)})
+            [sys.executable, "-c", _WORKER, kind], cwd=ROOT, env=environment(settings, **({} if is_offline else model)),
+            capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []

@@ -11,6 +11,7 @@ import pytest
 
 from backend.content.errors import ErrorKind, ItemError
 from backend.content.written import Cover
+from tests.processes import ROOT
 from workers.generators.painters import workbench
 from workers.generators.painters.workbench import work_up
 
@@ -69,5 +70,5 @@ print(mapped(16), mapped(40))
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the memory of glibc only")
 def test_memory_of_a_picture_is_kept_for_the_next_one():
-    told = subprocess.run([sys.executable, "-c", _MAPPED], capture_output=True, text=True, check=True, timeout=60).stdout
+    told = subprocess.run([sys.executable, "-c", _MAPPED], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     assert told.split() == ["1", "0", "1"]  # of its own before; then in the heap, but for what is far too large
